@@ -490,9 +490,9 @@ def _from_bytes(data: bytes, name: str) -> tuple[Image.Image, list[str]]:
     kind = _kind(data)
     if kind not in _READERS:
         raise PictureError(f"{name} is {kind}; Sightglass reads JPEG, PNG and WebP. Save it as PNG and try again.")
-    if kind == "a WebP":  # libwebp allocates the whole canvas on opening
-        _check_size(*_webp_size(data), name)
     try:
+        if kind == "a WebP":  # libwebp allocates the whole canvas on opening
+            _check_size(*_webp_size(data), name)
         image = _READERS[kind](BytesIO(data))
         _check_size(*image.size, name)
         image.load()
@@ -508,6 +508,7 @@ def _from_bytes(data: bytes, name: str) -> tuple[Image.Image, list[str]]:
 
 
 _PNG_DEPTH = 24  # the byte of a PNG that holds the bits per channel
+_WEBP_HEADER = 30  # bytes up to the end of the size in a lossy WebP
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -519,7 +520,9 @@ def _webp_size(data: bytes) -> tuple[int, int]:
         case b"VP8L":
             bits = number(data[21:25], "little")
             return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return number(data[26:28], "little") & 0x3FFF, number(data[28:30], "little") & 0x3FFF
+        case b"VP8 " if len(data) >= _WEBP_HEADER:
+            return number(data[26:28], "little") & 0x3FFF, number(data[28:30], "little") & 0x3FFF
+    raise SyntaxError("no header of a WebP")
 
 
 def _from_array(array: npt.NDArray[Any]) -> tuple[Image.Image, list[str]]:

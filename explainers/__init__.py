@@ -1,0 +1,23 @@
+"""Why an image classifier decided what it decided: any network, one forward pass, nothing written on the model."""
+
+from . import methods as _package  # noqa: F401 - bound first, so that the verb `methods` below has the name
+from .classifier import Classifier, load, wrap
+from .engine import compare, explain, look, methods, models
+from .explanation import Explanation
+from .registry import Method
+from .trace import Prediction, Trace
+
+__all__ = [
+    "Classifier",
+    "Explanation",
+    "Method",
+    "Prediction",
+    "Trace",
+    "compare",
+    "explain",
+    "load",
+    "look",
+    "methods",
+    "models",
+    "wrap",
+]

@@ -1,0 +1,445 @@
+"""What the structure of a network tells, read once from recorded passes; never from a table of names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .shapes import Maps
+from .taps import Call, Point, first_tensor, run, watch
+
+DepthName = Literal["early", "middle", "late", "last"]
+DEPTHS: tuple[DepthName, ...] = ("early", "middle", "late", "last")
+
+FEWEST_CELLS = 4
+"""A grid with fewer cells than this places nothing."""
+
+MOST_PREFIX_TOKENS = 64
+"""Class, distillation and register tokens before the patches; real networks have up to 16 or so."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a module's output holds channels over a grid: which axis is which, and how many tokens come before it."""
+
+    form: Literal["NCHW", "NHWC", "tokens", "channels-first tokens"]
+    channels: int
+    grid: tuple[int, int]
+    prefix: int = 0
+
+    def maps(self, output: Tensor) -> Maps:
+        """The output (1, …) of that module as maps (K, h, w); prefix tokens dropped."""
+        match self.form:
+            case "NCHW":
+                return output[0]
+            case "NHWC":
+                return output[0].permute(2, 0, 1)
+            case "tokens":
+                return output[0, self.prefix :].T.unflatten(1, self.grid)
+            case _:
+                return output[0, :, self.prefix :].unflatten(1, self.grid)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A point whose output is maps over a grid, and how to read them."""
+
+    point: Point
+    layout: Layout
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """The scores are linear in the plain average of the last maps: logits = weight @ mean(maps) + bias."""
+
+    weight: Tensor
+    """(classes, channels)"""
+    bias: Tensor
+    """(classes,)"""
+    site: Site
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMaps:
+    """The network puts out one map for each class, and the scores are their plain averages."""
+
+    site: Site
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """Where the maps are, what the head reads, and whether there is attention, for one network at one input size."""
+
+    sites: dict[DepthName, Site]
+    """Depth to site; empty where no maps over a grid were found, and then `without_maps` says why."""
+    trunk: tuple[Site, ...]
+    """Every site that all of the picture's influence passes through, in order."""
+    head: LinearHead | ClassMaps | None
+    without_maps: str = ""
+    without_head: str = ""
+    attention: tuple[tuple[int, int, int], ...] = ()
+    """(heads, queries, keys) of each softmax attention in the order of the calls."""
+    embedding: Point | None = None
+    """The module whose input is the pooled embedding: the last one with weights before the scores."""
+    loose: dict[str, Layout] = field(default_factory=dict)
+    """Every other point with maps, for module paths given from Python."""
+
+    def site(self, depth: str) -> Site:
+        """The site at a named depth or, from Python, at a module path. Raises `LookupError` with a sentence."""
+        if depth in self.sites:
+            return self.sites[depth]  # type: ignore[index]
+        if not self.sites:
+            raise LookupError(self.without_maps)
+        if depth in self.loose:
+            path, _, call = depth.partition("#")
+            return Site(Point(path, int(call or 0)), self.loose[depth])
+        raise LookupError(
+            f"There are no maps over a grid at depth “{depth}”; try {', '.join(DEPTHS)} or a module path."
+        )
+
+
+def read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor]) -> Anatomy:
+    """The anatomy of `module`, from passes on `inputs` (1, 3, H, W) as the module itself takes them.
+
+    `objective` turns the output (1, C) into one number; it must depend on all that the network computes.
+    Nothing is written on the module. Raises what the module raises.
+    """
+    inputs = inputs.detach().clone().requires_grad_()
+    attention = _Attention()
+    with attention:
+        output, calls = watch(module, inputs)
+    if not isinstance(output, Tensor):
+        raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
+    found = _sites(calls, (inputs.shape[-2], inputs.shape[-1]), attention.calls)
+    dominators = _dominators(output, inputs)
+    trunk = _outermost(call for call in found if call.node in dominators)
+    head_call = _head_call(calls, output)
+    class_maps = _class_maps(trunk, output)
+    if class_maps is not None:
+        # Grad-CAM and its kin read features; the class maps themselves are read by CAM.
+        before = [f for f in trunk if f.order < class_maps.order and f.layout.channels != class_maps.layout.channels]
+        trunk = before or trunk
+
+    last, read_from = _last(module, inputs.detach(), trunk, found, objective)
+    if last is None:
+        why = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture."
+        return Anatomy({}, (), None, why, why, tuple(attention.calls), head_call.point if head_call else None)
+    trunk = [f for f in trunk if f.order <= last.order]
+    head, why = _head(calls, last, head_call, class_maps, output)
+    return Anatomy(
+        sites=_by_depth(trunk, read_from),
+        trunk=tuple(f.site for f in trunk),
+        head=head,
+        without_head=why,
+        attention=tuple(attention.calls),
+        embedding=head_call.point if head_call else None,
+        loose={str(f.site.point): f.layout for f in found},
+    )
+
+
+# --- private: which outputs are maps ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    order: int
+    site: Site
+    tensor: Tensor
+    node: Any
+
+    @property
+    def layout(self) -> Layout:
+        return self.site.layout
+
+
+def _sites(calls: list[Call], size: tuple[int, int], attention: list[tuple[int, int, int]]) -> list[_Found]:
+    found: list[_Found] = []
+    grids: list[tuple[int, int]] = []
+    squares = {(heads, queries, keys) for heads, queries, keys in attention}
+    for order, call in enumerate(calls):
+        tensor = first_tensor(call.output)
+        if tensor is None or tensor.grad_fn is None or tensor.ndim not in (3, 4) or tensor.shape[0] != 1:
+            continue
+        if tuple(tensor.shape[1:]) in squares:
+            continue  # an attention matrix, which is square too
+        layout = _layout(tensor, size, grids, call.module)
+        if layout is not None:
+            if layout.form in ("NCHW", "NHWC") and layout.grid not in grids[-1:]:
+                grids.append(layout.grid)
+            found.append(_Found(order, Site(call.point, layout), tensor, tensor.grad_fn))
+    return found
+
+
+def _layout(tensor: Tensor, size: tuple[int, int], grids: list[tuple[int, int]], module: nn.Module) -> Layout | None:
+    if tensor.ndim == 4:
+        _, a, b, c = tensor.shape
+        first, last = _is_grid((b, c), size), _is_grid((a, b), size)
+        if first and last:  # as many channels as rows: ask what kind of arithmetic the module does
+            last = _channels_last(module)
+            first = not last
+        if first:
+            return Layout("NCHW", a, (b, c))
+        return Layout("NHWC", c, (a, b)) if last else None
+    _, a, b = tensor.shape
+    if split := _token_grid(a, size, grids):
+        return Layout("tokens", b, *split)
+    if split := _token_grid(b, size, grids):
+        return Layout("channels-first tokens", a, *split)
+    return None
+
+
+def _is_grid(grid: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether rows and columns stand in the picture's proportion, to within the rounding of strided layers."""
+    (h, w), (height, width) = grid, size
+    if h * w < FEWEST_CELLS or h > height or w > width:
+        return False
+    stride = (height / h + width / w) / 2
+    return abs(h - height / stride) <= 1 and abs(w - width / stride) <= 1 and (height != width or h == w)
+
+
+def _token_grid(tokens: int, size: tuple[int, int], grids: list[tuple[int, int]]) -> tuple[tuple[int, int], int] | None:
+    """Grid and number of prefix tokens of a sequence: the latest grid seen, or the fewest tokens over a full grid."""
+    for grid in reversed(grids):
+        prefix = tokens - grid[0] * grid[1]
+        if 0 <= prefix <= min(MOST_PREFIX_TOKENS, grid[0] * grid[1] - 1):
+            return grid, prefix
+        if prefix > 0:
+            break
+    for prefix in range(min(MOST_PREFIX_TOKENS, tokens // 2) + 1):
+        if grid := _factor(tokens - prefix, size):
+            return grid, prefix
+    return None
+
+
+def _factor(cells: int, size: tuple[int, int]) -> tuple[int, int] | None:
+    height, width = size
+    rows = round((cells * height / width) ** 0.5)
+    for h in (rows, rows - 1, rows + 1):
+        if h > 0 and cells % h == 0 and _is_grid((h, cells // h), size):
+            return h, cells // h
+    return None
+
+
+def _channels_last(module: nn.Module) -> bool:
+    for child in reversed(list(module.modules())):
+        if isinstance(child, nn.Linear | nn.LayerNorm):
+            return True
+        if isinstance(child, nn.Conv2d | nn.modules.batchnorm._BatchNorm):
+            return False
+    return False
+
+
+# --- private: which maps carry everything ----------------------------------------------------------------------------
+
+
+def _dominators(output: Tensor, inputs: Tensor) -> set[Any]:
+    """The nodes of the graph that every path from the inputs to the output passes through.
+
+    A node carries everything when, walking down from the output in topological order, it is the only node that has
+    been reached and not yet been visited.
+    """
+    if output.grad_fn is None:
+        return set()
+    edges: dict[Any, list[Any]] = {}
+    order: list[Any] = []
+    stack: list[tuple[Any, bool]] = [(output.grad_fn, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node not in edges:
+            edges[node] = [n for n, _ in node.next_functions if n is not None]
+            stack.append((node, True))
+            stack.extend((n, False) for n in edges[node] if n not in edges)
+    alive: set[Any] = set()
+    for node in order:  # from the inputs upward
+        if getattr(node, "variable", None) is inputs or any(n in alive for n in edges[node]):
+            alive.add(node)
+    result: set[Any] = set()
+    reached = {output.grad_fn}
+    for node in reversed(order):
+        if node not in alive:
+            continue
+        if reached == {node}:
+            result.add(node)
+        reached.discard(node)
+        reached.update(n for n in edges[node] if n in alive)
+    return result
+
+
+def _outermost(found: Iterator[_Found]) -> list[_Found]:
+    """One site for each tensor: of a module and the containers that pass its output on, the outermost."""
+    best: dict[Any, _Found] = {}
+    for f in found:
+        old = best.get(f.node)
+        if old is None or f.site.point.path.count(".") <= old.site.point.path.count("."):
+            best[f.node] = f
+    return sorted(best.values(), key=lambda f: f.order)
+
+
+def _last(
+    module: nn.Module,
+    inputs: Tensor,
+    trunk: list[_Found],
+    found: list[_Found],
+    objective: Callable[[Tensor], Tensor],
+) -> tuple[_Found | None, Site | None]:
+    """The last site whose cells the score depends on, and where best to read it.
+
+    Where a class token is read after the last block, the patches of that block's output have no slope at all, so the
+    last site is the block's input; and there the normalized tokens are read if all that the patches have to say passes
+    through them.
+    """
+    for position in range(len(trunk) - 1, -1, -1):
+        f = trunk[position]
+        raw = _slope(module, inputs, f.site, objective)
+        if raw is None:
+            continue
+        if not raw.any():  # a head of zeros: no site can be told from another by its slopes
+            return trunk[-1], trunk[-1].site
+        if not f.layout.maps(raw).any():  # only the prefix tokens are read from here on
+            continue
+        if position == len(trunk) - 1:
+            return f, f.site
+        return f, _normalized(module, inputs, f, found, objective) or f.site
+    return None, None
+
+
+def _normalized(
+    module: nn.Module, inputs: Tensor, f: _Found, found: list[_Found], objective: Callable[[Tensor], Tensor]
+) -> Site | None:
+    for g in found:
+        if g.order > f.order and g.layout == f.layout and g.node is not f.node:
+            around = _slope(module, inputs, f.site, objective, cut=g.site.point)
+            through = _slope(module, inputs, g.site, objective)
+            complete = around is not None and through is not None
+            complete = complete and not f.layout.maps(around).any() and bool(g.layout.maps(through).any())
+            return g.site if complete else None
+    return None
+
+
+def _slope(
+    module: nn.Module, inputs: Tensor, site: Site, objective: Callable[[Tensor], Tensor], cut: Point | None = None
+) -> Tensor | None:
+    """The slope of the objective at a site, shaped as the module's output; None where no gradient arrives."""
+    done = run(module, inputs, taps=(site.point,), start=site.point, cut=(cut,) if cut else ())
+    score = objective(done.output)
+    if not score.requires_grad:
+        return None
+    (slope,) = torch.autograd.grad(score, done.taps[site.point], allow_unused=True)
+    return slope
+
+
+def _by_depth(trunk: list[_Found], last: Site | None) -> dict[DepthName, Site]:
+    """Named depths: the last site of each of the last grids; or quarters of the way, where the grid stays the same."""
+    stages: list[_Found] = []
+    for f, after in zip(trunk, [*trunk[1:], None], strict=True):
+        if after is None or after.layout.grid != f.layout.grid:
+            stages.append(f)
+    if len(stages) >= len(DEPTHS):
+        chosen = stages[-len(DEPTHS) :]
+    else:
+        alike = [f for f in trunk if f.layout == trunk[-1].layout]
+        chosen = [alike[max(0, round(len(alike) * share) - 1)] for share in (0.25, 0.5, 0.75, 1.0)]
+    sites = {name: f.site for name, f in zip(DEPTHS, chosen, strict=True)}
+    if last is not None:
+        sites["last"] = last
+    return sites
+
+
+# --- private: the head -----------------------------------------------------------------------------------------------
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    if a.numel() != b.numel():
+        return False
+    a, b = a.detach().flatten().float(), b.detach().flatten().float()
+    return bool((a - b).abs().max() <= 1e-4 * b.abs().max().clamp(min=1e-12))
+
+
+def _matrix(module: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """Weight (out, in) and bias (out,) of a linear layer or a 1 × 1 convolution; None for anything else."""
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor):
+        return None
+    if isinstance(module, nn.Conv2d):
+        if module.kernel_size != (1, 1) or module.groups != 1 or module.stride != (1, 1):
+            return None
+        weight = weight.flatten(1)
+    elif not isinstance(module, nn.Linear):
+        return None
+    bias = module.bias if module.bias is not None else weight.new_zeros(weight.shape[0])
+    return weight.detach(), bias.detach()
+
+
+def _head_call(calls: list[Call], output: Tensor) -> Call | None:
+    """The linear layer, fed with one vector, whose output is the scores."""
+    for call in reversed(calls):
+        matrix = _matrix(call.module)
+        if matrix is None or not call.inputs or not isinstance(call.inputs[0], Tensor):
+            continue
+        weight, _ = matrix
+        result = first_tensor(call.output)
+        if result is not None and call.inputs[0].numel() == weight.shape[1] and _same(result, output):
+            return call
+    return None
+
+
+def _class_maps(trunk: list[_Found], output: Tensor) -> _Found | None:
+    for f in reversed(trunk):
+        if f.layout.channels == output.numel() and _same(f.layout.maps(f.tensor).mean((1, 2)), output):
+            return f
+    return None
+
+
+def _head(
+    calls: list[Call], last: _Found, head: Call | None, class_maps: _Found | None, output: Tensor
+) -> tuple[LinearHead | ClassMaps | None, str]:
+    if class_maps is not None:
+        return ClassMaps(class_maps.site), ""
+    between = _between(calls, last, head)
+    if head is None:
+        return None, f"its scores do not come from one linear layer ({between})"
+    matrix = _matrix(head.module)
+    assert matrix is not None
+    weight, bias = matrix
+    pooled = last.layout.maps(last.tensor).mean((1, 2))
+    if not _same(pooled, head.inputs[0]):
+        return None, f"its head does not read the plain average of the last maps ({between})"
+    return LinearHead(weight, bias, last.site), ""
+
+
+def _between(calls: list[Call], last: _Found, head: Call | None) -> str:
+    names: list[str] = []
+    for call in calls[last.order + 1 :]:
+        if call is head:
+            break
+        name = type(call.module).__name__
+        if not any(call.module.children()) and not isinstance(call.module, nn.Identity | nn.Dropout):
+            names += [name] if name not in names else []
+    return "between them: " + ", ".join(names[:5]) if names else "no module stands between them"
+
+
+class _Attention(TorchFunctionMode):
+    """Counts softmax attention by function: fused calls, and softmax over a square or oblong matrix of tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[int, int, int]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.nn.functional.scaled_dot_product_attention:
+            q, k = args[0], args[1]
+            self.calls.append((q.shape[-3] if q.ndim > 3 else 1, q.shape[-2], k.shape[-2]))
+        elif func in _SOFTMAX and isinstance(result, Tensor) and result.ndim >= 3 and min(result.shape[-2:]) > 1:
+            self.calls.append((result.shape[-3], result.shape[-2], result.shape[-1]))
+        return result
+
+
+_SOFTMAX = (torch.softmax, torch.nn.functional.softmax, Tensor.softmax)

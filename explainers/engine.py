@@ -1,0 +1,158 @@
+"""The engine: look, explain, compare. Validate, inject, run, and give back an `Explanation`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from . import registry
+from .anatomy import DEPTHS
+from .classifier import Classifier
+from .errors import QuestionError, SightglassError
+from .explanation import Explanation
+from .images import Picture
+from .registry import Method
+from .sources import SUGGESTED, Suggestion
+from .trace import DEFAULT_SCORE, PIXELS, SCORES, Prediction, ScoreName, Target, Trace
+
+PictureSource = Picture | bytes | str | os.PathLike[str] | NDArray[Any] | Image.Image
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a method applies to a network, and if not, why not."""
+
+    method: Method
+    why_not: str
+
+    @property
+    def applies(self) -> bool:
+        """Whether the method can be asked about this network."""
+        return not self.why_not
+
+    def __repr__(self) -> str:
+        return f"{self.method.id}: {self.why_not or 'applies'}"
+
+
+def look(model: Classifier, picture: PictureSource) -> Trace:
+    """A trace of one picture through one network; every pass that answers need is run once and kept in it.
+
+    `picture` is a path, the bytes of a JPEG, PNG or WebP, an array (H, W, 3), or a PIL image. Raises `PictureError`.
+    """
+    return Trace(model, Picture.read(picture))
+
+
+def explain(
+    trace: Trace,
+    method: str,
+    *,
+    target: str | int | None = None,
+    versus: str | int | None = None,
+    score: ScoreName = DEFAULT_SCORE,
+    stop: Callable[[], bool] | None = None,
+    **options: Any,
+) -> Explanation:
+    """Why this class? The last answer of the method; the winning class by default.
+
+    `versus` asks "rather than what?", `score` which number is explained, `options` are the method's own. `stop` is
+    looked at often, and ends the work with `Stopped` when it says so. Raises `QuestionError` or `DoesNotApply`.
+    """
+    answer = None
+    for answer in stream(trace, method, target=target, versus=versus, score=score, stop=stop, **options):
+        pass
+    if answer is None:
+        raise SightglassError(f"{registry.find(method).title} ended without an answer.")
+    return answer
+
+
+def stream(
+    trace: Trace,
+    method: str,
+    *,
+    target: str | int | None = None,
+    versus: str | int | None = None,
+    score: ScoreName = DEFAULT_SCORE,
+    stop: Callable[[], bool] | None = None,
+    **options: Any,
+) -> Iterator[Explanation]:
+    """Like `explain`, with every answer on the way: a method that streams sharpens its map until it is stopped."""
+    chosen = registry.suitable(registry.find(method), trace.classifier)
+    checked = chosen.check(options)
+    view = trace.ask(_target(trace.classifier, target, versus, score), stop=stop)
+    for result in chosen.run(view, checked):
+        if not np.isfinite(result.heat).all():
+            raise SightglassError(
+                f"{chosen.title} gave numbers that are not finite: {trace.classifier.name} overflows on this picture."
+            )
+        yield Explanation(
+            result=result,
+            source=trace.picture,
+            framing=trace.classifier.framing,
+            model=trace.classifier.name,
+            prediction=_prediction(view, None if view.target.index is None else view.target.index),
+            versus=None if view.target.versus is None else _prediction(view, view.target.versus),
+            score=view.target.score,
+            method=chosen,
+            options=checked,
+            spent=replace(view.spent),
+            random_weights=trace.classifier.random_weights,
+        )
+
+
+def compare(
+    trace: Trace,
+    methods: Sequence[str],
+    *,
+    target: str | int | None = None,
+    versus: str | int | None = None,
+    score: ScoreName = DEFAULT_SCORE,
+) -> list[Explanation]:
+    """The same question put to several methods, with one forward pass shared among them.
+
+    The pass starts where the most demanding of them needs it. Raises as `explain` does.
+    """
+    chosen = [registry.suitable(registry.find(name), trace.classifier) for name in methods]
+    starts = {method.start(method.check({})) for method in chosen}
+    if len(chosen) > 1:
+        trace.prepare(sorted(starts, key=[PIXELS, *DEPTHS].index))
+    return [explain(trace, method.id, target=target, versus=versus, score=score) for method in chosen]
+
+
+def methods(model: Classifier | None = None) -> list[Method] | list[Fit]:
+    """Every method; for a network, with whether it applies and why the rest does not."""
+    if model is None:
+        return list(registry.all_methods())
+    return [Fit(method, method.why_not(model)) for method in registry.all_methods()]
+
+
+def models() -> list[Suggestion]:
+    """Networks worth starting with; any other identifier of `load` does as well."""
+    return list(SUGGESTED)
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _target(model: Classifier, target: str | int | None, versus: str | int | None, score: str) -> Target:
+    if score not in SCORES:
+        raise QuestionError(f"The score is one of {', '.join(SCORES)}, not “{str(score)[:40]}”.")
+    index = None if target is None else model.index(target)
+    against = None if versus is None else model.index(versus)
+    if index is not None and index == against:
+        raise QuestionError(f"“{model.labels[index]}” rather than itself is no question; choose two classes.")
+    return Target(index, against, score)  # type: ignore[arg-type]
+
+
+def _prediction(view: Trace, index: int | None) -> Prediction | None:
+    if not view.classifier.has_classes:
+        return None
+    index = view.class_index if index is None else index
+    logits = view.logits.float()
+    probability = float(logits.softmax(0)[index])
+    return Prediction(view.classifier.labels[index], probability, index, float(logits[index]))

@@ -1,0 +1,206 @@
+"""Explanation: an answer together with its question, its cost and what made it; frozen, NumPy, on the CPU."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from . import render
+from .errors import QuestionError
+from .images import Framing, Picture
+from .registry import Method
+from .render import PaletteName
+from .results import Result
+from .trace import DEFAULT_SCORE, Prediction, ScoreName, Spent
+
+SCHEMA = 1
+"""The version of `payload`: raised when a field changes its meaning or goes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why the network gave this picture this score for this class, according to one method."""
+
+    result: Result
+    source: Picture
+    framing: Framing
+    model: str
+    prediction: Prediction | None
+    """The class in question, as the network sees it; None for a backbone."""
+    versus: Prediction | None
+    score: ScoreName
+    method: Method
+    options: dict[str, Any]
+    spent: Spent
+    random_weights: bool = False
+
+    @property
+    def native(self) -> NDArray[np.float32]:
+        """The heat at the method's own resolution (h, w), signed where the method is."""
+        return self.result.heat
+
+    @cached_property
+    def heat(self) -> NDArray[np.float32]:
+        """The heat on the original picture, float32 (H, W), zero where the network's crop did not look."""
+        heat = self.framing.unframe(self.native, self.source.size)
+        heat.flags.writeable = False
+        return heat
+
+    @property
+    def blank(self) -> bool:
+        """Whether the map is zero everywhere."""
+        return self.result.blank
+
+    @property
+    def question(self) -> str:
+        """The method's question, about this class: “Which regions raise tabby rather than Egyptian cat?”."""
+        return self.method.question.replace("the chosen class", self.subject)
+
+    @property
+    def subject(self) -> str:
+        """What is asked about: “tabby”, or “tabby rather than Egyptian cat”."""
+        if self.prediction is None:
+            return "the picture"
+        rather = f" rather than {self.versus.label}" if self.versus else ""
+        return self.prediction.label + rather
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known before believing the map, each a sentence."""
+        notes = []
+        if self.random_weights:
+            notes.append("The network has random weights: it has learned nothing, so the map means nothing.")
+        if self.blank:
+            what = "Nothing here raises or lowers" if self.result.signed else "Nothing here raises"
+            notes.append(f"{what} {self.subject}: the map is zero everywhere.")
+        if not self.method.class_specific:
+            notes.append("This map does not depend on the class.")
+        if self.result.note:
+            notes.append(self.result.note)
+        return (*notes, *self.source.notes)
+
+    @property
+    def cost(self) -> str:
+        """What it took: “1 forward, 1 backward, 0.11 s”."""
+        if not self.spent.forwards + self.spent.backwards:
+            return "no pass of its own; it was all there already"
+        return f"{self.spent.forwards} forward, {self.spent.backwards} backward, {self.spent.seconds:.2f} s"
+
+    @property
+    def alt(self) -> str:
+        """The map in words."""
+        return f"{self.method.title} for {self.subject}. {render.whereabouts(self.heat)}"
+
+    def picture(
+        self, *, opacity: float = 0.85, colors: PaletteName | None = None, scale: float | None = None
+    ) -> Image.Image:
+        """The original, uncropped picture with the heat laid over it; `scale` makes several maps comparable."""
+        return render.overlay(
+            self.source, self.heat, signed=self.result.signed, opacity=opacity, colors=colors, scale=scale
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The answer as JSON: what was asked, of what, what came out, and what it took."""
+        return {
+            "schema": SCHEMA,
+            "method": self.method.id,
+            "model": self.model,
+            "target": _as_json(self.prediction),
+            "versus": _as_json(self.versus),
+            "score": self.score,
+            "options": self.options,
+            "question": self.question,
+            "heat": {
+                "shape": list(self.native.shape),
+                "unit": self.result.unit,
+                "signed": self.result.signed,
+                "blank": self.blank,
+                "minimum": float(self.native.min()),
+                "maximum": float(self.native.max()),
+            },
+            "picture": {"width": self.source.width, "height": self.source.height, "digest": self.source.digest},
+            "seen": list(self.framing.box(self.source.size)),
+            "alt": self.alt,
+            "notes": list(self.notes),
+            "spent": {
+                "forwards": self.spent.forwards,
+                "backwards": self.spent.backwards,
+                "seconds": round(self.spent.seconds, 4),
+            },
+            "versions": versions(),
+        }
+
+    def code(self, picture: str = "picture.png") -> str:
+        """Lines of Python that give this answer again."""
+        choices = "".join(f", {name}={value!r}" for name, value in self._chosen().items())
+        return (
+            "import explainers as ex\n\n"
+            f"trace = ex.look(ex.load({self.model!r}), {picture!r})\n"
+            f'ex.explain(trace, "{self.method.id}"{choices}).picture().save("why.png")\n'
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Keep it: .png for the overlay, .npz for the numbers, .json for everything but them.
+
+        Raises `QuestionError` for another ending.
+        """
+        path = Path(path)
+        match path.suffix.lower():
+            case ".png":
+                about = PngInfo()
+                about.add_itxt("Sightglass", json.dumps(self.payload(), ensure_ascii=False))
+                self.picture().save(path, pnginfo=about)
+            case ".npz":
+                about_json = json.dumps(self.payload(), ensure_ascii=False)
+                np.savez_compressed(path, heat=self.heat, native=self.native, payload=np.array(about_json))
+            case ".json":
+                path.write_text(json.dumps(self.payload(), ensure_ascii=False, indent=1) + "\n", "utf-8")
+            case other:
+                raise QuestionError(f"An explanation is saved as .png, .npz or .json, not as “{other}”.")
+
+    def _chosen(self) -> dict[str, Any]:
+        """The part of the question that is not a default."""
+        asked: dict[str, Any] = {}
+        if self.prediction is not None:
+            asked["target"] = self.prediction.label
+        if self.versus is not None:
+            asked["versus"] = self.versus.label
+        if self.score != DEFAULT_SCORE:
+            asked["score"] = self.score
+        defaults = {option.name: option.default for option in self.method.options}
+        return asked | {name: value for name, value in self.options.items() if value != defaults[name]}
+
+
+def versions() -> dict[str, str]:
+    """The releases that a number depends on."""
+    names = ("sightglass", "torch", "torchvision", "timm", "transformers", "numpy", "pillow")
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a checkout without being installed, or not needed here
+            continue
+    return found
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _as_json(prediction: Prediction | None) -> dict[str, Any] | None:
+    if prediction is None:
+        return None
+    return {
+        "label": prediction.label,
+        "index": prediction.index,
+        "probability": prediction.probability,
+        "logit": prediction.logit,
+    }

@@ -1,0 +1,31 @@
+"""Grad-CAM (Selvaraju et al., ICCV 2017)."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from ..registry import Depth, Family, Need, explainer
+from ..results import Heatmap
+from ..trace import Trace
+
+
+@explainer(
+    title="Grad-CAM", family=Family.CLASS_ACTIVATION, needs={Need.MAPS}, paper="https://arxiv.org/abs/1610.02391"
+)
+def grad_cam(
+    trace: Trace,
+    *,
+    depth: Depth = "last",
+    signed: Annotated[bool, Field(description="Keep what lowers the score, too.")] = False,
+) -> Heatmap:
+    """Which regions raise the chosen class?
+
+    Average the slope of the score over each channel of the maps, and add up the channels with these weights.
+    Read it as: covering a warm region should lower the score.
+    Beware: the map has the resolution of the layer it is read at, so its edges are soft.
+    """
+    maps, slopes = trace.maps(depth), trace.slopes(depth)  # (K, h, w) each
+    weights = slopes.mean((1, 2))  # (K,)
+    heat = torch.einsum("k,khw->hw", weights, maps)  # (h, w)
+    return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points per cell")

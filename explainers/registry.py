@@ -1,0 +1,336 @@
+"""The registry: a method is one function in one file, and this reads everything else off it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import math
+import pkgutil
+import types
+from collections.abc import Callable, Generator, Iterable, Iterator, Set
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from .anatomy import DEPTHS
+from .classifier import Classifier
+from .errors import DoesNotApply, QuestionError
+from .results import RESULTS, Result
+from .trace import PIXELS, Trace
+
+ENTRY_POINTS = "explainers.methods"
+"""Other people's packages add methods under this entry-point group."""
+
+RESERVED = {"trace", "picture", "model", "method", "methods", "target", "versus", "score", "stop"}
+"""Names that belong to every question, so that no option may take them."""
+
+Depth = Annotated[
+    str, Field(description="How deep in the network the maps are read.", json_schema_extra={"choices": list(DEPTHS)})
+]
+"""A named depth, resolved by the anatomy; from Python also the path of a module."""
+
+
+class Family(StrEnum):
+    """What a method is made of, as the field groups them."""
+
+    CLASS_ACTIVATION = "Class activation"
+    GRADIENTS = "Gradients and paths"
+
+
+class Need(StrEnum):
+    """What a method asks of a network."""
+
+    CLASSES = "classes"
+    MAPS = "maps over a grid"
+    LINEAR_HEAD = "a linear head over pooled maps"
+    PIXEL_SLOPES = "slopes at the pixels"
+
+    def lacking(self, model: Classifier) -> str:
+        """Why this network does not have it, as the end of a sentence; empty where it does."""
+        match self:
+            case Need.CLASSES:
+                return "" if model.has_classes else "is a backbone without classes"
+            case Need.MAPS:
+                return "" if model.anatomy.sites else "keeps no maps over a grid that its scores depend on"
+            case Need.LINEAR_HEAD:
+                why = model.anatomy.without_head
+                return "" if model.anatomy.head else f"has no linear head over pooled maps: {why}"
+            case _:
+                return ""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One thing to choose: a keyword-only parameter, with its bounds and words."""
+
+    name: str
+    kind: Literal["choice", "switch", "integer", "number"]
+    default: Any
+    description: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A registry entry: the function, its words, what it needs and what can be chosen."""
+
+    id: str
+    title: str
+    family: Family
+    question: str
+    how: str
+    read_it_as: str
+    beware: str
+    paper: str
+    needs: frozenset[Need]
+    class_specific: bool
+    passes: tuple[int, int]
+    options: tuple[Option, ...]
+    function: Callable[..., Any]
+    given: tuple[type, ...]
+    streams: bool
+    _schema: type[BaseModel]
+
+    def why_not(self, model: Classifier) -> str:
+        """Why it does not apply to a network, as a sentence without a way out; empty where it does."""
+        reasons = [why for need in sorted(self.needs) if (why := need.lacking(model))]
+        return f"{model.name} {reasons[0]}, so {self.title} does not apply." if reasons else ""
+
+    def check(self, options: dict[str, Any], *, named_depths_only: bool = False) -> dict[str, Any]:
+        """The options, complete and within bounds. Raises `QuestionError` that names option, limit and way out."""
+        known = {option.name: option for option in self.options}
+        for name in options:
+            if name not in known:
+                offer = f"its options are {', '.join(known)}" if known else "it has no options"
+                raise QuestionError(f"{self.title} has no option “{str(name)[:40]}”; {offer}.")
+        if named_depths_only:
+            for name, value in options.items():
+                if known[name].choices and value not in known[name].choices:
+                    raise QuestionError(_sentence(self.title, known[name], value))
+        try:
+            return self._schema(**options).model_dump()
+        except ValidationError as error:
+            name = str(error.errors()[0]["loc"][0])
+            raise QuestionError(_sentence(self.title, known[name], options.get(name))) from error
+
+    def start(self, options: dict[str, Any]) -> str:
+        """Where the graph has to begin for these options: a depth, or the pixels."""
+        return PIXELS if Need.PIXEL_SLOPES in self.needs else str(options.get("depth", "last"))
+
+    def run(self, trace: Trace, options: dict[str, Any]) -> Iterator[Result]:
+        """The results as they come: one, or, for a method that streams, better and better ones."""
+        values: dict[type, Any] = {Trace: trace, Classifier: trace.classifier}
+        answer = self.function(*(values[kind] for kind in self.given), **options)
+        if isinstance(answer, Iterator):
+            yield from answer
+        else:
+            yield answer
+
+
+def explainer(
+    *,
+    title: str,
+    family: Family,
+    paper: str,
+    needs: Set[Need] = frozenset(),
+    class_specific: bool = True,
+    passes: tuple[int, int] = (1, 1),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register the function below as a method. What is positional is given, what is keyword-only is chosen.
+
+    `passes` are the forward and backward passes that it takes at most on a fresh trace. A method about a class needs
+    `Need.CLASSES` by itself. Raises `TypeError` at import where the function does not say what the screen has to say.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        all_needs = frozenset(needs) | ({Need.CLASSES} if class_specific else frozenset())
+        method = _read(function, title, family, paper, all_needs, class_specific, passes)
+        if method.id in _methods and _methods[method.id].function.__module__ != function.__module__:
+            raise TypeError(f"two methods are called {method.id}")
+        _methods[method.id] = method
+        return function
+
+    return register
+
+
+def all_methods() -> tuple[Method, ...]:
+    """Every method there is, by family and title."""
+    _discover()
+    order = list(Family)
+    return tuple(sorted(_methods.values(), key=lambda m: (order.index(m.family), m.title)))
+
+
+def find(name: str) -> Method:
+    """The method of that name. Raises `QuestionError` that names those there are."""
+    _discover()
+    if not isinstance(name, str) or name not in _methods:
+        raise QuestionError(f"There is no method “{str(name)[:40]}”; there are {', '.join(sorted(_methods))}.")
+    return _methods[name]
+
+
+def suitable(method: Method, model: Classifier) -> Method:
+    """The method, if it applies to the network. Raises `DoesNotApply` that says why not, and what does."""
+    if why := method.why_not(model):
+        others = [m.id for m in all_methods() if not m.why_not(model)]
+        way_out = f" Try {_listed(others[:3])}." if others else " No method here applies to it yet."
+        raise DoesNotApply(why + way_out)
+    return method
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+_methods: dict[str, Method] = {}
+
+
+@cache
+def _discover() -> None:
+    package = importlib.import_module(".methods", __package__)
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        entry.load()
+
+
+def _read(
+    function: Callable[..., Any],
+    title: str,
+    family: Family,
+    paper: str,
+    needs: frozenset[Need],
+    class_specific: bool,
+    passes: tuple[int, int],
+) -> Method:
+    name = function.__name__
+    if function.__module__.rpartition(".")[2] != name:
+        raise TypeError(f"{name}: file, function and method bear one name, but the file is {function.__module__}")
+    if not paper.startswith("https://"):
+        raise TypeError(f"{name}: `paper` is the https address of the source")
+    hints = get_type_hints(function, include_extras=True)
+    given: list[type] = []
+    options: list[Option] = []
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name not in hints:
+            raise TypeError(f"{name}: {parameter.name} has no annotation")
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            option = _option(name, parameter, hints[parameter.name])
+            options.append(option)
+            fields[option.name] = (hints[option.name], option.default)
+        elif hints[parameter.name] in (Trace, Classifier):
+            given.append(hints[parameter.name])
+        else:
+            raise TypeError(f"{name}: {parameter.name} is positional, and nothing of its type can be given")
+    strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    schema: type[BaseModel] = create_model(name, __config__=strict, **fields)
+    question, how, read_it_as, beware = _words(name, inspect.getdoc(function) or "")
+    streams = _streams(name, hints.get("return"))
+    return Method(
+        id=name,
+        title=title,
+        family=family,
+        question=question,
+        how=how,
+        read_it_as=read_it_as,
+        beware=beware,
+        paper=paper,
+        needs=needs,
+        class_specific=class_specific,
+        passes=passes,
+        options=tuple(options),
+        function=function,
+        given=tuple(given),
+        streams=streams,
+        _schema=schema,
+    )
+
+
+def _option(method: str, parameter: inspect.Parameter, hint: Any) -> Option:
+    where = f"{method}: option {parameter.name}"
+    if parameter.name in RESERVED:
+        raise TypeError(f"{where} bears a name that belongs to every question")
+    if parameter.default is parameter.empty:
+        raise TypeError(f"{where} has no default")
+    base, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    info = next((extra for extra in extras if isinstance(extra, FieldInfo)), None)
+    if info is None or not info.description:
+        raise TypeError(f"{where} has no description; write Annotated[…, Field(description=…)]")
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    if get_origin(base) is Literal or "choices" in extra:
+        listed: Iterable[Any] = get_args(base) or extra["choices"]  # type: ignore[assignment]
+        return Option(parameter.name, "choice", parameter.default, info.description, tuple(map(str, listed)))
+    if base is bool:
+        return Option(parameter.name, "switch", parameter.default, info.description)
+    if base not in (int, float):
+        raise TypeError(f"{where} is {base}; options are Literal, Depth, bool, int or float")
+    low = next((m.ge if isinstance(m, Ge) else m.gt for m in info.metadata if isinstance(m, Ge | Gt)), None)
+    high = next((m.le if isinstance(m, Le) else m.lt for m in info.metadata if isinstance(m, Le | Lt)), None)
+    if low is None or high is None:
+        raise TypeError(f"{where} has no bounds; write Field(ge=…, le=…)")
+    kind: Literal["integer", "number"] = "integer" if base is int else "number"
+    bounds = (float(low), float(high))  # type: ignore[arg-type]
+    return Option(parameter.name, kind, parameter.default, info.description, (), *bounds)
+
+
+def _words(name: str, doc: str) -> tuple[str, str, str, str]:
+    question, _, rest = doc.partition("\n")
+    parts: dict[str, list[str]] = {"how": [], "Read it as:": [], "Beware:": []}
+    current = "how"
+    for line in rest.splitlines():
+        for label in ("Read it as:", "Beware:"):
+            if line.strip().startswith(label):
+                current, line = label, line.strip().removeprefix(label)  # noqa: PLW2901 - the label is taken off
+        parts[current].append(line.strip())
+    how, read_it_as, beware = (" ".join(" ".join(lines).split()) for lines in parts.values())
+    if not question.endswith("?") or not (how and read_it_as and beware):
+        raise TypeError(f"{name}: the docstring is a question, how it works, “Read it as: …” and “Beware: …”")
+    return question, how, _capital(read_it_as), _capital(beware)
+
+
+def _streams(name: str, returned: Any) -> bool:
+    if returned in RESULTS:
+        return False
+    if get_origin(returned) in (Iterator, Generator) and get_args(returned)[0] in RESULTS:
+        return True
+    kinds = " or ".join(kind.__name__ for kind in RESULTS)
+    raise TypeError(f"{name}: returns {returned}; a method returns {kinds}, or an iterator of them")
+
+
+def _sentence(title: str, option: Option, value: Any) -> str:
+    got = f"“{value[:40]}”" if isinstance(value, str) else _number(value)
+    match option.kind:
+        case "choice":
+            wanted = f"one of {_listed(option.choices)}"
+        case "switch":
+            wanted = "true or false"
+        case "integer":
+            wanted = f"a whole number from {_number(option.minimum)} to {_number(option.maximum)}"
+        case _:
+            wanted = f"a number from {_number(option.minimum)} to {_number(option.maximum)}"
+    return f"“{option.name}” of {title} is {wanted}, not {got}."
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return {None: "nothing", True: "true", False: "false"}.get(value, "that") if _hashable(value) else "that"
+    return f"{value:g}" if math.isfinite(value) else str(value)
+
+
+def _hashable(value: Any) -> bool:
+    return isinstance(value, bool | types.NoneType)
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = list(words)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,159 @@
+"""How a result becomes a picture: palettes, overlays, and the same in words."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .images import Picture
+
+PaletteName = Literal["ember", "moss", "tide"]
+
+SEQUENTIAL: tuple[PaletteName, ...] = ("ember", "moss")
+"""For maps without sign: lightness rises evenly from dark to light."""
+
+DIVERGING: PaletteName = "tide"
+"""For signed maps: blue lowers, gray is zero, orange raises; told apart with every common color blindness."""
+
+FADE = 0.6
+"""Exponent from a value's share of the strongest to its opacity: weak heat shows, zero is transparent."""
+
+Array = NDArray[np.float32]
+
+
+@cache
+def palette(name: PaletteName) -> NDArray[np.uint8]:
+    """256 sRGB colors (256, 3), evenly spaced in OKLab's lightness (Ottosson 2020), so steps look equal."""
+    t = np.linspace(0, 1, 256)
+    if name == "tide":
+        lightness = 0.62 + 0.2 * np.abs(2 * t - 1)
+        chroma = 0.145 * np.abs(2 * t - 1) ** 0.8
+        hue = np.where(t < 0.5, 245.0, 62.0)
+    else:
+        start, end = {"ember": (300.0, 460.0), "moss": (250.0, 130.0)}[name]
+        lightness = 0.18 + 0.77 * t
+        chroma = 0.02 + 0.19 * np.sin(np.pi * t**0.9) ** 0.8
+        hue = start + (end - start) * t
+    return _srgb(lightness, chroma, np.deg2rad(hue))
+
+
+def overlay(
+    picture: Picture,
+    heat: Array,
+    *,
+    signed: bool,
+    opacity: float = 0.85,
+    colors: PaletteName | None = None,
+    scale: float | None = None,
+) -> Image.Image:
+    """The picture with heat (H, W) laid over it; zero is transparent, so what is not raised stays itself.
+
+    `scale` is the value that gets the strongest color; the map's own maximum by default. A blank map leaves the
+    picture as it is.
+    """
+    top = scale or float(np.abs(heat).max())
+    base = picture.array.astype(np.float32)
+    if not top:
+        return picture.image()
+    share = np.clip(heat / top, -1 if signed else 0, 1)
+    table = palette(colors or (DIVERGING if signed else SEQUENTIAL[0]))
+    position = (share + 1) / 2 if signed else share
+    color = table[np.rint(position * 255).astype(int)].astype(np.float32)
+    alpha = (opacity * np.abs(share) ** FADE)[..., None]
+    return Image.fromarray(np.rint(base * (1 - alpha) + color * alpha).astype(np.uint8))
+
+
+def legend(width: int, height: int, *, signed: bool, colors: PaletteName | None = None) -> Image.Image:
+    """The palette as a bar (height, width), lowest value left."""
+    table = palette(colors or (DIVERGING if signed else SEQUENTIAL[0]))
+    row = table[np.linspace(0, 255, width).astype(int)]
+    return Image.fromarray(np.broadcast_to(row, (height, width, 3)).copy())
+
+
+def whereabouts(heat: Array) -> str:
+    """Where the heat (H, W) lies, in a sentence, for those who cannot see it."""
+    mass = np.abs(heat)
+    total = float(mass.sum())
+    if not total:
+        return "The map is zero everywhere."
+    rows = np.array_split(mass, 3, axis=0)
+    shares = {
+        (r, c): float(cell.sum()) / total
+        for r, row in zip(_ROWS, rows, strict=True)
+        for c, cell in zip(_COLUMNS, np.array_split(row, 3, axis=1), strict=True)
+    }
+    (row_name, column_name), share = max(shares.items(), key=lambda item: item[1])
+    place = "center" if (row_name, column_name) == ("middle", "center") else f"{row_name} {column_name}"
+    half = share_of_area(heat, 0.5)
+    return f"{percent(share)} of the heat lies in the {place} ninth; half of it on {percent(half)} of the picture."
+
+
+def share_of_area(heat: Array, mass: float) -> float:
+    """The smallest share of the picture's area that holds a share `mass` of the heat's size."""
+    ordered = np.sort(np.abs(heat), axis=None)[::-1].astype(np.float64)
+    total = ordered.sum()
+    if not total:
+        return 0.0
+    return float(np.searchsorted(np.cumsum(ordered), mass * total) + 1) / ordered.size
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two significant digits at most: 0.714 is “71 %”, 0.004 is “<1 %”."""
+    if 0 < share < 0.01:
+        return "<1 %"
+    if 0.99 < share < 1:
+        return ">99 %"
+    return f"{round(100 * share)} %"
+
+
+def figure(value: float) -> str:
+    """A number with two significant digits: 0.0312 is “0.031”, 1234 is “1200”."""
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    digits = 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, digits):.{max(0, digits)}f}"
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+_ROWS = ("upper", "middle", "lower")
+_COLUMNS = ("left", "center", "right")
+
+
+def _srgb(lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """OKLCh to 8-bit sRGB, with the chroma reduced where the color lies outside the gamut."""
+    for _ in range(60):
+        linear = _linear(lightness, chroma, hue)
+        outside = ((linear < -1e-6) | (linear > 1 + 1e-6)).any(-1)
+        if not outside.any():
+            break
+        chroma = np.where(outside, chroma * 0.96, chroma)
+    linear = linear.clip(0, 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(encoded * 255).astype(np.uint8)
+
+
+def _linear(
+    lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], -1)
+    cone: NDArray[np.float64] = (lab @ _LAB_TO_CONE.T) ** 3
+    return cone @ _CONE_TO_RGB.T
+
+
+# Ottosson, "A perceptual color space for image processing", 2020.
+_LAB_TO_CONE = np.array(
+    [[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.2914855480]]
+)
+_CONE_TO_RGB = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)

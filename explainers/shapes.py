@@ -1,0 +1,19 @@
+"""The vocabulary of tensor shapes: one picture at a time, so no batch axis."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+Pixels = Float[Tensor, "rgb height width"]
+"""RGB in [0, 1], as framed for the network, before its own normalization."""
+
+Maps = Float[Tensor, "channels height width"]
+"""What one point of the network puts out, as channels over its grid; prefix tokens dropped."""
+
+Slopes = Float[Tensor, "channels height width"]
+"""The gradient of the score with respect to `Maps`: score units per unit of activation."""
+
+Heat = Float[Tensor, "height width"]
+"""An attribution for each cell of a grid, or for each pixel."""
+
+Logits = Float[Tensor, "classes"]
+"""One number for each class, before any softmax."""

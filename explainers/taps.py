@@ -1,0 +1,190 @@
+"""Recording what a module puts out: the only file that touches a module's forward.
+
+Nothing is written on the model. One process-wide forward hook is installed while at least one recording is under
+way; it looks up the recorder of its own thread in a `ContextVar`, so a model that other people run at the same moment
+is not affected, and neither is any other model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+
+from .errors import Stopped
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in a network: the output of the module at `path`, the `call`-th time that it runs in one pass."""
+
+    path: str
+    call: int = 0
+
+    def __str__(self) -> str:
+        return self.path if self.call == 0 else f"{self.path}#{self.call}"
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One forward pass: what came out, and the tensors that were asked for on the way, attached to its graph."""
+
+    output: Tensor
+    taps: dict[Point, Tensor]
+    start: Point | None
+    """Where the graph begins; None when it begins at the pixels, or when there is no graph."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One module call as seen by `watch`, in order of completion."""
+
+    point: Point
+    module: nn.Module
+    inputs: tuple[Any, ...]
+    output: Any
+
+
+def run(
+    module: nn.Module,
+    inputs: Tensor,
+    *,
+    taps: Sequence[Point] = (),
+    start: Point | None = None,
+    cut: Sequence[Point] = (),
+    graph: bool = True,
+    stop: Callable[[], bool] | None = None,
+) -> Pass:
+    """One forward pass of `module` on `inputs` (N, 3, H, W), with the outputs at `taps` kept.
+
+    With `start`, no graph is recorded before that point: its output becomes a leaf, and the graph runs from there to
+    the end, so that a gradient at the last maps costs about nothing beside the pass. Without it the graph begins at
+    `inputs`, which should then require a gradient. `cut` detaches points, for asking what flows around them.
+
+    A tap keeps the module's output itself and hands a copy downstream, because the next operation may be in place.
+
+    Raises `LookupError` when a tapped module did not run, or put out no tensor, and whatever the module raises.
+    """
+    recorder = _Taps(_names(module), frozenset(taps) | {p for p in (start,) if p}, start, frozenset(cut), stop)
+    with torch.set_grad_enabled(graph and start is None), _recording(recorder):
+        output = module(inputs)
+    if not isinstance(output, Tensor):
+        raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
+    missing = [str(p) for p in recorder.wanted if p not in recorder.kept]
+    if missing:
+        raise LookupError(f"no tensor came out of {', '.join(missing)} in this pass")
+    return Pass(output, recorder.kept, start)
+
+
+def watch(module: nn.Module, inputs: Tensor) -> tuple[Any, list[Call]]:
+    """One forward pass with its graph, and every module call in it, in order of completion."""
+    recorder = _Everything(_names(module))
+    with torch.enable_grad(), _recording(recorder):
+        output = module(inputs)
+    return output, recorder.calls
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """The tensor in a module's output: the output itself, or the first member of a tuple or list."""
+    if isinstance(output, Tensor):
+        return output
+    if type(output) in (tuple, list) and output and isinstance(output[0], Tensor):
+        return output[0]
+    return None
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Taps:
+    names: dict[int, str]
+    wanted: frozenset[Point]
+    start: Point | None
+    cut: frozenset[Point]
+    stop: Callable[[], bool] | None
+    calls: Counter[str] = field(default_factory=Counter)
+    kept: dict[Point, Tensor] = field(default_factory=dict)
+    paths: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.paths = frozenset(p.path for p in self.wanted | self.cut)
+
+    def see(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        if self.stop is not None and self.stop():
+            raise Stopped("Stopped, as asked.")
+        path = self.names.get(id(module))
+        if path is None or path not in self.paths:
+            return None
+        point = Point(path, self.calls[path])
+        self.calls[path] += 1
+        tensor = first_tensor(output)
+        if tensor is None or point not in self.wanted | self.cut:
+            return None
+        if point in self.cut:
+            return _replaced(output, tensor.detach().clone())
+        if point == self.start:
+            # The surrounding pass runs without a graph; from here on it is wanted, until `run` restores the mode.
+            torch.set_grad_enabled(True)
+            tensor = tensor.detach().requires_grad_()
+        self.kept[point] = tensor
+        return _replaced(output, tensor.clone())
+
+
+@dataclass(eq=False)
+class _Everything:
+    names: dict[int, str]
+    calls: list[Call] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def see(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        path = self.names.get(id(module))
+        if path is not None:
+            self.calls.append(Call(Point(path, self.counts[path]), module, inputs, output))
+            self.counts[path] += 1
+
+
+def _replaced(output: Any, tensor: Tensor) -> Any:
+    return tensor if isinstance(output, Tensor) else type(output)([tensor, *output[1:]])
+
+
+def _names(module: nn.Module) -> dict[int, str]:
+    return {id(child): path for path, child in module.named_modules() if path}
+
+
+_recorder: ContextVar[_Taps | _Everything | None] = ContextVar("recorder", default=None)
+_lock = threading.Lock()
+_users = 0
+_handle: Any = None
+
+
+def _hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    recorder = _recorder.get()
+    return None if recorder is None else recorder.see(module, inputs, output)
+
+
+@contextmanager
+def _recording(recorder: _Taps | _Everything) -> Iterator[None]:
+    global _users, _handle  # noqa: PLW0603 - torch's hook is process-wide, and so is the count of its users
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _handle = register_module_forward_hook(_hook)
+    token = _recorder.set(recorder)
+    try:
+        yield
+    finally:
+        _recorder.reset(token)
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _handle.remove()
+                _handle = None
