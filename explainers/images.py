@@ -168,7 +168,7 @@ class Framing:
         )
 
     @classmethod
-    def from_torchvision(cls, preset: Any) -> Self:  # noqa: ANN401 - torchvision's preset class is private
+    def from_torchvision(cls, preset: Any) -> Self:
         """From the `ImageClassification` preset that a torchvision weights entry carries in `.transforms`."""
         crop, resize = list(preset.crop_size), list(preset.resize_size)
         return cls(
@@ -329,10 +329,10 @@ class _Axis(NamedTuple):
     def high(self) -> float:
         return float(self.to_picture(self.filled()[1]))
 
-    def to_picture(self, at: Any) -> Any:  # noqa: ANN401 - a number or an array of them
+    def to_picture(self, at: Any) -> Any:
         return (at + self.start) * self.length / self.scaled
 
-    def to_frame(self, at: Any) -> Any:  # noqa: ANN401 - a number or an array of them
+    def to_frame(self, at: Any) -> Any:
         return at * self.scaled / self.length - self.start
 
     def needed(self) -> tuple[int, int]:
@@ -365,7 +365,7 @@ _WIDEST_FILTER = 3  # Lanczos reaches three pixels to each side
 _CONVNEXT_SQUASHES = 384  # pixels; transformers' ConvNextImageProcessor
 
 
-def _resample(named: Any) -> Resample:  # noqa: ANN401 - a name, Pillow's number or an enum, as the libraries have it
+def _resample(named: Any) -> Resample:
     name = Image.Resampling(named).name if isinstance(named, int) else str(named)
     match name.lower():
         case "nearest" | "bilinear" | "bicubic" | "lanczos" as known:
@@ -375,7 +375,7 @@ def _resample(named: Any) -> Resample:  # noqa: ANN401 - a name, Pillow's number
     raise ModelError(f"Resampling {name!r} is unknown; known are {', '.join(get_args(Resample))}.")
 
 
-def _triple(values: Any) -> tuple[float, float, float]:  # noqa: ANN401 - a number or a sequence, as the libraries have it
+def _triple(values: Any) -> tuple[float, float, float]:
     listed = [float(value) for value in np.atleast_1d(np.asarray(values, np.float64))]
     if len(listed) == 1:
         listed *= 3
@@ -384,7 +384,7 @@ def _triple(values: Any) -> tuple[float, float, float]:  # noqa: ANN401 - a numb
     return listed[0], listed[1], listed[2]
 
 
-def _sides(size: Any) -> tuple[int, int] | None:  # noqa: ANN401 - transformers has had int, pair and mapping here
+def _sides(size: Any) -> tuple[int, int] | None:
     if isinstance(size, int):
         return size, size
     if hasattr(size, "get"):
@@ -649,7 +649,15 @@ def _to_srgb(image: Image.Image, data: bytes) -> Image.Image | None:
         # Nearly every profile is sRGB under some name; left alone, the pixels are those that other libraries feed.
         if profile.profile.xcolor_space.strip() != _SPACES[image.mode] or "srgb" in described.lower():
             return None
-        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        return ImageCms.profileToProfile(
+            image,
+            profile,
+            ImageCms.createProfile("sRGB"),
+            # Colours that sRGB has stay as they are, and black ink is black: what photo editors do by default.
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
     except (ImageCms.PyCMSError, ImportError, *_DAMAGED):
         return None
 
