@@ -40,9 +40,9 @@ class Layout:
             case "NHWC":
                 return output[0].permute(2, 0, 1)
             case "tokens":
-                return output[0, self.prefix :].T.unflatten(1, self.grid)
+                return output[0, self.prefix :].T.reshape(-1, *self.grid)
             case _:
-                return output[0, :, self.prefix :].unflatten(1, self.grid)
+                return output[0, :, self.prefix :].reshape(-1, *self.grid)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Anatomy:
     def site(self, depth: str) -> Site:
         """The site at a named depth or, from Python, at a module path. Raises `LookupError` with a sentence."""
         if depth in self.sites:
-            return self.sites[depth]  # type: ignore[index]
+            return self.sites[depth]
         if not self.sites:
             raise LookupError(self.without_maps)
         if depth in self.loose:
@@ -130,7 +130,7 @@ def read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor
         why = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture."
         return Anatomy({}, (), None, why, why, tuple(attention.calls), head_call.point if head_call else None)
     trunk = [f for f in trunk if f.order <= last.order]
-    head, why = _head(calls, last, head_call, class_maps, output)
+    head, why = _head(calls, last, head_call, class_maps)
     return Anatomy(
         sites=_by_depth(trunk, read_from),
         trunk=tuple(f.site for f in trunk),
@@ -211,8 +211,8 @@ def _token_grid(tokens: int, size: tuple[int, int], grids: list[tuple[int, int]]
         if prefix > 0:
             break
     for prefix in range(min(MOST_PREFIX_TOKENS, tokens // 2) + 1):
-        if grid := _factor(tokens - prefix, size):
-            return grid, prefix
+        if found := _factor(tokens - prefix, size):
+            return found, prefix
     return None
 
 
@@ -317,9 +317,9 @@ def _normalized(
         if g.order > f.order and g.layout == f.layout and g.node is not f.node:
             around = _slope(module, inputs, f.site, objective, cut=g.site.point)
             through = _slope(module, inputs, g.site, objective)
-            complete = around is not None and through is not None
-            complete = complete and not f.layout.maps(around).any() and bool(g.layout.maps(through).any())
-            return g.site if complete else None
+            if around is None or through is None or f.layout.maps(around).any() or not g.layout.maps(through).any():
+                return None
+            return g.site
     return None
 
 
@@ -398,7 +398,7 @@ def _class_maps(trunk: list[_Found], output: Tensor) -> _Found | None:
 
 
 def _head(
-    calls: list[Call], last: _Found, head: Call | None, class_maps: _Found | None, output: Tensor
+    calls: list[Call], last: _Found, head: Call | None, class_maps: _Found | None
 ) -> tuple[LinearHead | ClassMaps | None, str]:
     if class_maps is not None:
         return ClassMaps(class_maps.site), ""
@@ -422,7 +422,7 @@ def _between(calls: list[Call], last: _Found, head: Call | None) -> str:
         name = type(call.module).__name__
         if not any(call.module.children()) and not isinstance(call.module, nn.Identity | nn.Dropout):
             names += [name] if name not in names else []
-    return "between them: " + ", ".join(names[:5]) if names else "no module stands between them"
+    return "between them stand " + ", ".join(names[:5]) if names else "no module stands between them"
 
 
 class _Attention(TorchFunctionMode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,12 +64,11 @@ def explain(
     `versus` asks "rather than what?", `score` which number is explained, `options` are the method's own. `stop` is
     looked at often, and ends the work with `Stopped` when it says so. Raises `QuestionError` or `DoesNotApply`.
     """
-    answer = None
-    for answer in stream(trace, method, target=target, versus=versus, score=score, stop=stop, **options):
-        pass
-    if answer is None:
+    answers = stream(trace, method, target=target, versus=versus, score=score, stop=stop, **options)
+    last = deque(answers, maxlen=1)
+    if not last:
         raise SightglassError(f"{registry.find(method).title} ended without an answer.")
-    return answer
+    return last[0]
 
 
 def stream(
@@ -146,7 +146,7 @@ def _target(model: Classifier, target: str | int | None, versus: str | int | Non
     against = None if versus is None else model.index(versus)
     if index is not None and index == against:
         raise QuestionError(f"“{model.labels[index]}” rather than itself is no question; choose two classes.")
-    return Target(index, against, score)  # type: ignore[arg-type]
+    return Target(index, against, score)
 
 
 def _prediction(view: Trace, index: int | None) -> Prediction | None:

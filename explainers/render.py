@@ -135,7 +135,8 @@ def _srgb(lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDAr
         chroma = np.where(outside, chroma * 0.96, chroma)
     linear = linear.clip(0, 1)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(encoded * 255).astype(np.uint8)
+    colors: NDArray[np.uint8] = np.rint(encoded * 255).astype(np.uint8)
+    return colors
 
 
 def _linear(
@@ -143,7 +144,8 @@ def _linear(
 ) -> NDArray[np.float64]:
     lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], -1)
     cone: NDArray[np.float64] = (lab @ _LAB_TO_CONE.T) ** 3
-    return cone @ _CONE_TO_RGB.T
+    rgb: NDArray[np.float64] = cone @ _CONE_TO_RGB.T
+    return rgb
 
 
 # Ottosson, "A perceptual color space for image processing", 2020.

@@ -118,7 +118,7 @@ class _Taps:
     def __post_init__(self) -> None:
         self.paths = frozenset(p.path for p in self.wanted | self.cut)
 
-    def see(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    def see(self, module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
         if self.stop is not None and self.stop():
             raise Stopped("Stopped, as asked.")
         path = self.names.get(id(module))

@@ -89,7 +89,7 @@ class Trace:
     """What this view has caused so far; a pass that was there already costs nothing."""
     stop: Callable[[], bool] | None = None
     """Looked at in the middle of passes; when it says so, `Stopped` is raised."""
-    _memory: _Memory = field(default_factory=lambda: _Memory())
+    _memory: _Memory = field(default_factory=lambda: _Memory())  # noqa: PLW0108 - defined below
 
     def ask(self, target: Target, *, stop: Callable[[], bool] | None = None) -> Trace:
         """A view of the same passes that asks about `target`, with its own count of what it spends."""
