@@ -1,0 +1,8 @@
+"""Where networks come from: an identifier becomes a module, its labels and its framing."""
+
+from .fetching import fetch
+from .identifiers import Identifier, parse
+from .origin import Source
+from .suggested import SUGGESTED, Suggestion
+
+__all__ = ["SUGGESTED", "Identifier", "Source", "Suggestion", "fetch", "parse"]
