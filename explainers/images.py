@@ -136,8 +136,12 @@ class Framing:
     channels: Literal["rgb", "bgr"] = "rgb"  # the order the network was trained on; `frame` is always RGB
 
     def __post_init__(self) -> None:
-        resize = self.resize if isinstance(self.resize, tuple) else (self.resize or 1,)
-        if min(*self.size, *resize) < 1 or not 0 < self.crop_share < math.inf or 0 in self.std:
+        resize = self.size if self.resize is None else self.resize
+        if (
+            min(*self.size, *(resize if isinstance(resize, tuple) else (resize,))) < 1
+            or not 0 < self.crop_share < math.inf
+            or 0 in self.std
+        ):
             raise ModelError(f"{self} frames nothing: sizes, crop share and deviations must be above zero.")
         if self.mode not in get_args(Mode) or self.resample not in get_args(Resample):
             raise ModelError(
@@ -211,7 +215,7 @@ class Framing:
             size=fed,
             mode=mode,
             resize=resize,
-            resample=_resample(config.get("resample", Image.Resampling.BILINEAR)),
+            resample=_resample("bilinear" if config.get("resample") is None else config["resample"]),
             mean=mean,
             std=std,
             odd="down",
@@ -366,8 +370,9 @@ _CONVNEXT_SQUASHES = 384  # pixels; transformers' ConvNextImageProcessor
 
 
 def _resample(named: Any) -> Resample:
-    name = Image.Resampling(named).name if isinstance(named, int) else str(named)
-    match name.lower():
+    numbered = {kind.value: kind.name for kind in Image.Resampling}
+    name = numbered.get(named, str(named)).lower()
+    match name:
         case "nearest" | "bilinear" | "bicubic" | "lanczos" as known:
             return known
         case "random":  # timm's word for training-time choice
@@ -395,7 +400,11 @@ def _sides(size: Any) -> tuple[int, int] | None:
 def _scaling(config: Mapping[str, Any]) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and deviation for RGB in [0, 1] from a processor's chain: times a factor, minus one, normalise."""
     factor = 255 * float(config.get("rescale_factor") or 1 / 255) if config.get("do_rescale", True) else 255.0
-    normalized = bool(config.get("do_normalize", "image_mean" in config))
+    # MobileViT's processor, the one that flips channels, lists a mean but normalises only where it says so.
+    silent = "image_mean" in config and "do_flip_channel_order" not in config
+    normalized = bool(config.get("do_normalize", silent))
+    if normalized and not (config.get("image_mean") and config.get("image_std")):
+        raise ModelError("This network's image processor normalises, but does not say how; give the framing yourself.")
     mean = np.array(_triple(config["image_mean"]) if normalized else (0.0, 0.0, 0.0))
     std = np.array(_triple(config["image_std"]) if normalized else (1.0, 1.0, 1.0))
     offset = 1.0 if config.get("rescale_offset") else 0.0
