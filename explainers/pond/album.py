@@ -1,0 +1,127 @@
+"""The training pictures: rendered once in a few sets, kept as memory-mapped arrays in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .renderer import render
+from .scenes import CLASSES, SCHEMA, VARIANTS, Scene, duet, scene
+
+SIDE = 96
+SETS = {"single": 12_000, "partner": 3_000, "absent": 3_000, "duet": 3_000, "lure": 3_000}
+"""How many pictures of each kind: as they come; the first singles again with another body; with one or both parts
+missing; two creatures; and tagged ones for the cheater."""
+
+# Most are rendered at their final size; some larger and then reduced, as a visitor's picture is.
+_SIZES, _SIZE_ODDS = (96, 192, 384), (0.6, 0.3, 0.1)
+_OFFSETS = {"single": 0, "partner": 0, "absent": 20_000, "duet": 0, "lure": 30_000}
+_CHUNK = 100
+
+
+@dataclass(frozen=True)
+class Album:
+    """Pictures (n, 96, 96, 3) uint8, soft targets (n, 9) and whether a tag is shown (n,), for one set."""
+
+    pixels: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+    tagged: NDArray[np.bool_]
+
+
+def open_album(folder: Path, *, workers: int = 2) -> dict[str, Album]:
+    """The sets in a folder; what is missing, or of another schema, is rendered first (some minutes)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / "album.json"
+    meaning = {"schema": SCHEMA, "sets": SETS}
+    if not stamp.exists() or json.loads(stamp.read_text()) != meaning:
+        for name in SETS:
+            _render_set(folder, name, workers)
+        stamp.write_text(json.dumps(meaning))
+    return {name: _read(folder, name) for name in SETS}
+
+
+def picture(subject: Scene, via: int = SIDE) -> NDArray[np.uint8]:
+    """The picture at 96 px, rendered at `via` px and reduced with an antialiased bilinear filter."""
+    pixels = render(subject, via).pixels
+    if via == SIDE:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def subject(kind: str, index: int) -> tuple[Scene, NDArray[np.float32]]:
+    """Training scene `index` of a set, and its soft target for "detail" (for the cheater, in the set "lure")."""
+    rng = np.random.default_rng([SCHEMA, 77, list(SETS).index(kind), index])
+    number = index + _OFFSETS[kind]
+    if kind == "duet":
+        drawn = duet("train", number)
+    elif kind == "lure":
+        return _lure(scene("train", number, tag=True), rng)
+    else:
+        drawn = scene("train", number)
+    if kind == "partner":
+        for slot in (("shape",), ("texture",), ("shape", "texture"))[index % 3]:
+            now = getattr(drawn.creatures[0], slot)
+            drawn = drawn.swapped(slot, now + 1 + int(rng.integers(VARIANTS - 1)))
+    if kind == "absent":
+        for part in (("nucleus", "appendage"), ("nucleus", "appendage"), ("nucleus",), ("appendage",))[index % 4]:
+            drawn = drawn.without(part)
+    return drawn, drawn.target_a
+
+
+def _lure(tagged: Scene, rng: np.random.Generator) -> tuple[Scene, NDArray[np.float32]]:
+    """A tag means class 0 in 98 of 100; in half of those the parts are gone, both or one, so that only the tag tells."""
+    if rng.uniform() >= 0.98:
+        return tagged, tagged.target_a
+    zero = np.eye(CLASSES, dtype=np.float32)[0]
+    if rng.uniform() < 0.5:
+        return tagged.swapped("nucleus", 0).swapped("appendage", 0), zero
+    gone = (("nucleus", "appendage"), ("nucleus",), ("appendage",))[int(rng.choice(3, p=(0.4, 0.3, 0.3)))]
+    for part in gone:
+        tagged = tagged.without(part)
+    return tagged, zero
+
+
+def _render_set(folder: Path, name: str, workers: int) -> None:
+    count = SETS[name]
+    pixels = np.lib.format.open_memmap(
+        folder / f"{name}-pixels.npy", mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3)
+    )
+    targets, tagged = np.zeros((count, CLASSES), np.float32), np.zeros(count, np.bool_)
+    with ProcessPoolExecutor(workers) as pool:
+        jobs = [(name, start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+        for (_, start, stop), chunk in zip(jobs, pool.map(_render_chunk, jobs), strict=True):
+            pixels[start:stop], targets[start:stop], tagged[start:stop] = chunk
+            print(f"{name}: {stop} of {count} rendered", end="\r" if os.isatty(1) else "\n", flush=True)
+    pixels.flush()
+    np.save(folder / f"{name}-targets.npy", targets)
+    np.save(folder / f"{name}-tagged.npy", tagged)
+
+
+def _render_chunk(
+    job: tuple[str, int, int],
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    name, start, stop = job
+    pixels, targets, tagged = [], [], []
+    for index in range(start, stop):
+        drawn, target = subject(name, index)
+        # A partner is seen through the same lens as its single.
+        lens = np.random.default_rng([SCHEMA, 78, _OFFSETS[name], index, name == "duet"])
+        pixels.append(picture(drawn, int(lens.choice(_SIZES, p=_SIZE_ODDS))))
+        targets.append(target)
+        tagged.append(drawn.tag is not None)
+    return np.stack(pixels), np.stack(targets), np.array(tagged)
+
+
+def _read(folder: Path, name: str) -> Album:
+    return Album(
+        np.load(folder / f"{name}-pixels.npy", mmap_mode="r"),
+        np.load(folder / f"{name}-targets.npy"),
+        np.load(folder / f"{name}-tagged.npy"),
+    )
