@@ -109,7 +109,14 @@ def read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor
     `objective` turns the output (1, C) into one number; it must depend on all that the network computes.
     Nothing is written on the module. Raises what the module raises.
     """
-    inputs = inputs.detach().clone().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+        return _read(module, inputs.detach().clone().requires_grad_(), objective)
+
+
+# --- private: the order of reading -----------------------------------------------------------------------------------
+
+
+def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor]) -> Anatomy:
     attention = _Attention()
     with attention:
         output, calls = watch(module, inputs)
@@ -171,8 +178,15 @@ def _sites(calls: list[Call], size: tuple[int, int], attention: list[tuple[int, 
         if layout is not None:
             if layout.form in ("NCHW", "NHWC") and layout.grid not in grids[-1:]:
                 grids.append(layout.grid)
-            found.append(_Found(order, Site(call.point, layout), tensor, tensor.grad_fn))
+            found.append(_Found(order, Site(call.point, layout), tensor, _origin(tensor.grad_fn)))
     return found
+
+
+def _origin(node: Any) -> Any:
+    """The node whose output this is, past the copies that `watch` hands downstream."""
+    while node.name() == "CloneBackward0":
+        node = node.next_functions[0][0]
+    return node
 
 
 def _layout(tensor: Tensor, size: tuple[int, int], grids: list[tuple[int, int]], module: nn.Module) -> Layout | None:

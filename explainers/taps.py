@@ -70,11 +70,16 @@ def run(
     `inputs`, which should then require a gradient. `cut` detaches points, for asking what flows around them.
 
     A tap keeps the module's output itself and hands a copy downstream, because the next operation may be in place.
+    Where the network has PyTorch's fused encoder layers, the whole pass records a graph: without one they would run
+    as a single kernel, and nothing inside them would be seen.
 
     Raises `LookupError` when a tapped module did not run, or put out no tensor, and whatever the module raises.
     """
     recorder = _Taps(_names(module), frozenset(taps) | {p for p in (start,) if p}, start, frozenset(cut), stop)
-    with torch.set_grad_enabled(graph and start is None), _recording(recorder):
+    late = start is not None
+    if graph and late and any(isinstance(m, nn.TransformerEncoderLayer) for m in module.modules()):
+        inputs, late = inputs.detach().requires_grad_(), False
+    with torch.set_grad_enabled(graph and not late), _recording(recorder):
         output = module(inputs)
     if not isinstance(output, Tensor):
         raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
@@ -85,7 +90,10 @@ def run(
 
 
 def watch(module: nn.Module, inputs: Tensor) -> tuple[Any, list[Call]]:
-    """One forward pass with its graph, and every module call in it, in order of completion."""
+    """One forward pass with its graph, and every module call in it, in order of completion.
+
+    As in `run`, what a module put out is kept and a copy goes downstream, so nothing in place changes it afterwards.
+    """
     recorder = _Everything(_names(module))
     with torch.enable_grad(), _recording(recorder):
         output = module(inputs)
@@ -145,11 +153,14 @@ class _Everything:
     calls: list[Call] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def see(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def see(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         path = self.names.get(id(module))
-        if path is not None:
-            self.calls.append(Call(Point(path, self.counts[path]), module, inputs, output))
-            self.counts[path] += 1
+        if path is None:
+            return None
+        self.calls.append(Call(Point(path, self.counts[path]), module, inputs, output))
+        self.counts[path] += 1
+        tensor = first_tensor(output)
+        return None if tensor is None else _replaced(output, tensor.clone())
 
 
 def _replaced(output: Any, tensor: Tensor) -> Any:
