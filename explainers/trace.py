@@ -105,7 +105,9 @@ class Trace:
     def logits(self) -> Logits:
         """The network's scores, one for each class."""
         with self._turn():
-            return self._any_pass().output[0].detach()
+            if self._memory.logits is None:
+                self._memory.logits = self._any_pass().output[0].detach()
+            return self._memory.logits
 
     @property
     def class_index(self) -> int:
@@ -139,14 +141,14 @@ class Trace:
         """What the network put out at a depth, as channels over its grid; prefix tokens dropped."""
         site = self.site(depth)
         with self._turn():
-            return site.layout.maps(self._pass_through(site).taps[site.point].detach())
+            kept = self._memory.maps.get(site.point)
+            return site.layout.maps(self._pass_through(site).taps[site.point].detach() if kept is None else kept)
 
     def slopes(self, depth: str | Site = "last") -> Slopes:
         """The gradient of the score with respect to `maps(depth)`; zero where the score does not depend on them."""
         site = self.site(depth)
         with self._turn():
-            passed = self._pass_through(site)
-            return site.layout.maps(self._gradient(passed, passed.taps[site.point], site.point))
+            return site.layout.maps(self._gradient(site.point, lambda: self._at(site)))
 
     def logit_slopes(self) -> Logits:
         """The gradient of the score with respect to the logits: what each logit counts for. Takes no pass."""
@@ -158,8 +160,7 @@ class Trace:
     def pixel_slopes(self) -> Pixels:
         """The gradient of the score with respect to the pixels in [0, 1]; the network's normalization is inside."""
         with self._turn():
-            passed = self._pass_from_pixels()
-            return self._gradient(passed, self._memory.leaf, PIXELS)[0]
+            return self._gradient(PIXELS, self._at_pixels)
 
     def prepare(self, starts: Iterable[str]) -> None:
         """Run the one pass that serves all of `starts` (depths, or `PIXELS`), so that none runs a second one."""
@@ -167,12 +168,15 @@ class Trace:
         with self._turn():
             if PIXELS in wanted:
                 self._pass_from_pixels()
-            elif named := [depth for depth in DEPTHS if depth in wanted]:
+            elif named := [depth for depth in DEPTHS if depth in wanted & self.classifier.anatomy.sites.keys()]:
                 self._pass_through(self.site(named[0]))
 
     def release(self) -> None:
-        """Forget the large graphs; maps and slopes that were read stay, and the short graph at the last maps."""
+        """Forget the large graphs; what was read stays, and so does the short graph at the last maps."""
         with self._memory.lock:
+            for passed in self._memory.passes:
+                self._memory.maps |= {point: tensor.detach() for point, tensor in passed.taps.items()}
+                self._memory.logits = passed.output[0].detach()
             self._memory.passes = [p for p in self._memory.passes if p.start is not None]
             self._memory.leaf = None
 
@@ -224,33 +228,53 @@ class Trace:
     def _run(self, taps: list[Point], start: Point | None, pixels: Tensor) -> Pass:
         began = time.perf_counter()
         framed = self.classifier.framing.normalize(pixels).to(self.classifier.dtype)[None]
-        passed = run(self.classifier.module, framed, taps=list(dict.fromkeys(taps)), start=start, stop=self.stop)
+        module = self.classifier.module
+        if any(tensor.is_inference() for tensor in [*module.parameters(), *module.buffers()]):
+            raise DoesNotApply(
+                f"{self.classifier.name} was built under torch.inference_mode(), whose tensors take no part in "
+                "gradients; build it outside, or under torch.no_grad()."
+            )
+        passed = run(module, framed, taps=list(dict.fromkeys(taps)), start=start, stop=self.stop)
         self.spent.forwards += 1
         self.spent.seconds += time.perf_counter() - began
         self._memory.passes.append(passed)
         return passed
 
-    def _gradient(self, passed: Pass, tensor: Tensor | None, where: Point | str) -> Tensor:
-        assert tensor is not None
+    def _at(self, site: Site) -> tuple[Pass, Tensor]:
+        passed = self._pass_through(site)
+        return passed, passed.taps[site.point]
+
+    def _at_pixels(self) -> tuple[Pass, Tensor]:
+        passed = self._pass_from_pixels()
+        assert self._memory.leaf is not None
+        return passed, self._memory.leaf
+
+    def _gradient(self, where: Point | str, at: Callable[[], tuple[Pass, Tensor]]) -> Tensor:
+        """The slope at a place, shaped as the tensor there; `at` gives the pass and that tensor where needed."""
         target = self._target()
         key = (where, target)
         if key not in self._memory.slopes:
+            passed, tensor = at()
             began = time.perf_counter()
             score = target.of(passed.output[0])
-            if not score.requires_grad:
+            slope = None
+            if score.requires_grad:
+                (slope,) = torch.autograd.grad(score, tensor, retain_graph=True, allow_unused=True)
+            if slope is None and (where == PIXELS or not score.requires_grad):
                 raise DoesNotApply(f"{self.classifier.name} lets no gradient through, so its slopes cannot be read.")
-            (slope,) = torch.autograd.grad(score, tensor, retain_graph=True, allow_unused=True)
             self._memory.slopes[key] = torch.zeros_like(tensor) if slope is None else slope
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
-        slope = self._memory.slopes[key]
-        return slope[None] if where == PIXELS and slope.ndim == 3 else slope
+        return self._memory.slopes[key]
 
 
 @dataclass(eq=False)
 class _Memory:
     pixels: Tensor | None = None
     leaf: Tensor | None = None
+    logits: Tensor | None = None
     passes: list[Pass] = field(default_factory=list)
+    maps: dict[Point, Tensor] = field(default_factory=dict)
+    """What passes had kept that have been released."""
     slopes: dict[tuple[Point | str, Target], Tensor] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
