@@ -85,6 +85,9 @@ def stream(
     chosen = registry.suitable(registry.find(method), trace.classifier)
     checked = chosen.check(options)
     view = trace.ask(_target(trace.classifier, target, versus, score), stop=stop)
+    if target is None and versus is not None and view.class_index == view.target.versus:
+        label = trace.classifier.labels[view.class_index]
+        raise QuestionError(f"“{label}” is the winning class itself; choose another one to hold against it.")
     for result in chosen.run(view, checked):
         if not np.isfinite(result.heat).all():
             raise SightglassError(
