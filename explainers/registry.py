@@ -188,6 +188,7 @@ def suitable(method: Method, model: Classifier) -> Method:
 # --- private ---------------------------------------------------------------------------------------------------------
 
 _methods: dict[str, Method] = {}
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @cache
@@ -224,12 +225,18 @@ def _read(
             option = _option(name, parameter, hints[parameter.name])
             options.append(option)
             fields[option.name] = (hints[option.name], option.default)
-        elif hints[parameter.name] in (Trace, Classifier):
+        elif parameter.kind in _POSITIONAL and hints[parameter.name] in (Trace, Classifier):
             given.append(hints[parameter.name])
         else:
             raise TypeError(f"{name}: {parameter.name} is positional, and nothing of its type can be given")
-    strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, validate_default=True)
     schema: type[BaseModel] = create_model(name, __config__=strict, **fields)
+    try:
+        schema()
+    except ValidationError as error:
+        raise TypeError(
+            f"{name}: the default of {error.errors()[0]['loc'][0]} is not what its option allows"
+        ) from error
     question, how, read_it_as, beware = _words(name, inspect.getdoc(function) or "")
     streams = _streams(name, hints.get("return"))
     return Method(
@@ -264,16 +271,18 @@ def _option(method: str, parameter: inspect.Parameter, hint: Any) -> Option:
         raise TypeError(f"{where} has no description; write Annotated[…, Field(description=…)]")
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     if get_origin(base) is Literal or "choices" in extra:
-        listed: Iterable[Any] = get_args(base) or extra["choices"]  # type: ignore[assignment]
-        return Option(parameter.name, "choice", parameter.default, info.description, tuple(map(str, listed)))
+        listed: tuple[Any, ...] = tuple(get_args(base) or extra["choices"])  # type: ignore[arg-type]
+        if not all(isinstance(choice, str) for choice in listed) or parameter.default not in listed:
+            raise TypeError(f"{where} is a choice among words, and its default is one of them")
+        return Option(parameter.name, "choice", parameter.default, info.description, listed)
     if base is bool:
         return Option(parameter.name, "switch", parameter.default, info.description)
     if base not in (int, float):
         raise TypeError(f"{where} is {base}; options are Literal, Depth, bool, int or float")
-    low = next((m.ge if isinstance(m, Ge) else m.gt for m in info.metadata if isinstance(m, Ge | Gt)), None)
-    high = next((m.le if isinstance(m, Le) else m.lt for m in info.metadata if isinstance(m, Le | Lt)), None)
-    if low is None or high is None:
-        raise TypeError(f"{where} has no bounds; write Field(ge=…, le=…)")
+    low = next((m.ge for m in info.metadata if isinstance(m, Ge)), None)
+    high = next((m.le for m in info.metadata if isinstance(m, Le)), None)
+    if low is None or high is None or any(isinstance(m, Gt | Lt) for m in info.metadata):
+        raise TypeError(f"{where} has no bounds that can be reached; write Field(ge=…, le=…)")
     kind: Literal["integer", "number"] = "integer" if base is int else "number"
     bounds = (float(low), float(high))  # type: ignore[arg-type]
     return Option(parameter.name, kind, parameter.default, info.description, (), *bounds)
@@ -320,7 +329,12 @@ def _sentence(title: str, option: Option, value: Any) -> str:
 def _number(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return {None: "nothing", True: "true", False: "false"}.get(value, "that") if _hashable(value) else "that"
+    if isinstance(value, int) and abs(value) >= _SPELLED:
+        return "that"  # beyond what a float holds, and nothing to read aloud
     return f"{value:g}" if math.isfinite(value) else str(value)
+
+
+_SPELLED = 10**15
 
 
 def _hashable(value: Any) -> bool:
