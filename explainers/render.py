@@ -99,7 +99,8 @@ def share_of_area(heat: Array, mass: float) -> float:
     total = ordered.sum()
     if not total:
         return 0.0
-    return float(np.searchsorted(np.cumsum(ordered), mass * total) + 1) / ordered.size
+    held = int(np.searchsorted(np.cumsum(ordered), mass * total)) + 1
+    return min(held, ordered.size) / ordered.size  # the two sums differ in rounding
 
 
 def percent(share: float) -> str:
@@ -115,8 +116,8 @@ def figure(value: float) -> str:
     """A number with two significant digits: 0.0312 is “0.031”, 1234 is “1200”."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
-    digits = 1 - math.floor(math.log10(abs(value)))
-    return f"{round(value, digits):.{max(0, digits)}f}"
+    value = float(f"{value:.1e}")  # rounded first: 0.0999 is “0.10”
+    return f"{value:.{max(0, 1 - math.floor(math.log10(abs(value))))}f}"
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
