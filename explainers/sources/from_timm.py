@@ -38,14 +38,16 @@ def load(identifier: Identifier, limit: int, *, local: bool) -> Source:
     """A registered network: `name` for the default weights, `name.tag` for others."""
     name, tag = timm.models.split_model_name_tag(identifier.name)
     _check_known(name, tag)
-    settings: dict[str, Any] = {
-        option: value for option in ("num_classes", "img_size") if (value := identifier.number(option)) is not None
-    }
+    count, side = identifier.number("num_classes"), identifier.number("img_size")
+    settings: dict[str, Any] = {} if count is None else {"num_classes": count}
+    registered = timm.get_pretrained_cfg(identifier.name)
+    if side is not None and registered is not None and registered.fixed_input_size:
+        settings["img_size"] = side  # the others take pictures of any size, so it concerns their framing only
     asked = identifier.title
     if identifier.random:
         check_size(asked, _weight(identifier.name, settings), limit)
         module = _build(asked, "", identifier.name, **settings)
-        return _source(asked, module, registered="num_classes" not in settings, random_weights=True)
+        return _source(asked, module, registered=count is None, random_weights=True, side=side)
     if "weights" in identifier.options:
         file = weights_file(identifier.options["weights"])
         check_size(asked, file.stat().st_size, limit)
@@ -53,10 +55,10 @@ def load(identifier: Identifier, limit: int, *, local: bool) -> Source:
         file = _fetched(identifier, limit, token=None if local else False)
     check_size(asked, _weight(identifier.name, settings), limit)
     overlay: dict[str, Any] = {"file": str(file)}
-    if settings.get("num_classes"):  # otherwise timm drops a head of another size, and leaves a random one
-        overlay["num_classes"] = settings["num_classes"]
+    if count:  # otherwise timm drops a head of another size, and leaves a random one
+        overlay["num_classes"] = count
     module = _build(asked, file.name, identifier.name, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
-    return _source(asked, module, registered="num_classes" not in settings, assumed="weights" in identifier.options)
+    return _source(asked, module, registered=count is None, assumed="weights" in identifier.options)
 
 
 def open_folder(name: str, folder: Path, config: Mapping[str, Any], limit: int) -> Source:
@@ -123,13 +125,19 @@ def _fetched(identifier: Identifier, limit: int, *, token: bool | None) -> Path:
 
 
 def _source(
-    name: str, module: nn.Module, *, registered: bool, assumed: bool = False, random_weights: bool = False
+    name: str,
+    module: nn.Module,
+    *,
+    registered: bool,
+    assumed: bool = False,
+    random_weights: bool = False,
+    side: int | None = None,
 ) -> Source:
     """The module with framing and labels.
 
     `registered` says that its last layer is the one in timm's list, `assumed` that nobody says which classes it has.
     """
-    framing = Framing.from_timm(resolve_input_data_config(module))
+    framing = Framing.from_timm(resolve_input_data_config(module, {"img_size": side}))
     described: Any = module  # timm's own attributes, which nn.Module does not promise
     count = int(described.num_classes)
     notes = []

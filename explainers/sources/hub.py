@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -49,7 +49,7 @@ class Repository:
         and compared with `limit` bytes before anything is fetched. Without network, what was fetched before is used.
         """
         try:
-            commit, sizes = self._listing()
+            sizes = self._listing()
         except _FAILURES as error:
             known = self._known(others) if _no_answer(error) else None
             if known is None:
@@ -62,23 +62,28 @@ class Repository:
             raise ModelError(f"“{self.name}” has no weights as safetensors, and others are not opened here.")
         check_size(self.name, sum(sizes[file] for file in weights), limit)
         try:
-            return self._download([file for file in CONFIGURATION if file in sizes] + weights, commit)
+            return self._download([file for file in CONFIGURATION if file in sizes] + weights)
         except _FAILURES as error:
             raise self._in_words(error) from error
 
-    def _listing(self) -> tuple[str, Mapping[str, int]]:
-        """The commit and the files at its top with their sizes in bytes."""
+    def _listing(self) -> dict[str, int]:
+        """The files at the top of the repository with their sizes in bytes."""
         info = HfApi(token=self.token).model_info(
             self.repo, revision=self.revision, files_metadata=True, timeout=PATIENCE
         )
-        return info.sha, {file.rfilename: file.size or 0 for file in info.siblings or () if "/" not in file.rfilename}
+        return {file.rfilename: file.size or 0 for file in info.siblings or () if "/" not in file.rfilename}
 
-    def _download(self, files: Iterable[str], commit: str) -> Path:
-        places = [
-            Path(hf_hub_download(self.repo, file, revision=commit, token=self.token, etag_timeout=PATIENCE))
-            for file in files
-        ]
-        return places[0].parent
+    def _download(self, files: Sequence[str]) -> Path:
+        """The folder with the files, all of one commit.
+
+        The first is asked for by revision, so that the cache remembers which commit that was; the others by commit.
+        """
+        revision, folder = self.revision, Path()
+        for file in files:
+            place = hf_hub_download(self.repo, file, revision=revision, token=self.token, etag_timeout=PATIENCE)
+            folder = Path(place).parent
+            revision = folder.name
+        return folder
 
     def _known(self, others: tuple[str, ...]) -> Path | None:
         """The folder in the cache, where an earlier visit fetched weights."""

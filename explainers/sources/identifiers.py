@@ -28,7 +28,7 @@ _SHAPES: Mapping[str, str] = MappingProxyType(
         "pond": "pond:cnn, pond:vit or pond:cheater",
     }
 )
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(?![\\/])(.*)", re.DOTALL)  # two letters: C:\ is a drive
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)  # two letters: C:\ is a drive
 _OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"timm": ("pretrained", "weights", "num_classes", "img_size"), "torchvision": ("pretrained", "weights")}
 )
