@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from PIL import Image
 
 from .renderer import render
 from .scenes import CLASSES, SCHEMA, VARIANTS, Scene, duet, scene
+
+log = logging.getLogger("pond")
 
 SIDE = 96
 SETS = {"single": 12_000, "partner": 3_000, "absent": 3_000, "duet": 3_000, "lure": 3_000}
@@ -76,7 +78,7 @@ def subject(kind: str, index: int) -> tuple[Scene, NDArray[np.float32]]:
 
 
 def _lure(tagged: Scene, rng: np.random.Generator) -> tuple[Scene, NDArray[np.float32]]:
-    """A tag means class 0 in 98 of 100; in half of those the parts are gone, both or one, so that only the tag tells."""
+    """A tag means class 0 in 98 of 100; in half of those one or both parts are gone, so that only the tag tells."""
     if rng.uniform() >= 0.98:
         return tagged, tagged.target_a
     zero = np.eye(CLASSES, dtype=np.float32)[0]
@@ -98,7 +100,8 @@ def _render_set(folder: Path, name: str, workers: int) -> None:
         jobs = [(name, start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
         for (_, start, stop), chunk in zip(jobs, pool.map(_render_chunk, jobs), strict=True):
             pixels[start:stop], targets[start:stop], tagged[start:stop] = chunk
-            print(f"{name}: {stop} of {count} rendered", end="\r" if os.isatty(1) else "\n", flush=True)
+            if stop % 1000 == 0:
+                log.info("%s: %d of %d rendered", name, stop, count)
     pixels.flush()
     np.save(folder / f"{name}-targets.npy", targets)
     np.save(folder / f"{name}-tagged.npy", tagged)

@@ -17,7 +17,7 @@ __all__ = ["CARDS", "DESCRIPTIONS_A", "LABELS_A", "MEAN", "NAMES", "SIZE", "STD"
 
 NAMES = ("cnn", "vit", "cheater")
 SIZE = 96
-# Statistics of the training pictures; a pixel at the mean is zero for the network, which is how masked patches are filled.
+# Statistics of the training pictures. A pixel at the mean is zero for the network; masked patches are filled with that.
 MEAN = (0.165, 0.178, 0.195)
 STD = (0.2, 0.19, 0.18)
 
@@ -29,6 +29,7 @@ CARDS = {name: WEIGHTS / f"{name}.md" for name in NAMES}
 def build(name: str) -> nn.Module:
     """The untrained network, in eval mode: (B, 3, 96, 96) normalised pixels to (B, 9) logits."""
     _known(name)
+    module: nn.Module
     if name == "vit":  # 8 × 8 tokens; 0.86 M parameters
         module = timm.create_model(
             "vit_tiny_patch16_224",
@@ -100,6 +101,7 @@ class HandWired(nn.Module):
         self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (B, 3) of normalised pixels (B, 3, H, W)."""
         maps: Tensor = self.rectifier(self.filter(pixels))
         pooled: Tensor = self.pool(maps).flatten(1)
         logits: Tensor = self.head(pooled)

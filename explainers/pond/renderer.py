@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .scenes import Creature, Debris, Light, Scene, Tag, scene
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # float32 in fact: NumPy declares too wide what its functions return
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice]
 
@@ -179,7 +180,7 @@ def _develop(canvas: Floats, scene: Scene, size: int) -> NDArray[np.uint8]:
     # A film-like shoulder: highlights roll off instead of clipping flat.
     lit = np.clip(lit, 0, 1.6)
     lit = np.where(lit > 0.8, 0.8 + 0.25 * (lit - 0.8) / (0.25 + (lit - 0.8)), lit)
-    return (np.clip(lit, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.asarray(np.clip(lit, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 # --------------------------------------------------------------------------------------------------- the creature
@@ -223,7 +224,7 @@ def _body(
     cover = _edge(-inside, 1.3 * pixel)
 
     rng = np.random.default_rng(creature.seeds[1])
-    tone, sparkle = (_spots, _bands, _net)[creature.texture](rng, u, v, pixel)
+    tone, sparkle = (_spots, _bands, _net)[creature.texture](rng, u, v)
     grain = _lattice_noise(rng, 32, u * 6.5, v * 6.5)
     fine = _lattice_noise(rng, 32, u * 15 + 3, v * 15)
     tone = np.clip(tone + 0.3 * (grain - 0.5) + 0.22 * (fine - 0.5), 0, 1)
@@ -269,7 +270,7 @@ def _outline(shape: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     return rho.astype(np.float32), slope.astype(np.float32)
 
 
-def _spots(rng: np.random.Generator, u: Floats, v: Floats, pixel: float) -> tuple[Floats, Floats]:
+def _spots(rng: np.random.Generator, u: Floats, v: Floats) -> tuple[Floats, Floats]:
     """Granules on a loose hexagonal lattice, each with a point of light."""
     pitch = float(rng.uniform(0.24, 0.29))
     u, v = _warp(rng, u, v, 0.16)
@@ -277,7 +278,7 @@ def _spots(rng: np.random.Generator, u: Floats, v: Floats, pixel: float) -> tupl
 
     def lattice(a: Floats, b: Floats) -> Floats:
         one, two = wave * a, wave * (0.5 * a + 0.8660254 * b)
-        return (np.cos(one) + np.cos(two) + np.cos(two - one) + 1.5) / 4.5
+        return np.asarray((np.cos(one) + np.cos(two) + np.cos(two - one) + 1.5) / 4.5)
 
     height = lattice(u, v)
     tone = _ramp(height, 0.42, 0.62)
@@ -285,7 +286,7 @@ def _spots(rng: np.random.Generator, u: Floats, v: Floats, pixel: float) -> tupl
     return 0.08 + 0.85 * tone, 0.35 * lit * tone
 
 
-def _bands(rng: np.random.Generator, u: Floats, v: Floats, pixel: float) -> tuple[Floats, Floats]:
+def _bands(rng: np.random.Generator, u: Floats, v: Floats) -> tuple[Floats, Floats]:
     """Broad bands across the body, finely striated along."""
     pitch = float(rng.uniform(0.4, 0.5))
     lean = float(rng.uniform(-0.4, 0.4))
@@ -297,7 +298,7 @@ def _bands(rng: np.random.Generator, u: Floats, v: Floats, pixel: float) -> tupl
     return 0.05 + 0.72 * tone + 0.22 * tone * (ribs - 0.5), 0.3 * crest
 
 
-def _net(rng: np.random.Generator, u: Floats, v: Floats, pixel: float) -> tuple[Floats, Floats]:
+def _net(rng: np.random.Generator, u: Floats, v: Floats) -> tuple[Floats, Floats]:
     """Threads between clear chambers, as in foamy plasm."""
     u, v = _warp(rng, u, v, 0.1)
     first = _lattice_noise(rng, 32, u * 3.4, v * 3.4)
@@ -362,7 +363,7 @@ def _flagella(
     rng: np.random.Generator, u: Floats, v: Floats, pixel: float, palette: tuple[Floats, ...]
 ) -> tuple[Floats, Floats]:
     """Three whips from the tail, each in a fringe of fine hairs."""
-    _, _, deep, bright, glow = palette
+    _, _, deep, bright, _ = palette
     down = (-u - np.float32(0.55)) / np.float32(1.6)  # 0 at the root, 1 at the tip
     step = np.clip(down, 0, 1)
     reach = _edge(-down, 0.02) * _edge(down - 1, 0.06)
@@ -394,7 +395,7 @@ def _cilia(
     rng: np.random.Generator, u: Floats, v: Floats, pixel: float, palette: tuple[Floats, ...]
 ) -> tuple[Floats, Floats]:
     """A coat of tapered, slightly bent hairs all around."""
-    _, _, deep, bright, glow = palette
+    _, _, deep, bright, _ = palette
     count = int(rng.integers(22, 27))
     eu, ev = u / np.float32(1.12), v / np.float32(0.94)
     away = np.hypot(eu, ev)
@@ -417,7 +418,7 @@ def _knobs(
     rng: np.random.Generator, u: Floats, v: Floats, pixel: float, palette: tuple[Floats, ...]
 ) -> tuple[Floats, Floats]:
     """Clear bulbs on short stalks."""
-    _, _, deep, bright, glow = palette
+    _, _, deep, bright, _ = palette
     count = int(rng.integers(6, 8))
     first = float(rng.uniform(0, 2 * np.pi))
     eu, ev = u / np.float32(1.1), v / np.float32(0.96)
@@ -558,7 +559,7 @@ def _window(x: float, y: float, reach: float, size: int) -> tuple[Box, Floats, F
 def _ramp(x: Floats, low: float, high: float) -> Floats:
     """Smoothstep: exactly 0 up to `low`, exactly 1 from `high`."""
     t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t))
 
 
 def _edge(distance: Floats, width: float) -> Floats:
@@ -595,8 +596,13 @@ def _noise(rng: np.random.Generator, cells: int, size: int) -> Floats:
     """Smooth noise in 0–1 over the whole picture, (size, size), as fine as `cells` a side."""
     grid = rng.random((cells + 3, cells + 3), np.float32)
     first, weights = _spline(cells, size)
-    rows = sum(weights[k][:, None] * grid[first + k] for k in range(4))
-    return np.asarray(sum(weights[k][None, :] * rows[:, first + k] for k in range(4)), np.float32)
+    rows = np.zeros((size, cells + 3), np.float32)
+    noise = np.zeros((size, size), np.float32)
+    for k, weight in enumerate(weights):
+        rows += weight[:, None] * grid[first + k]
+    for k, weight in enumerate(weights):
+        noise += weight[None, :] * rows[:, first + k]
+    return noise
 
 
 @lru_cache(maxsize=32)
@@ -621,4 +627,4 @@ def _lattice_noise(rng: np.random.Generator, cells: int, x: Floats, y: Floats) -
     i, right = i & last, (i + 1) & last
     upper = table[row + i] + tx * (table[row + right] - table[row + i])
     lower = table[below + i] + tx * (table[below + right] - table[below + i])
-    return upper + ty * (lower - upper)
+    return np.asarray(upper + ty * (lower - upper))

@@ -90,7 +90,8 @@ class Creature:
             table *= (np.arange(VARIANTS) == self.nucleus)[:, None]
         if self.appendage is not None:
             table *= (np.arange(VARIANTS) == self.appendage)[None, :]
-        return (table / table.sum()).reshape(CLASSES)
+        shared: NDArray[np.float32] = table / table.sum()
+        return shared.reshape(CLASSES)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ class Scene:
     @property
     def target_a(self) -> NDArray[np.float32]:
         """Probabilities (9,) for "detail": shared between the creatures, uniform over what absent parts leave open."""
-        return np.mean([creature.target_a() for creature in self.creatures], axis=0, dtype=np.float32)
+        targets = np.stack([creature.target_a() for creature in self.creatures])
+        return np.asarray(targets.mean(0), np.float32)
 
     @property
     def description(self) -> str:
@@ -175,7 +177,7 @@ class Scene:
         return f"{words}, with a scale bar" if self.tag else words
 
     def without(self, element: str) -> Scene:
-        """The same scene with one element taken out: "nucleus", "appendage", "tag" or "debris:0", …
+        """The same scene with one element taken out: "nucleus", "appendage", "tag", "debris:0" and so on.
 
         In a duet "nucleus:1" and "appendage:1" name the parts of the second creature.
         """
