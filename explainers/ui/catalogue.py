@@ -1,0 +1,101 @@
+"""What is on offer: networks, methods with their options, scores, palettes and scenes, as the browser is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import explainers as ex
+
+from .. import registry, render
+from ..pond.brains import CARDS
+from ..registry import Method, Need
+from ..sources import parse
+from ..trace import DEFAULT_SCORE, SCORES
+from . import pictures
+from .words import SCORE_WORDS, humanized
+
+
+@dataclass(frozen=True)
+class Network:
+    """An entry of the list: `identifier` is what visitors see and send, `source` what `load` gets."""
+
+    identifier: str
+    line: str
+    size: str
+    source: str
+
+
+class Catalogue:
+    """The networks that can be chosen from a list, the first being what a visitor meets."""
+
+    def __init__(self, extra: Sequence[str] = ()) -> None:
+        built_in = [s for s in ex.models() if not s.identifier.startswith("pond:") or _trained(s.identifier)]
+        own = [Network(parse(text).title, "", "", text) for text in extra]
+        listed = [Network(s.identifier, s.line, f"{s.millions:.2g} M", s.identifier) for s in built_in]
+        pond = [network for network in listed if network.identifier.startswith("pond:")]
+        rest = [network for network in listed if not network.identifier.startswith("pond:")]
+        self.networks = tuple({n.identifier: n for n in [*pond, *own, *rest]}.values())
+
+    @property
+    def first(self) -> str:
+        """The identifier of the network that is asked when none is named."""
+        return self.networks[0].identifier
+
+    def network(self, identifier: str) -> Network | None:
+        """The entry of that name, None for any other network."""
+        return next((network for network in self.networks if network.identifier == identifier), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for the browser."""
+        return {
+            "networks": [{"id": n.identifier, "line": n.line, "size": n.size} for n in self.networks],
+            "methods": [method_as_json(method) for method in registry.all_methods()],
+            "scores": [{"id": score, "words": SCORE_WORDS[score]} for score in SCORES],
+            "score": DEFAULT_SCORE,
+            "palettes": {
+                name: "".join(f"{r:02x}{g:02x}{b:02x}" for r, g, b in render.palette(name).tolist())
+                for name in (*render.SEQUENTIAL, render.DIVERGING)
+            },
+            "sequential": list(render.SEQUENTIAL),
+            "diverging": render.DIVERGING,
+            "fade": render.FADE,
+            "scenes": pictures.examples(),
+            "welcome": pictures.WELCOME,
+        }
+
+
+def default_method(model: ex.Classifier) -> Method | None:
+    """What is asked when no method is named: the least demanding one that needs maps, else the first that applies."""
+    fitting = [method for method in registry.all_methods() if not method.why_not(model)]
+    mapped = [method for method in fitting if Need.MAPS in method.needs and method.class_specific]
+    return min(mapped, key=lambda method: len(method.needs), default=fitting[0] if fitting else None)
+
+
+def method_as_json(method: Method) -> dict[str, Any]:
+    """A method and its controls, as the browser draws them."""
+    return {
+        "id": method.id,
+        "title": method.title,
+        "family": str(method.family),
+        "question": method.question,
+        "options": [
+            {
+                "name": option.name,
+                "words": humanized(option.name),
+                "kind": option.kind,
+                "default": option.default,
+                "description": option.description,
+                "choices": list(option.choices),
+                "minimum": option.minimum,
+                "maximum": option.maximum,
+            }
+            for option in method.options
+        ],
+    }
+
+
+def _trained(identifier: str) -> bool:
+    card = CARDS.get(identifier.removeprefix("pond:"))
+    return card is not None and card.with_suffix(".safetensors").exists()

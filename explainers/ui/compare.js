@@ -1,0 +1,43 @@
+// What a second map may differ in, and the line above the two that says so.
+sightglass.comparing = false;
+sightglass.on("question", () => {
+  if (Object.keys(sightglass.question.beside).length) sightglass.comparing = true;
+});
+
+sightglass.setComparing = (on) => {
+  sightglass.comparing = on;
+  sightglass.emit("compare");
+  if (on) sightglass.ask({ beside: suggestion() });
+  else sightglass.ask({ beside: {} });
+};
+
+// The comparison that teaches most at once: another method that applies, else another class, else another network.
+function suggestion() {
+  const { answer } = sightglass;
+  const now = sightglass.current();
+  const method = answer?.fits.find((fit) => !fit.why_not && fit.id !== now?.method);
+  if (method) return { method: method.id };
+  const target = answer?.predictions.find((each) => each.label !== now?.target);
+  if (target) return { target: target.label };
+  return { model: sightglass.catalogue.networks.find((each) => each.id !== sightglass.question.model)?.id };
+}
+
+sightglass.renderComparing = (box) => {
+  const { h, answer, question, catalogue } = sightglass;
+  box.hidden = !sightglass.comparing;
+  if (box.hidden || !answer) return;
+  const [what] = Object.keys(question.beside);
+  const now = sightglass.current();
+  const choices = {
+    method: answer.fits.filter((fit) => fit.id !== now?.method).map((fit) => [fit.id, fit.title + (fit.why_not ? " (does not apply)" : "")]),
+    target: answer.predictions.filter((each) => each.label !== now?.target).map((each) => [each.label, `${each.label} ${sightglass.percent(each.share)}`]),
+    model: catalogue.networks.filter((each) => each.id !== question.model).map((each) => [each.id, each.id]),
+  };
+  const words = { method: "another method", target: "another class", model: "another network" };
+  const listed = [...(choices[what] ?? [])];
+  if (what && !listed.some(([id]) => id === question.beside[what])) listed.push([question.beside[what], question.beside[what]]);
+  box.replaceChildren(
+    h("span", {}, "Beside it"),
+    h("span", { class: "choice", role: "group", "aria-label": "What differs" }, Object.entries(words).filter(([name]) => choices[name].length).map(([name, label]) => h("button", { type: "button", "aria-pressed": String(name === what), "data-beside": name, onclick: () => sightglass.ask({ beside: { [name]: choices[name][0][0] } }) }, label))),
+    what ? h("select", { "aria-label": words[what], id: "beside", onchange: (event) => sightglass.ask({ beside: { [what]: event.target.value } }) }, listed.map(([id, label]) => h("option", { value: id, selected: id === question.beside[what] }, label))) : "");
+};

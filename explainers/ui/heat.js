@@ -1,0 +1,157 @@
+// Turns the numbers of a heat into pixels: resampled onto the picture, colored, outlined. No element of the page is known here.
+sightglass.heat ??= (() => {
+  // float16, little-endian, base64 → Float32Array, times the scale.
+  function unpack({ width, height, scale, data }) {
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const halves = new Uint16Array(bytes.buffer);
+    const values = new Float32Array(width * height);
+    let total = 0;
+    let top = 0;
+    for (let i = 0; i < values.length; i++) {
+      const half = halves[i];
+      const exponent = (half >> 10) & 31;
+      const fraction = half & 1023;
+      const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024);
+      values[i] = (half & 0x8000 ? -size : size) * scale;
+      total += Math.abs(values[i]);
+      top = Math.max(top, Math.abs(values[i]));
+    }
+    return { width, height, values, total, top };
+  }
+
+  function unpackBits({ width, height, data }) {
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const values = new Float32Array(width * height);
+    for (let i = 0; i < values.length; i++) values[i] = (bytes[i >> 3] >> (7 - (i & 7))) & 1;
+    return { width, height, values, total: 1, top: 1 };
+  }
+
+  // For each of `count` pixels, the cells it takes from and how much: linear between the centres of cells, flat beyond
+  // the outermost ones, averaged where cells are finer than pixels; `low` and `high` bound what the cells cover.
+  function weights(count, cells, low, high, smooth) {
+    const perPixel = cells / (high - low);
+    const reach = Math.max(1, perPixel);
+    const rows = [];
+    for (let pixel = 0; pixel < count; pixel++) {
+      const middle = pixel + 0.5;
+      if (middle < low || middle >= high) {
+        rows.push(null);
+        continue;
+      }
+      const at = (middle - low) * perPixel - 0.5;
+      if (!smooth && perPixel <= 1) {
+        rows.push([[Math.min(cells - 1, Math.max(0, Math.round(at)))], [1]]);
+        continue;
+      }
+      const clamped = Math.min(cells - 1, Math.max(0, at));
+      const index = [];
+      const share = [];
+      let sum = 0;
+      for (let cell = Math.max(0, Math.ceil(clamped - reach)); cell <= Math.min(cells - 1, Math.floor(clamped + reach)); cell++) {
+        const weight = 1 - Math.abs(clamped - cell) / reach;
+        if (weight <= 0) continue;
+        index.push(cell);
+        share.push(weight);
+        sum += weight;
+      }
+      rows.push([index, share.map((weight) => weight / sum)]);
+    }
+    return rows;
+  }
+
+  // The heat on a grid of width × height pixels, of which `box` (in the same pixels) was seen; zero elsewhere.
+  function laid(heat, width, height, [x0, y0, x1, y1], smooth = true) {
+    const columns = weights(width, heat.width, x0, x1, smooth);
+    const rows = weights(height, heat.height, y0, y1, smooth);
+    const across = new Float32Array(heat.height * width);
+    for (let y = 0; y < heat.height; y++)
+      for (let x = 0; x < width; x++) {
+        const column = columns[x];
+        if (!column) continue;
+        let sum = 0;
+        for (let k = 0; k < column[0].length; k++) sum += heat.values[y * heat.width + column[0][k]] * column[1][k];
+        across[y * width + x] = sum;
+      }
+    const values = new Float32Array(width * height);
+    for (let y = 0; y < height; y++) {
+      const row = rows[y];
+      if (!row) continue;
+      for (let k = 0; k < row[0].length; k++) {
+        const from = row[0][k] * width;
+        const share = row[1][k];
+        for (let x = 0; x < width; x++) values[y * width + x] += across[from + x] * share;
+      }
+    }
+    return values;
+  }
+
+  // Colors for values; zero is transparent, and opacity grows with the share of `top`.
+  function colored(values, { signed, sign, top, colors, fade }) {
+    const pixels = new Uint8ClampedArray(values.length * 4);
+    for (let i = 0; i < values.length; i++) {
+      let share = Math.max(-1, Math.min(1, values[i] / top));
+      if (!signed || sign === "raises") share = Math.max(0, share);
+      else if (sign === "lowers") share = Math.min(0, share);
+      if (!share) continue;
+      const at = 3 * Math.round(255 * (signed ? (share + 1) / 2 : share));
+      pixels[4 * i] = colors[at];
+      pixels[4 * i + 1] = colors[at + 1];
+      pixels[4 * i + 2] = colors[at + 2];
+      pixels[4 * i + 3] = 255 * Math.abs(share) ** fade;
+    }
+    return pixels;
+  }
+
+  function palette(hex) {
+    const colors = new Uint8Array(768);
+    for (let i = 0; i < 768; i++) colors[i] = parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+    return colors;
+  }
+
+  // The value above which a share `mass` of the heat's size lies.
+  function threshold(values, mass) {
+    const sorted = Float32Array.from(values, Math.abs).sort();
+    let total = 0;
+    for (const value of sorted) total += value;
+    if (!total) return Infinity;
+    let sum = 0;
+    for (let i = sorted.length - 1; i >= 0; i--) {
+      sum += sorted[i];
+      if (sum >= mass * total) return sorted[i];
+    }
+    return sorted[0];
+  }
+
+  // Line segments [x0, y0, x1, y1] around what lies above a level: marching squares over the centres of the grid.
+  function outline(values, width, height, level) {
+    const lines = [];
+    const at = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : Math.abs(values[y * width + x]));
+    const between = (a, b) => (b === a ? 0.5 : (level - a) / (b - a));
+    for (let y = -1; y < height; y++)
+      for (let x = -1; x < width; x++) {
+        const [a, b, c, d] = [at(x, y), at(x + 1, y), at(x + 1, y + 1), at(x, y + 1)];
+        const kind = (a >= level) | ((b >= level) << 1) | ((c >= level) << 2) | ((d >= level) << 3);
+        if (kind === 0 || kind === 15) continue;
+        const px = x + 0.5;
+        const py = y + 0.5;
+        const top = [px + between(a, b), py];
+        const right = [px + 1, py + between(b, c)];
+        const bottom = [px + between(d, c), py + 1];
+        const left = [px, py + between(a, d)];
+        const add = (p, q) => lines.push([p[0], p[1], q[0], q[1]]);
+        if (kind === 5 || kind === 10) {
+          const high = (a + b + c + d) / 4 >= level;
+          if ((kind === 5) === high) add(left, bottom), add(top, right);
+          else add(left, top), add(bottom, right);
+        } else if ([1, 14].includes(kind)) add(left, top);
+        else if ([2, 13].includes(kind)) add(top, right);
+        else if ([3, 12].includes(kind)) add(left, right);
+        else if ([4, 11].includes(kind)) add(right, bottom);
+        else if ([6, 9].includes(kind)) add(top, bottom);
+        else add(left, bottom);
+      }
+    return lines;
+  }
+
+  return { unpack, unpackBits, laid, colored, palette, threshold, outline };
+})();

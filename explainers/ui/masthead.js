@@ -1,0 +1,51 @@
+// Tabs, theme and the keys of the whole page.
+const help = element.querySelector(".help");
+const acts = {
+  search: () => sightglass.seek("target"),
+  help: () => help.showModal(),
+  theme: () => {
+    const dark = document.body.classList.toggle("dark");
+    const params = new URLSearchParams(location.search);
+    params.set("__theme", dark ? "dark" : "light");
+    history.replaceState(null, "", `${location.pathname}?${params}`);
+  },
+};
+element.addEventListener("click", (event) => {
+  const act = event.target.closest("[data-act]")?.dataset.act;
+  if (act) acts[act]();
+  const tab = event.target.closest("[data-tab]")?.dataset.tab;
+  if (tab) sightglass.setComparing(tab === "compare");
+});
+function tabs() {
+  for (const tab of element.querySelectorAll("[data-tab]")) tab.setAttribute("aria-selected", String((tab.dataset.tab === "compare") === Boolean(sightglass.comparing)));
+}
+sightglass.on("compare", tabs);
+sightglass.on("question", tabs);
+tabs();
+
+function turn(step) {
+  const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not);
+  if (fits.length < 2) return;
+  const at = fits.findIndex((fit) => fit.id === sightglass.question.method);
+  sightglass.ask({ method: fits[(at + step + fits.length) % fits.length].id, options: {} });
+}
+const typing = (target) => target.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]");
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || help.open || typing(event.target)) return;
+  const pressed = event.target.closest?.("button, a, summary, label, input");
+  if (event.key >= "1" && event.key <= "5") {
+    const each = sightglass.answer?.predictions[event.key - 1];
+    if (each) sightglass.ask({ target: each.label });
+  } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+    if (event.target.type === "range") return;
+    turn(event.key === "ArrowLeft" ? -1 : 1);
+  } else if (event.key === " ") {
+    if (pressed) return; // the space bar presses what has the focus
+    sightglass.plain(true);
+  } else if (event.key === "/") sightglass.seek("target");
+  else if (event.key === "s") sightglass.save("png");
+  else if (event.key === "?") help.showModal();
+  else return;
+  event.preventDefault();
+});
+document.addEventListener("keyup", (event) => event.key === " " && sightglass.plain(false));

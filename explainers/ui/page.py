@@ -1,0 +1,137 @@
+"""The page put together: parts, events and endpoints, and what `launch` has to be told."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..errors import SightglassError
+from . import answers, endpoints, parts, work
+from .catalogue import Catalogue
+from .question import Question, find_picture, read
+from .shelf import Shelf
+
+HEAVY, OPENING, LIGHT = "heavy", "opening", "light"
+AT_ONCE = {HEAVY: 2, OPENING: 2, LIGHT: 8}
+"""How many of each kind run at the same moment: as many explanations as a small machine has cores."""
+QUEUE = 64
+LARGEST_UPLOAD = "50mb"
+KINDS = ("png", "npz", "json")
+STYLES = ("page", "masthead", "rail", "viewer", "reading", "strip")
+
+log = logging.getLogger(__name__)
+
+
+def build(models: Sequence[str] = (), device: str | None = None, *, warm: bool = False) -> gr.Blocks:
+    """The app. `models` are identifiers of further networks for the list, paths allowed; `device` defaults to the best.
+
+    With `warm`, the answer that a visitor meets first is made ready in the background. Raises `ModelError` for an
+    identifier that names nothing.
+    """
+    shelf = Shelf(Catalogue(models), device)
+    with gr.Blocks(title="Sightglass", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as demo:
+        with gr.Column(elem_id="bench"):
+            parts.Masthead()
+            parts.Rail()
+            parts.Viewer()
+            parts.Reading()
+            parts.Strip()
+            wire = parts.Wire(catalogue=shelf.catalogue.as_json())
+        _connect(wire, shelf)
+        endpoints.add(shelf, concurrency={HEAVY: AT_ONCE[HEAVY], LIGHT: AT_ONCE[LIGHT]})
+    demo.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE[LIGHT])
+    if warm:
+        threading.Thread(target=_warm_up, args=(shelf,), daemon=True).start()
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """What `launch` has to be told for the page to be itself: look, limits and nothing that calls elsewhere."""
+    styles = "\n".join(parts.read(f"{name}.css") for name in STYLES)
+    return {
+        "head": f"<style>{styles}</style>",
+        "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        "favicon_path": str(parts.HERE / "sign.svg"),
+        "footer_links": [],
+        "ssr_mode": False,
+        "show_error": False,
+        "enable_monitoring": False,
+        "max_file_size": LARGEST_UPLOAD,
+        "state_session_capacity": 200,
+    }
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _connect(wire: gr.HTML, shelf: Shelf) -> None:
+    def ask(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from answers.stream(event._data, shelf)
+
+    def open_network(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        given = event._data if isinstance(event._data, dict) else {}
+        yield from answers.open_network(given.get("network"), given.get("token"), shelf)
+
+    def stop(event: gr.EventData) -> None:
+        work.stop(event._data.get("token") if isinstance(event._data, dict) else None)
+
+    def save(event: gr.EventData) -> dict[str, Any]:
+        return _saved(event._data, shelf)
+
+    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+    unreachable = "() => { window.sightglass.failed(); }"
+    for listener, function, kind in (
+        (wire.ask, ask, HEAVY),
+        (wire.open, open_network, OPENING),
+        (wire.save, save, HEAVY),
+    ):
+        event = listener(
+            function, None, wire, concurrency_id=kind, concurrency_limit=AT_ONCE[kind], **hidden
+        )
+        event.failure(None, None, None, js=unreachable)
+    wire.stop(stop, None, None, concurrency_id=LIGHT, concurrency_limit=AT_ONCE[LIGHT], **hidden)
+
+
+def _saved(given: object, shelf: Shelf) -> dict[str, Any]:
+    """The answer as a file: its name, and where gradio serves it."""
+    kind = given.get("kind") if isinstance(given, dict) else None
+    if kind not in KINDS:
+        return {"saved": "", "sentence": f"An answer is saved as {', '.join(KINDS)}."}
+    try:
+        question = read(given, shelf.catalogue)
+        path = save_answer(question, shelf, kind)
+    except SightglassError as error:
+        return {"saved": "", "sentence": str(error)}
+    return {"saved": f"why.{kind}", "file": {"path": str(path), "meta": {"_type": "gradio.FileData"}}}
+
+
+def save_answer(question: Question, shelf: Shelf, kind: str) -> Path:
+    """The answer in a file of its own. Raises a sentence."""
+    from .. import registry
+
+    shown = find_picture(question, shelf.pictures)
+    trace = shelf.trace(question.model, shown)
+    method = registry.find(question.method or "")
+    try:
+        answer = answers.explain(trace, question, method)
+    finally:
+        trace.release()
+    path = Path(tempfile.mkdtemp(prefix="sightglass-")) / f"why.{kind}"
+    answer.save(path)
+    return path
+
+
+def _warm_up(shelf: Shelf) -> None:
+    """Load what the first visitor meets and answer it once, so that it is served from the shelf."""
+    try:
+        shelf.network(shelf.catalogue.first)
+        for _ in answers.stream({}, shelf):
+            pass
+    except SightglassError:
+        log.warning("the first network cannot be loaded; visitors are told when they ask")

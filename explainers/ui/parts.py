@@ -1,0 +1,80 @@
+"""The parts of the page: each is an HTML component of gradio with its own template and script from a file of its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+HERE = Path(__file__).parent
+
+_WHEN_WIRED = """
+const begin = () => {{
+{script}
+}};
+if (sightglass.wired) begin(); else sightglass.on("wired", begin);
+"""
+
+
+class Part(gr.HTML):
+    """An element of the page that draws itself; what it shows comes through the store that all parts share."""
+
+    scripts: tuple[str, ...] = ()
+
+    def __init__(self, **props: Any) -> None:
+        name = type(self).__name__.lower()
+        template = HERE / f"{name}.html"
+        super().__init__(
+            html_template=template.read_text("utf-8") if template.exists() else "",
+            js_on_load=self._script(*self.scripts, name),
+            apply_default_css=False,
+            elem_id=f"part-{name}",
+            **props,
+        )
+
+    def _script(self, *names: str) -> str:
+        scripts = "\n".join(f"{{\n{read(f'{name}.js')}\n}}" for name in names)
+        return read("store.js") + _WHEN_WIRED.format(script=scripts)
+
+
+class Masthead(Part):
+    """Tabs, theme, help and the keys."""
+
+
+class Rail(Part):
+    """Picture, network and class: the question."""
+
+
+class Viewer(Part):
+    """The picture with the heat on it; one pane, or two side by side."""
+
+    scripts = ("heat", "compare")
+
+
+class Reading(Part):
+    """The answer in words, its options, and what to take along."""
+
+    scripts = ("address",)
+
+
+class Strip(Part):
+    """Small maps of all methods that apply."""
+
+    scripts = ("heat",)
+
+
+class Wire(Part):
+    """The connection to Python. Its events are questions, its value is the answer so far."""
+
+    def _script(self, *names: str) -> str:
+        return read("store.js") + "".join(read(f"{name}.js") for name in names)
+
+    def api_info(self) -> dict[str, Any]:
+        """Any JSON."""
+        return {}
+
+
+def read(name: str) -> str:
+    """A file beside this one."""
+    return (HERE / name).read_text("utf-8")

@@ -1,0 +1,117 @@
+"""Where pictures come from: pond scenes by name, uploads by path, both by digest once they were seen."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gradio.utils import get_upload_folder
+from numpy.typing import NDArray
+
+from .. import pond
+from ..errors import PictureError, QuestionError
+from ..images import BYTES_LIMIT, Picture
+
+Mask = NDArray[np.bool_]
+
+SIDE = 384
+"""Pixels of a pond picture on the screen: the networks see it at 96, and people at four times that."""
+THUMBNAIL = 88
+LONGEST_SHOWN = 1600
+"""Pixels of the longer side that the browser gets; the network gets all of them."""
+
+WELCOME = "test:7"
+SCENES = ("test:7", "test:21+tag", "duet:5", "test:40")
+"""The pond pictures offered at once: one alone, one with a scale bar, two creatures, one more."""
+
+_SCENE = re.compile(r"(train|val|test|duet):([0-9]{1,6})([+-]tag)?")
+_TAG = {"+tag": True, "-tag": False, None: None}
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A picture on the screen; `scene` names it where it comes from the pond, and then the truth is known."""
+
+    picture: Picture
+    scene: str = ""
+    rendering: pond.Rendering | None = None
+
+    def truth(self, network: str) -> Mask | None:
+        """Which pixels (H, W) decide for a network of the pond; None where nobody knows."""
+        kind, _, brain = network.partition(":")
+        if self.rendering is None or kind != "pond":
+            return None
+        return self.rendering.evidence(brain)
+
+    def as_json(self) -> dict[str, Any]:
+        """The picture as the browser shows it."""
+        lossless = self.rendering is not None or max(self.picture.size) <= SIDE
+        small = self.picture.thumbnail(LONGEST_SHOWN)
+        return {
+            "key": self.picture.digest,
+            "scene": self.scene,
+            "width": self.picture.width,
+            "height": self.picture.height,
+            "about": describe(self.scene) if self.scene else "",
+            "src": _data_url(small, "PNG" if lossless else "JPEG"),
+        }
+
+
+def from_scene(name: str) -> Shown:
+    """The pond picture of that name: “test:7”, “test:7+tag”, “duet:5”. Raises `QuestionError`."""
+    scene = _scene(name)
+    rendering = pond.render(scene, SIDE)
+    return Shown(Picture.read(rendering.pixels), name, rendering)
+
+
+def from_upload(path: object) -> Shown:
+    """The picture in a file that the browser sent here before. Raises `PictureError`; other files are out of reach."""
+    folder = Path(get_upload_folder()).resolve()
+    file = Path(path).resolve() if isinstance(path, str) and "\0" not in path else None
+    if file is None or not file.is_relative_to(folder) or not file.is_file():
+        raise PictureError("This file was not uploaded here. Upload a JPEG, PNG or WebP file.")
+    if file.stat().st_size > BYTES_LIMIT:
+        raise PictureError(f"This file is larger than {BYTES_LIMIT // 1_000_000} MB. Save it smaller and try again.")
+    return Shown(Picture.read(file.read_bytes()))
+
+
+def describe(name: str) -> str:
+    """What a pond picture shows, in plain words."""
+    return _scene(name).description
+
+
+@cache
+def examples() -> list[dict[str, str]]:
+    """The scenes offered at once, each with a small picture."""
+    return [
+        {
+            "scene": name,
+            "about": describe(name),
+            "src": _data_url(Picture.read(pond.render(_scene(name), THUMBNAIL).pixels).image(), "PNG"),
+        }
+        for name in SCENES
+    ]
+
+
+def _scene(name: object) -> pond.Scene:
+    match = _SCENE.fullmatch(name) if isinstance(name, str) else None
+    if match is None:
+        raise QuestionError(
+            f"“{str(name)[:40]}” is no pond scene; write test:7, test:7+tag, test:7-tag or duet:5, numbers up to 999999."
+        )
+    kind, number, tag = match.groups()
+    if kind == "duet":
+        return pond.duet("test", int(number), tag=_TAG[tag])
+    return pond.scene(kind, int(number), tag=_TAG[tag])
+
+
+def _data_url(image: Any, kind: str) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}))
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,194 @@
+// Knows picture, network and class: what is asked about, always in sight.
+const { h } = sightglass;
+const find = (selector) => element.querySelector(selector);
+const LARGEST = 50e6; // bytes; the server says so too
+let searching = "";
+
+// --- the picture
+
+async function bring(file) {
+  if (!file) return;
+  find(".camera").hidden = true;
+  if (file.size > LARGEST) return tell(`This file has ${Math.round(file.size / 1e6)} MB; at most 50 MB are read. Save it smaller and try again.`);
+  if (!file.size) return tell("This file is empty: it has no bytes. Choose another one.");
+  let sent;
+  try {
+    // The name is of no use here, and may be private.
+    sent = await upload(new File([file], "picture", { type: file.type }));
+  } catch {
+    return tell("The file could not be sent. Check the connection and try again.");
+  }
+  sightglass.ask({ upload: sent.path, scene: "", picture: "", target: null, versus: null });
+}
+const tell = (sentence) => {
+  sightglass.status = { state: "error", kind: "picture", sentence };
+  sightglass.emit("status");
+};
+
+find(".file").addEventListener("change", (event) => {
+  bring(event.target.files[0]);
+  event.target.value = "";
+});
+const choose = () => find(".file").click();
+find(".picture").addEventListener("click", choose);
+document.addEventListener("paste", (event) => {
+  const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));
+  if (file) bring(file);
+});
+for (const kind of ["dragover", "drop"])
+  document.addEventListener(kind, (event) => {
+    if (![...(event.dataTransfer?.types ?? [])].includes("Files")) return;
+    event.preventDefault();
+    if (kind === "drop") bring(event.dataTransfer.files[0]);
+  });
+async function paste() {
+  try {
+    for (const item of await navigator.clipboard.read()) {
+      const type = item.types.find((each) => each.startsWith("image/"));
+      if (type) return bring(await item.getType(type));
+    }
+    tell("There is no picture in the clipboard. Copy one first.");
+  } catch {
+    tell("The browser does not show the clipboard here. Press Ctrl V instead.");
+  }
+}
+async function camera() {
+  const box = find(".camera");
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    const video = h("video", { autoplay: true, playsinline: true });
+    video.srcObject = stream;
+    const end = () => {
+      stream.getTracks().forEach((track) => track.stop());
+      box.hidden = true;
+    };
+    const take = () => {
+      const canvas = h("canvas", { width: video.videoWidth, height: video.videoHeight });
+      canvas.getContext("2d").drawImage(video, 0, 0);
+      end();
+      canvas.toBlob((blob) => bring(blob), "image/png");
+    };
+    box.replaceChildren(video, h("p", {}, h("button", { type: "button", class: "link", onclick: take }, "Take it"), h("button", { type: "button", class: "link", onclick: end }, "Close")));
+    box.hidden = false;
+  } catch {
+    tell("No camera can be used here. Upload a picture instead.");
+  }
+}
+function another() {
+  const tagged = Math.random() < 0.5 && sightglass.question.model.endsWith("cheater") ? "+tag" : "";
+  scene(`test:${Math.floor(Math.random() * 10000)}${tagged}`);
+}
+const scene = (name) => sightglass.ask({ scene: name, upload: "", picture: "", target: null, versus: null });
+
+// --- the network
+
+function network(id) {
+  id = id.trim();
+  if (id) sightglass.ask({ model: id, target: null, versus: null });
+}
+function drawNetwork() {
+  const { networks } = sightglass.catalogue;
+  const chosen = sightglass.question.model;
+  const known = networks.find((each) => each.id === chosen);
+  const select = h("select", { id: "network", "aria-labelledby": "network-label", onchange: (event) => {
+    if (event.target.value) return network(event.target.value);
+    typed.hidden = false;
+    typed.querySelector("input").focus();
+  } },
+    networks.map((each) => h("option", { value: each.id, selected: each.id === chosen }, each.size ? `${each.id}  ·  ${each.size}` : each.id)),
+    known ? null : h("option", { value: chosen, selected: true }, chosen),
+    h("option", { value: "" }, "any other, by its name …"));
+  const typed = h("form", { class: "typed", hidden: true, onsubmit: (event) => {
+    event.preventDefault();
+    network(typed.querySelector("input").value);
+  } }, h("input", { type: "text", "aria-label": "Identifier of a network", placeholder: "timm:resnet50 or hf:owner/name", spellcheck: "false", autocapitalize: "off", maxlength: 200 }), h("button", { type: "submit", class: "link" }, "Open"));
+  find(".network").replaceChildren(select, typed, h("p", { class: "line quiet" }, known?.line ?? ""));
+}
+
+// --- the class
+
+function drawBars() {
+  const { answer, question, catalogue } = sightglass;
+  const now = sightglass.current();
+  if (!answer) {
+    find(".bars").replaceChildren(...Array.from({ length: 5 }, () => h("span", { class: "bar empty", "aria-hidden": "true" })));
+    return;
+  }
+  const { predictions } = answer;
+  const asked = now?.target ?? question.target ?? predictions[0]?.label;
+  const bars = predictions.map((each, i) =>
+    h("button", { type: "button", class: "bar", "aria-pressed": String(each.label === asked), "data-class": each.index, style: `--share:${100 * each.share}%`, title: `${each.label} (key ${i + 1})`, onclick: () => sightglass.ask({ target: each.label, versus: question.versus === each.label ? null : question.versus }) },
+      h("span", {}, each.label), h("b", {}, sightglass.percent(each.share))));
+  if (now && !predictions.some((each) => each.label === asked))
+    bars.push(h("button", { type: "button", class: "bar", "aria-pressed": "true", style: `--share:${100 * now.share}%` }, h("span", {}, asked), h("b", {}, sightglass.percent(now.share))));
+  find(".bars").replaceChildren(...bars);
+  const versus = now?.versus;
+  const score = catalogue.scores.find((each) => each.id === question.score);
+  find(".others").replaceChildren(
+    searching === "target" ? search("target", "Any other class") : h("button", { type: "button", class: "link", id: "search", onclick: () => seek("target") }, `Any of ${answer.network.classes.toLocaleString("en")} classes …`),
+    versus ? h("span", { class: "chip" }, "rather than ", h("b", {}, versus), h("button", { type: "button", class: "quiet", "aria-label": "Ask about this class alone", onclick: () => sightglass.ask({ versus: null }) }, "×"))
+      : searching === "versus" ? search("versus", "Rather than which class?") : h("button", { type: "button", class: "link", id: "versus", onclick: () => seek("versus") }, "⇄ Rather than …"),
+    h("details", { class: "score", open: find(".score")?.open }, h("summary", {}, "Score: ", score?.words ?? ""), h("select", { id: "score", "aria-label": "Which number is explained", onchange: (event) => sightglass.ask({ score: event.target.value }) }, catalogue.scores.map((each) => h("option", { value: each.id, selected: each.id === question.score }, each.words)))));
+}
+function seek(what) {
+  searching = what;
+  drawBars();
+  find(".search input")?.focus();
+}
+function search(what, label) {
+  const list = h("ul", { role: "listbox", "aria-label": label });
+  const pick = (text) => {
+    searching = "";
+    sightglass.ask({ [what]: text });
+  };
+  const fill = (text) => {
+    const wanted = text.toLowerCase();
+    const labels = sightglass.labels.list;
+    const starts = labels.filter((each) => each.toLowerCase().startsWith(wanted));
+    const holds = labels.filter((each) => !starts.includes(each) && each.toLowerCase().includes(wanted));
+    const likely = what === "versus" && !wanted ? sightglass.answer.predictions.map((each) => each.label) : [];
+    const found = [...new Set([...likely, ...starts, ...holds])].filter((each) => what === "target" || each !== sightglass.current()?.target).slice(0, 7);
+    list.replaceChildren(...(found.length ? found.map((each) => h("li", { role: "option" }, h("button", { type: "button", onclick: () => pick(each) }, each))) : [h("li", { class: "quiet" }, "No class of that name.")]));
+  };
+  const input = h("input", { type: "search", "aria-label": label, placeholder: label, spellcheck: "false", oninput: (event) => fill(event.target.value), onkeydown: (event) => {
+    if (event.key === "Escape") {
+      searching = "";
+      drawBars();
+    }
+    if (event.key === "Enter") list.querySelector("button")?.click();
+    if (event.key === "ArrowDown") list.querySelector("button")?.focus();
+  } });
+  fill("");
+  return h("div", { class: "search" }, input, list);
+}
+sightglass.seek = seek;
+
+// --- all of it
+
+function draw() {
+  const { picture, answer, question } = sightglass;
+  const now = sightglass.current();
+  if (picture) {
+    for (const image of element.querySelectorAll(".picture img, .slim img")) if (image.src !== picture.src) image.src = picture.src;
+    find(".about").textContent = picture.about || `${picture.width} × ${picture.height} pixels`;
+  }
+  drawNetwork();
+  drawBars();
+  const banner = find(".banner");
+  const notes = [...(answer?.network.random ? ["This network has random weights. It has learned nothing, and its maps mean nothing."] : []), ...(answer?.network.notes ?? [])];
+  banner.hidden = !notes.length;
+  banner.textContent = [...new Set(notes)].join(" ");
+  find(".says").replaceChildren(h("b", {}, now?.target ?? ""), ` ${now?.share == null ? "" : sightglass.percent(now.share)}`);
+  find(".by").textContent = `${question.model} · tap to change`;
+}
+find(".slim").addEventListener("click", (event) => {
+  const open = element.classList.toggle("open");
+  event.currentTarget.setAttribute("aria-expanded", String(open));
+});
+find(".sources").replaceChildren(...[["Upload", choose], ["Paste", paste], ["Camera", camera], ["Another creature", another]].map(([words, act]) => h("button", { type: "button", class: "link", onclick: act }, words)));
+find(".scenes").replaceChildren(...sightglass.catalogue.scenes.map((each) => h("button", { type: "button", title: each.about, "aria-label": each.about, "data-scene": each.scene, onclick: () => scene(each.scene) }, h("img", { src: each.src, alt: "", width: 44, height: 44 }))));
+sightglass.on("answer", draw);
+sightglass.on("question", () => {
+  for (const button of element.querySelectorAll("[data-scene]")) button.setAttribute("aria-pressed", String(button.dataset.scene === sightglass.question.scene));
+});
+draw();

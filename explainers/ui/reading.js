@@ -1,0 +1,119 @@
+// The answer in words: question, one number, how to read it, what to beware of, options, cost, and what to take along.
+const { h } = sightglass;
+const article = element.querySelector(".reading");
+const REST = 300; // milliseconds that an option rests before it is asked about
+let shown = "";
+
+function draw() {
+  const { answer, question } = sightglass;
+  const pane = sightglass.current();
+  const refusal = answer?.refusal;
+  const method = pane ?? (refusal && sightglass.method(refusal.method));
+  if (!method) return article.replaceChildren(...skeleton());
+  const focus = article.contains(document.activeElement) ? document.activeElement.id : "";
+  const open = Object.fromEntries([...article.querySelectorAll("details")].map((each) => [each.className, each.open]));
+  const [before, subject, after] = pane?.question ?? [sightglass.method(refusal.method).question, "", ""];
+  article.replaceChildren(
+    ...[
+      h("h1", {}, before, subject ? h("em", {}, subject) : "", after),
+      h("p", { class: "by" }, picker(answer, pane?.method ?? refusal.method), h("span", { class: "quiet" }, pane?.cells ?? "")),
+      pane && notes(pane),
+      pane?.figure && h("p", { class: "figure" }, h("b", {}, pane.figure.big), h("span", {}, pane.figure.words)),
+      pane && h("p", {}, h("b", {}, "Read it as: "), lower(pane.read_it_as)),
+      pane && h("p", { class: "beware" }, h("b", {}, "Beware: "), lower(pane.beware)),
+      pane && h("details", { class: "how", open: open.how }, h("summary", {}, "How it works"), h("p", {}, pane.how, " ", h("a", { href: pane.paper, target: "_blank", rel: "noreferrer" }, "Paper"))),
+      pane?.controls.length ? options(pane, question) : null,
+      pane && h("p", { class: "cost quiet" }, pane.cost),
+      pane && actions(pane, open),
+    ].filter(Boolean));
+  if (focus) document.getElementById(focus)?.focus();
+}
+const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
+
+function skeleton() {
+  return [h("h1", { class: "ghost" }, "Which regions raise it?"), h("p", { class: "ghost" }, "Sightglass is getting ready."), h("p", { class: "ghost tall" }, "…")];
+}
+
+function picker(answer, chosen) {
+  const families = new Map();
+  for (const method of sightglass.catalogue.methods) families.set(method.family, [...(families.get(method.family) ?? []), method]);
+  const not = new Set(answer.fits.filter((fit) => fit.why_not).map((fit) => fit.id));
+  return h("select", { id: "method", "aria-label": "Method", onchange: (event) => sightglass.ask({ method: event.target.value, options: {} }) },
+    [...families].map(([family, methods]) => h("optgroup", { label: family }, methods.map((method) => h("option", { value: method.id, selected: method.id === chosen }, method.title + (not.has(method.id) ? " – does not apply" : ""))))));
+}
+
+function notes(pane) {
+  return pane.notes.length ? h("ul", { class: "notes" }, pane.notes.map((note) => h("li", {}, note))) : null;
+}
+
+const FEW = 4; // options in sight; the rest is folded
+function options(pane, question) {
+  const draw_ = (option) => control(option, pane.options[option.name], (value, after) => sightglass.ask({ method: pane.method, options: { ...question.options, [option.name]: value } }, { after }));
+  const rest = pane.controls.slice(FEW);
+  return h("div", { class: "options", role: "group", "aria-label": "Options" }, pane.controls.slice(0, FEW).map(draw_), rest.length ? h("details", { class: "more" }, h("summary", {}, "More options"), rest.map(draw_)) : null);
+}
+
+function control(option, value, set) {
+  const id = `option-${option.name}`;
+  if (option.kind === "switch")
+    return h("label", { class: "option", title: option.description }, h("input", { type: "checkbox", id, checked: value, onchange: (event) => set(event.target.checked, 0) }), h("span", {}, option.words), h("small", { class: "quiet" }, option.description));
+  if (option.kind === "choice") {
+    const field = option.choices.length <= 5 && option.choices.join("").length < 30
+      ? h("span", { class: "choice", role: "group", "aria-label": option.words }, option.choices.map((choice) => h("button", { type: "button", id: `${id}-${choice}`, "aria-pressed": String(choice === value), onclick: () => set(choice, 0) }, choice)))
+      : h("select", { id, onchange: (event) => set(event.target.value, 0) }, option.choices.map((choice) => h("option", { value: choice, selected: choice === value }, choice)));
+    return h("div", { class: "option", title: option.description }, h("span", {}, option.words), field, h("small", { class: "quiet" }, option.description));
+  }
+  const whole = option.kind === "integer";
+  const out = h("output", {}, String(value));
+  const range = h("input", { type: "range", id, min: option.minimum, max: option.maximum, step: whole ? 1 : (option.maximum - option.minimum) / 100, value, oninput: (event) => {
+    const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
+    out.textContent = whole ? String(next) : sightglass.figure(next);
+    set(next, REST);
+  } });
+  return h("label", { class: "option", title: option.description }, h("span", {}, option.words, " ", out), range, h("small", { class: "quiet" }, `${option.description} ${option.minimum} to ${option.maximum}.`));
+}
+
+function actions(pane, open) {
+  const code = h("pre", {}, pane.code);
+  const copy = async (event, text) => {
+    const button = event.target;
+    const words = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select and copy it";
+    }
+    setTimeout(() => (button.textContent = words), 1500);
+  };
+  const uploaded = !sightglass.picture?.scene;
+  const link = new URL(sightglass.address(), location.href).href;
+  const block = (name, title, ...inside) => h("details", { class: name, open: open[name] }, h("summary", {}, title), ...inside);
+  return h("div", { class: "actions" },
+    block("code", "Code", code, h("button", { type: "button", class: "link", onclick: (event) => copy(event, pane.code) }, "Copy")),
+    block("save", "Save", h("p", {}, [["png", "Picture with heat (PNG)"], ["npz", "Numbers (NPZ)"], ["json", "All about it (JSON)"]].map(([kind, words]) => h("button", { type: "button", class: "link", "data-save": kind, onclick: () => sightglass.save(kind) }, words)))),
+    block("share", "Share", h("p", {}, uploaded ? "The link has network, class and method, but not the picture you uploaded: it is not kept." : "The link opens exactly this."), h("input", { type: "text", readonly: true, value: link, "aria-label": "Link", onfocus: (event) => event.target.select() }), h("button", { type: "button", class: "link", onclick: (event) => copy(event, link) }, "Copy")));
+}
+
+sightglass.save = (kind) => {
+  const { question } = sightglass;
+  if (sightglass.current()) sightglass.send("save", { ...question, beside: {}, strip: false, kind });
+};
+sightglass.on("saved", ({ saved, file, sentence }) => {
+  if (sentence) {
+    sightglass.status = { state: "error", kind: "save", sentence };
+    return sightglass.emit("status");
+  }
+  h("a", { href: file.url, download: saved }).click();
+});
+sightglass.on("answer", () => {
+  const { answer } = sightglass;
+  const next = JSON.stringify([answer.panes[0], answer.refusal, sightglass.picture?.key].map((part) => (part?.heat ? { ...part, heat: part.alt + part.cost } : part)));
+  if (next !== shown) draw();
+  shown = next;
+});
+sightglass.on("done", () => {
+  const link = article.querySelector(".share input");
+  if (link) link.value = new URL(sightglass.address(), location.href).href;
+});
+draw();

@@ -1,0 +1,114 @@
+"""What is kept between questions: networks, pictures and traces, each within a bound of bytes, least used goes first."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import explainers as ex
+
+from ..errors import ModelError
+from ..trace import Trace
+from .catalogue import Catalogue
+from .pictures import Shown
+
+T = TypeVar("T")
+
+GIGABYTE = 1 << 30
+TRACE_BYTES = 32 << 20
+"""What a released trace takes at most, by rule of thumb: the maps of four depths of a ResNet-50 and one short graph."""
+PICTURE_BYTES = GIGABYTE // 4
+TRACES_BYTES = GIGABYTE
+ANSWERS = 64
+"""Finished answers that are kept; each is well below a megabyte."""
+
+
+class Lru(Generic[T]):
+    """A mapping within a bound: what was not used for longest goes first. Safe from several threads."""
+
+    def __init__(self, bound: int, weigh: Callable[[T], int]) -> None:
+        self._bound, self._weigh = bound, weigh
+        self._items: OrderedDict[Hashable, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> T | None:
+        """The item, now the most recently used; None where it is not there (any more)."""
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+            return self._items.get(key)
+
+    def put(self, key: Hashable, item: T) -> T:
+        """Keep it, and let go of the least used until all fit; the newest stays even when it alone is too large."""
+        with self._lock:
+            self._items[key] = item
+            self._items.move_to_end(key)
+            while len(self._items) > 1 and sum(map(self._weigh, self._items.values())) > self._bound:
+                self._items.popitem(last=False)
+            return item
+
+    def setdefault(self, key: Hashable, item: T) -> T:
+        """The item that is there, or this one."""
+        found = self.get(key)
+        return self.put(key, item) if found is None else found
+
+
+@dataclass
+class Shelf:
+    """One for the whole process: twenty visitors with one network share it."""
+
+    catalogue: Catalogue
+    device: str | None = None
+    networks: Lru[ex.Classifier] = field(default_factory=lambda: Lru(network_bytes(), lambda network: network.bytes))
+    pictures: Lru[Shown] = field(default_factory=lambda: Lru(PICTURE_BYTES, lambda shown: shown.picture.array.nbytes))
+    traces: Lru[Trace] = field(default_factory=lambda: Lru(TRACES_BYTES, lambda _: TRACE_BYTES))
+    answers: Lru[dict[str, Any]] = field(default_factory=lambda: Lru(ANSWERS, lambda _: 1))
+    _loading: dict[str, threading.Lock] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def network(self, identifier: str) -> ex.Classifier:
+        """The network, loaded once however many ask at the same moment. Raises `ModelError`."""
+        with self._lock:
+            gate = self._loading.setdefault(identifier, threading.Lock())
+        with gate:
+            found = self.networks.get(identifier)
+            if found is None:
+                found = self._load(identifier)
+                self.networks.put(identifier, found)
+        with self._lock:
+            self._loading.pop(identifier, None)
+        return found
+
+    def trace(self, identifier: str, shown: Shown) -> Trace:
+        """What this network has computed about this picture so far."""
+        network = self.network(identifier)
+        key = (identifier, shown.picture.digest)
+        found = self.traces.get(key)
+        # A network that was let go and loaded again is another object, and its old traces hold the old one alive.
+        if found is None or found.classifier is not network:
+            found = self.traces.put(key, ex.look(network, shown.picture))
+        return found
+
+    def _load(self, identifier: str) -> ex.Classifier:
+        entry = self.catalogue.network(identifier)
+        loaded = ex.load(entry.source if entry else identifier, device=self.device, local=bool(entry))
+        bound = network_bytes()
+        if loaded.bytes > bound:
+            raise ModelError(
+                f"{identifier} takes {loaded.bytes / GIGABYTE:.1f} GB; networks up to {bound / GIGABYTE:.1f} GB fit here. "
+                "Choose a smaller one."
+            )
+        return loaded
+
+
+def network_bytes() -> int:
+    """How many bytes of networks are kept: a quarter of the machine's memory, from 1 to 4 GB."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # not every system tells
+        memory = 4 * GIGABYTE
+    return max(GIGABYTE, min(4 * GIGABYTE, memory // 4))

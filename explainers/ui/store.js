@@ -1,0 +1,108 @@
+// Knows the question being asked and the answer on the screen; every part of the page listens here, none to another.
+const sightglass = (window.sightglass ??= (() => {
+  const listeners = {};
+  const store = {
+    catalogue: null, // what is on offer, from the server
+    question: { scene: "", picture: "", upload: "", model: "", method: "", target: null, versus: null, score: "", options: {}, beside: {} },
+    answer: null, // the whole answer on the screen, as far as it has come
+    picture: null, // the picture on the screen: size and address
+    labels: { model: "", list: [] },
+    status: { state: "idle" },
+    view: { opacity: 0.85, colors: null, sign: "both", outline: true, cells: false, truth: false, wipe: false, common: true, plain: false },
+    send: null, // set by the wire
+  };
+  let token = "";
+  let wait = 0;
+
+  store.on = (topic, listener) => {
+    const known = (listeners[topic] ??= []);
+    known.push(listener);
+    return () => known.splice(known.indexOf(listener), 1);
+  };
+  store.emit = (topic, ...data) => {
+    for (const listener of [...(listeners[topic] ?? [])]) listener(...data);
+  };
+
+  // Change part of the question and ask it. What was running is asked to end; the old answer stays on the screen.
+  store.ask = (changes = {}, { after = 0 } = {}) => {
+    Object.assign(store.question, changes);
+    store.emit("question");
+    clearTimeout(wait);
+    wait = setTimeout(send, after);
+  };
+  store.stop = () => {
+    if (token) store.send("stop", { token });
+  };
+
+  function send() {
+    if (store.busy()) store.stop();
+    token = Math.random().toString(36).slice(2);
+    setStatus({ state: "asking", since: performance.now() });
+    store.send("ask", {
+      ...store.question,
+      token,
+      strip: !store.embedded,
+      knows_picture: store.picture?.key ?? "",
+      knows_labels: store.labels.model,
+    });
+  }
+  store.busy = () => ["asking", "working", "loading"].includes(store.status.state);
+
+  function setStatus(status) {
+    store.status = status;
+    store.emit("status");
+  }
+
+  store.receive = (told) => {
+    if (!told || told.token !== token) return; // of a question that is no longer asked
+    if (told.saved) return;
+    if (told.state === "network") {
+      setStatus({ state: "loading", network: told.network, seconds: 0 });
+      return store.send("open", { network: told.network, token });
+    }
+    if (told.state === "loading") return setStatus({ ...told });
+    if (told.state === "loaded") return send();
+    if (told.picture) {
+      store.picture = told.picture;
+      Object.assign(store.question, { picture: told.picture.key, scene: told.picture.scene });
+      if (told.picture.scene) store.question.upload = "";
+    }
+    if (told.labels) store.labels = { model: store.question.model, list: told.labels };
+    if (told.panes) {
+      store.answer = told;
+      if (told.panes[0]) store.question.method = told.panes[0].method;
+      store.emit("answer");
+    }
+    setStatus({ state: told.state, seconds: told.seconds, sentence: told.sentence, kind: told.kind });
+    if (told.state === "done") store.emit("done");
+  };
+  store.failed = () =>
+    setStatus({ state: "error", kind: "unreached", sentence: "No answer came: the server is full or out of reach. Nothing is lost; ask again." });
+
+  // Elements without templates: what comes from a foreign network is always text, never markup.
+  store.h = (tag, given = {}, ...children) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(given)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (name === "style") element.style.cssText = value;
+      else if (value === true) element.setAttribute(name, "");
+      else if (value !== false && value != null) element.setAttribute(name, value);
+    }
+    element.append(...children.flat().filter((child) => child != null && child !== false));
+    return element;
+  };
+  store.percent = (share) => {
+    if (share > 0 && share < 0.01) return "<1 %";
+    if (share > 0.99 && share < 1) return ">99 %";
+    return `${Math.round(100 * share)} %`;
+  };
+  store.figure = (value) => {
+    if (!value || !Number.isFinite(value)) return "0";
+    const size = Math.abs(value);
+    if (size < 1e-3 || size >= 1e5) return value.toExponential(1).replace("e", " × 10^").replace("^-", "⁻").replace("^+", "").replace(/10\^?([⁻\d]+)/, (_, n) => "10" + [...n].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? c).join(""));
+    return value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(size)))).replace("-", "−");
+  };
+  store.current = () => store.answer?.panes?.[0] ?? null;
+  store.method = (id) => store.catalogue.methods.find((method) => method.id === id);
+  return store;
+})());

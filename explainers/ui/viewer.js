@@ -1,0 +1,289 @@
+// Knows how a heat is looked at: one or two panes that share opacity, colors, sign, outlines and the place pointed at.
+const { h, heat: ink } = sightglass;
+const view = sightglass.view;
+const panesBox = element.querySelector(".panes");
+const OUTLINE_CELLS = 64; // finer outlines of grainy maps are noise, not regions
+const SHARPEST = 1100; // pixels of the longer side of a drawn heat
+let panes = [];
+
+function palettes(signed) {
+  const { sequential, diverging } = sightglass.catalogue;
+  const name = signed ? diverging : (view.colors ?? sequential[0]);
+  return ink.palette(sightglass.catalogue.palettes[name]);
+}
+
+class Pane {
+  constructor(number) {
+    this.image = h("img", { alt: "", draggable: "false" });
+    this.heat = h("canvas", { class: "heat", "aria-hidden": "true" });
+    this.lines = h("canvas", { class: "lines", "aria-hidden": "true" });
+    this.tip = h("output", { class: "tip", hidden: true });
+    this.dot = h("span", { class: "dot", hidden: true });
+    this.card = h("div", { class: "card", hidden: true });
+    this.frame = h("div", { class: "frame", role: "img", tabindex: "0" }, this.image, this.heat, this.lines, this.dot, this.tip, this.card);
+    this.caption = h("figcaption");
+    this.legend = h("div", { class: "legend" });
+    this.root = h("figure", { class: "pane", "data-pane": number }, this.frame, this.caption, this.legend);
+    this.frame.addEventListener("pointermove", (event) => point(this, event));
+    this.frame.addEventListener("pointerdown", (event) => point(this, event));
+    this.frame.addEventListener("pointerleave", () => point(null));
+    new ResizeObserver(() => this.draw()).observe(this.frame);
+  }
+
+  show(told, picture) {
+    this.told = told;
+    this.map = told && !told.refusal ? ink.unpack(told.heat) : null;
+    this.truth = told?.truth ? ink.unpackBits(told.truth) : null;
+    if (picture && this.key !== picture.key) {
+      this.key = picture.key;
+      this.image.src = picture.src;
+      this.image.decode?.().then(() => this.frame.classList.add("drawn"), () => {});
+    }
+    this.size = picture;
+    if (picture) this.frame.style.setProperty("--aspect", picture.width / picture.height);
+    this.card.hidden = !told?.refusal;
+    if (told?.refusal) refuse(this.card, told);
+    this.frame.setAttribute("aria-label", told?.alt ?? "No map");
+    this.frame.dataset.ready = this.map ? told.method : "";
+    this.draw();
+  }
+
+  top() {
+    const [first, second] = panes;
+    const common = view.common && second?.map && first?.map && comparable(first.told, second.told);
+    return common ? Math.max(first.map.top, second.map.top) : this.map.top;
+  }
+
+  draw() {
+    const box = this.frame.getBoundingClientRect();
+    const context = this.heat.getContext("2d");
+    const pen = this.lines.getContext("2d");
+    if (!this.size || !box.width) return;
+    const sharp = Math.min(window.devicePixelRatio || 1, SHARPEST / Math.max(box.width, box.height));
+    const width = Math.max(1, Math.round(box.width * sharp));
+    const height = Math.max(1, Math.round(box.height * sharp));
+    Object.assign(this.heat, { width, height });
+    const dense = window.devicePixelRatio || 1;
+    Object.assign(this.lines, { width: Math.round(box.width * dense), height: Math.round(box.height * dense) });
+    pen.scale(dense, dense);
+    this.captioned();
+    if (!this.map) return;
+    const across = width / this.size.width;
+    const down = height / this.size.height;
+    const seen = this.told.box.map((edge, i) => edge * (i % 2 ? down : across));
+    this.values = ink.laid(this.map, width, height, seen, !view.cells);
+    const signed = this.told.signed;
+    if (this.map.top)
+      context.putImageData(
+        new ImageData(ink.colored(this.values, { signed, sign: view.sign, top: this.top(), colors: palettes(signed), fade: sightglass.catalogue.fade }), width, height), 0, 0);
+    this.drawLines(pen, box.width, box.height);
+    this.drawLegend();
+  }
+
+  drawLines(pen, width, height) {
+    const [x0, y0, x1, y1] = this.told.box;
+    const across = width / this.size.width;
+    const down = height / this.size.height;
+    if (x0 > 0.5 || y0 > 0.5 || this.size.width - x1 > 0.5 || this.size.height - y1 > 0.5) {
+      pen.setLineDash([4, 3]);
+      stroke(pen, () => pen.rect(x0 * across + 0.5, y0 * down + 0.5, (x1 - x0) * across - 1, (y1 - y0) * down - 1), 1, "rgba(255,255,255,.75)");
+      pen.setLineDash([]);
+    }
+    if (view.outline && this.map.top) {
+      const fine = Math.max(this.map.width, this.map.height);
+      const cells = fine > OUTLINE_CELLS ? OUTLINE_CELLS : Math.min(OUTLINE_CELLS * 2, fine * 8);
+      const columns = Math.max(1, Math.round(this.map.width * cells / fine));
+      const rows = Math.max(1, Math.round(this.map.height * cells / fine));
+      let values = ink.laid(this.map, columns, rows, [0, 0, columns, rows]);
+      if (this.told.signed) values = values.map((v) => (view.sign === "lowers" ? Math.min(0, v) : view.sign === "raises" ? Math.max(0, v) : v));
+      const [w, hgt] = [(x1 - x0) * across / columns, (y1 - y0) * down / rows];
+      const trace = (mass, weight, color) => {
+        const lines = ink.outline(values, columns, rows, ink.threshold(values, mass));
+        stroke(pen, () => lines.forEach(([a, b, c, d]) => (pen.moveTo(x0 * across + a * w, y0 * down + b * hgt), pen.lineTo(x0 * across + c * w, y0 * down + d * hgt))), weight, color);
+      };
+      trace(0.9, 0.75, "rgba(255,255,255,.5)");
+      trace(0.5, 1.5, "rgba(255,255,255,.95)");
+    }
+    if (view.truth && this.truth) {
+      const lines = ink.outline(this.truth.values, this.truth.width, this.truth.height, 0.5);
+      const [w, hgt] = [width / this.truth.width, height / this.truth.height];
+      stroke(pen, () => lines.forEach(([a, b, c, d]) => (pen.moveTo(a * w, b * hgt), pen.lineTo(c * w, d * hgt))), 1.75, "#58e0b4");
+    }
+  }
+
+  drawLegend() {
+    const { told } = this;
+    const top = this.top();
+    const bar = h("canvas", { width: 256, height: 1, "aria-hidden": "true" });
+    const colors = palettes(told.signed);
+    const row = new Uint8ClampedArray(1024);
+    for (let i = 0; i < 256; i++) {
+      row.set([colors[3 * i], colors[3 * i + 1], colors[3 * i + 2], 255 * Math.abs(told.signed ? i / 127.5 - 1 : i / 255) ** sightglass.catalogue.fade], 4 * i);
+    }
+    bar.getContext("2d").putImageData(new ImageData(row, 256, 1), 0, 0);
+    const low = told.signed ? `−${sightglass.figure(top)}` : "0";
+    const high = `${told.signed ? "+" : ""}${sightglass.figure(top)}`;
+    const common = panes.length > 1 && comparable(panes[0].told, panes[1].told) && view.common;
+    this.legend.replaceChildren(
+      ...(told.blank
+        ? [h("span", {}, "The map is zero everywhere.")]
+        : [h("span", { class: "low" }, low), h("span", { class: told.signed ? "ramp signed" : "ramp" }, bar, told.signed ? h("i", {}, "0") : null), h("span", {}, `${high} ${told.unit}`), panes.length > 1 ? h("span", { class: "scale" }, common ? "common scale" : "own scale") : null].filter(Boolean)));
+  }
+
+  captioned() {
+    if (panes.length < 2 || !this.told) return this.caption.replaceChildren();
+    const { told } = this;
+    const share = told.share == null ? "" : ` ${sightglass.percent(told.share)}`;
+    this.caption.replaceChildren(h("b", {}, told.title ?? ""), h("span", {}, `${told.target ?? ""}${share}`), h("span", { class: "quiet" }, told.model ?? ""));
+  }
+}
+
+function comparable(a, b) {
+  return a && b && !a.refusal && !b.refusal && a.method === b.method && a.unit === b.unit && a.signed === b.signed;
+}
+
+// A bright line with a dark rim, to be seen on any picture.
+function stroke(pen, path, width, color) {
+  for (const [weight, ink_] of [[width + 1.5, "rgba(0,0,0,.35)"], [width, color]]) {
+    pen.beginPath();
+    path();
+    pen.lineWidth = weight;
+    pen.strokeStyle = ink_;
+    pen.stroke();
+  }
+}
+
+// The same place on every pane; the value there and the share of all that its cell holds.
+function point(pane, event) {
+  const box = pane?.frame.getBoundingClientRect();
+  const place = box && { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+  for (const each of panes) {
+    const inside = place && each.map && each.size;
+    each.tip.hidden = !inside;
+    each.dot.hidden = !inside || each === pane;
+    if (!inside) continue;
+    const [x, y] = [place.x * each.size.width, place.y * each.size.height];
+    const [x0, y0, x1, y1] = each.told.box;
+    const seen = x >= x0 && x < x1 && y >= y0 && y < y1;
+    if (seen) {
+      const column = Math.min(each.map.width - 1, Math.floor((x - x0) / (x1 - x0) * each.map.width));
+      const row = Math.min(each.map.height - 1, Math.floor((y - y0) / (y1 - y0) * each.map.height));
+      const value = each.map.values[row * each.map.width + column];
+      const share = each.map.total ? Math.abs(value) / each.map.total : 0;
+      const percent = share && share < 0.0095 ? `${(100 * share).toPrecision(1)} %` : sightglass.percent(share);
+      each.tip.textContent = value ? `${value > 0 ? "+" : ""}${sightglass.figure(value)} · ${share < 1e-4 ? "<0.01 %" : percent} of all` : "0";
+    } else each.tip.textContent = "not seen by the network";
+    for (const mark of [each.tip, each.dot]) {
+      mark.style.left = `${100 * place.x}%`;
+      mark.style.top = `${100 * place.y}%`;
+    }
+    each.tip.classList.toggle("leftward", place.x > 0.6);
+    each.tip.classList.toggle("below", place.y < 0.14);
+  }
+}
+
+function refuse(card, told) {
+  const offers = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== told.method).slice(0, 2);
+  card.replaceChildren(
+    h("p", {}, told.refusal),
+    offers.length > 0 && told.offers !== false ? h("p", { class: "offers" }, offers.map((fit) => h("button", { type: "button", onclick: () => sightglass.ask({ method: fit.id, options: {}, beside: {} }) }, fit.title))) : "");
+}
+
+function render() {
+  const { answer, picture, question } = sightglass;
+  const two = sightglass.comparing;
+  const told = answer?.refusal ? [{ refusal: answer.refusal.sentence, method: answer.refusal.method, offers: answer.refusal.kind === "does not apply" }] : (answer?.panes ?? []);
+  while (panes.length < (two ? 2 : 1)) panes.push(new Pane(panes.length));
+  panes.length = two ? 2 : 1;
+  panesBox.dataset.count = panes.length;
+  if (panesBox.childElementCount !== panes.length) panesBox.replaceChildren(...panes.map((pane) => pane.root));
+  panes.forEach((pane, i) => pane.show(told[i] ?? null, picture));
+  panesBox.style.setProperty("--opacity", view.opacity);
+  panesBox.style.setProperty("--aspect", picture ? picture.width / picture.height : 1);
+  welcome(question);
+  tools();
+  sightglass.renderComparing(element.querySelector(".comparing"));
+}
+
+function welcome(question) {
+  const line = element.querySelector(".welcome");
+  let away = sightglass.welcomed;
+  try { away ||= sessionStorage.getItem("sightglass.welcomed"); } catch { /* storage may be blocked in a frame */ }
+  line.hidden = Boolean(away) || sightglass.embedded || question.scene !== sightglass.catalogue.welcome;
+}
+
+// Controls that ask nothing of the server; built anew only when what there is to control has changed.
+let drawn = "";
+function tools() {
+  const told = sightglass.current();
+  const kind = JSON.stringify([told?.signed, Boolean(told?.truth), panes.length, view.wipe, panes.length > 1 && comparable(panes[0].told, panes[1].told)]);
+  if (kind === drawn) return;
+  drawn = kind;
+  const tick = (name, words, hint) =>
+    h("label", { title: hint }, h("input", { type: "checkbox", name, checked: view[name], onchange: (event) => set(name, event.target.checked) }), words);
+  const { sequential } = sightglass.catalogue;
+  element.querySelector(".tools").replaceChildren(
+    h("label", { class: "slider" }, "Opacity", h("input", { type: "range", id: "opacity", min: 0, max: 100, value: Math.round(100 * view.opacity), oninput: (event) => set("opacity", event.target.value / 100) })),
+    told?.signed
+      ? h("span", { class: "choice", role: "group", "aria-label": "Sign" }, [["both", "both"], ["raises", "raises"], ["lowers", "lowers"]].map(([name, words]) => h("button", { type: "button", "aria-pressed": String(view.sign === name), "data-sign": name, onclick: () => set("sign", name) }, words)))
+      : h("label", { class: "colors" }, "Colors", h("select", { id: "colors", onchange: (event) => set("colors", event.target.value) }, sequential.map((name) => h("option", { value: name, selected: name === view.colors }, name)))),
+    tick("outline", "outline of half the heat", "The smallest region with half of the heat; thin: with 90 %"),
+    tick("cells", "cells", "The method's own cells, without smoothing"),
+    told?.truth ? tick("truth", "what decides", "The parts of the creature that decide, as the pond drew them") : "",
+    panes.length > 1 && comparable(panes[0].told, panes[1].told) ? tick("common", "common scale", "One color means one value on both maps") : "",
+    tick("wipe", "wipe", "The heat on one side of a line only"),
+    view.wipe ? h("label", { class: "slider" }, "", h("input", { type: "range", id: "wipe", min: 0, max: 100, value: 50, "aria-label": "Where the heat begins", oninput: (event) => panesBox.style.setProperty("--wipe", `${event.target.value}%`) })) : "");
+}
+
+function set(name, value) {
+  view[name] = value;
+  if (name === "opacity") return panesBox.style.setProperty("--opacity", value);
+  if (name === "wipe") panesBox.classList.toggle("wiped", value);
+  panes.forEach((pane) => pane.draw());
+  element.querySelectorAll("[data-sign]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.sign === view.sign)));
+  tools();
+}
+
+function plain(on) {
+  panesBox.classList.toggle("plain", on);
+}
+sightglass.plain = plain;
+const hold = element.querySelector("#plain");
+for (const [kind, on] of [["pointerdown", true], ["pointerup", false], ["pointerleave", false], ["blur", false], ["keyup", false]]) hold.addEventListener(kind, () => plain(on));
+hold.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" && event.key !== " ") return;
+  event.preventDefault();
+  plain(true);
+});
+
+function status() {
+  const { state, seconds, network, sentence, since } = sightglass.status;
+  const box = element.querySelector(".progress");
+  const busy = sightglass.busy();
+  panesBox.classList.toggle("waiting", busy && Boolean(sightglass.answer));
+  panesBox.setAttribute("aria-busy", String(busy));
+  box.classList.toggle("busy", busy);
+  box.classList.toggle("told", !busy && ["error", "stopped"].includes(state));
+  const so_far = seconds >= 1 ? ` ${Math.round(seconds)} s` : "";
+  const words = state === "loading" ? `Fetching and building ${network}.${so_far}` : state === "working" && seconds >= 1 ? `Working.${so_far}` : state === "error" || state === "stopped" ? (sentence ?? "") : "";
+  box.querySelector(".words").textContent = words;
+  if (state === "asking") setTimeout(() => sightglass.status.since === since && sightglass.status.state === "asking" && (box.querySelector(".words").textContent = "Waiting for a free place."), 1500);
+  if (state === "error" && !sightglass.answer && panes[0]) {
+    panes[0].card.hidden = false;
+    panes[0].card.replaceChildren(h("p", {}, sentence));
+  }
+}
+
+element.addEventListener("click", (event) => {
+  const act = event.target.closest("[data-act]")?.dataset.act;
+  if (act === "stop") sightglass.stop();
+  if (act === "welcome") {
+    sightglass.welcomed = true;
+    try { sessionStorage.setItem("sightglass.welcomed", "1"); } catch { /* storage may be blocked in a frame */ }
+    element.querySelector(".welcome").hidden = true;
+  }
+});
+sightglass.on("answer", render);
+sightglass.on("compare", render);
+sightglass.on("status", status);
+render();

@@ -1,0 +1,56 @@
+"""Sentences and figures that the screen shows and the core has no reason to know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..explanation import Explanation
+from ..render import percent, share_of_area
+from .pictures import Mask
+
+SCORE_WORDS = {
+    "centered_logit": "rather than all others",
+    "logit": "bare logit",
+    "log_prob": "log probability",
+    "probability": "probability",
+}
+"""Every score in plain words; the first is the default."""
+
+UNEXPECTED = "Something went wrong here, and it is not your fault. Try again, or choose another network or method."
+GONE = "This picture has left the memory. Upload it again."
+
+
+def humanized(name: str) -> str:
+    """A parameter's name as a label: “depth_from” is “Depth from”."""
+    return name.replace("_", " ").capitalize()
+
+
+def figure(answer: Explanation, truth: Mask | None) -> dict[str, str] | None:
+    """One honest number about a map, and the sentence around it; None for a blank map.
+
+    Where the truth is known, how much of the heat lies on what decides; elsewhere, how much room half of it takes.
+    """
+    heat = np.abs(answer.heat) if answer.result.signed else answer.heat.clip(0)
+    total = float(heat.sum())
+    if not total:
+        return None
+    if truth is not None:
+        area = float(truth.mean())
+        share = float(heat[truth].sum()) / total
+        where = f"of the heat lies on the parts that decide, which take {percent(area)} of the picture."
+        chance = "Spread evenly it would be as much." if share >= area else "Spread evenly it would be more."
+        return {"big": percent(share), "words": f"{where} {chance if share < area else ''}".strip()}
+    x0, y0, x1, y1 = (round(edge) for edge in answer.framing.box(answer.source.size))
+    seen = heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    return {"big": percent(share_of_area(seen, 0.5)), "words": "of what the network saw holds half of the heat."}
+
+
+def resolution(answer: Explanation) -> str:
+    """The method's own grid: “13 × 13 cells”."""
+    height, width = answer.native.shape
+    return f"{width} × {height} cells"
+
+
+def seconds(value: float) -> str:
+    """A duration as it is said while waiting."""
+    return f"{value:.0f} s" if value >= 1 else "a moment"
