@@ -126,8 +126,8 @@ def test_16_bits_of_colour_are_scaled_too():
 
 
 def test_one_transparent_colour_of_16_bits():
-    rows = b"\0" + struct.pack(">6H", 65535, 0, 0, 0, 65535, 0)
-    clear_red = Picture.read(png(2, 1, 16, 2, rows, [(b"tRNS", struct.pack(">3H", 65535, 0, 0))]))
+    rows = b"\0" + struct.pack(">6H", 32768, 0, 0, 0, 65535, 0)
+    clear_red = Picture.read(png(2, 1, 16, 2, rows, [(b"tRNS", struct.pack(">3H", 32768, 0, 0))]))
     assert clear_red.array.tolist() == [[[255, 255, 255], [0, 255, 0]]]
     greys = b"\0" + struct.pack(">2H", 0, 32768)
     clear_black = Picture.read(png(2, 1, 16, 0, greys, [(b"tRNS", struct.pack(">H", 0))]))
@@ -209,6 +209,7 @@ def test_orientation_is_applied_once_whoever_opened_the_file():
         b"Exif\0\0II*\0\xff\xff\xff\x7f",  # the directory lies beyond the end
         b"Exif\0\0II*\0\x08\0\0\0\xff\xff",  # 65,535 entries, none there
         b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\x63\0\0\0\0\0\0",  # orientation 99
+        b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\2\0\1\0\0\0\6\0\0\0\0\0\0\0",  # orientation as a text
         b"Exif\0\0rubbish, rubbish",
     ],
 )
