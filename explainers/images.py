@@ -629,7 +629,8 @@ def _upright(image: Image.Image, notes: list[str], *, sixteen: bool = False) -> 
         if managed is not None:
             image = managed
             notes.append(TO_SRGB)
-    image = image.convert("RGB")
+    if image.mode != "RGB":  # converting RGB to RGB would copy it
+        image = image.convert("RGB")
     if alpha is not None and alpha.getextrema() != (255, 255):
         image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
         notes.append(ON_WHITE)
