@@ -1,13 +1,12 @@
 """Builds the demo and launches it; the one place where device and networks are chosen."""
 
+import contextlib
 import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-try:
-    import spaces  # noqa: F401 - a Space that lends GPUs wants to be imported before torch
-except ImportError:
-    pass
+with contextlib.suppress(ImportError):  # a Space that lends GPUs wants this before torch
+    import spaces  # noqa: F401
 
 from explainers.ui import build, launch_options
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -86,18 +87,15 @@ def failure(error: Exception) -> Json:
     return {"state": "error", "kind": "unexpected", "sentence": words.UNEXPECTED}
 
 
-def explain(trace: Trace, question: Question, method: Method, stop: Stop | None = None) -> Explanation:
-    """The answer of one method, its options checked as from outside."""
-    options = method.check(question.options, named_depths_only=True)
-    return ex.explain(
-        trace,
-        method.id,
-        target=question.target,
-        versus=question.versus,
-        score=question.score,  # type: ignore[arg-type] - the engine checks it
-        stop=stop,
-        **options,
-    )
+def again(question: Question, shelf: Shelf) -> Explanation:
+    """The answer itself, for saving; its passes are mostly still there. Raises in words."""
+    shown = find_picture(question, shelf.pictures)
+    method = _method(question, shelf.network(question.model))
+    trace = shelf.trace(question.model, shown)
+    try:
+        return _explain(trace, question, method, None)
+    finally:
+        trace.release()
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
@@ -121,7 +119,7 @@ def _steps(question: Question, given: Json, shelf: Shelf) -> Iterator[Step]:
 def _main(question: Question, given: Json, shelf: Shelf, stop: Stop) -> Json:
     shown = find_picture(question, shelf.pictures)
     network = shelf.network(question.model)
-    key = (shown.picture.digest, question.key, "main")
+    key = (shown.picture.digest, replace(question, beside={}, strip=True).key, "main")
     known = shelf.answers.get(key)
     if known is None:
         known = shelf.answers.put(key, _answered(question, shown, shelf, stop))
@@ -134,7 +132,7 @@ def _main(question: Question, given: Json, shelf: Shelf, stop: Stop) -> Json:
 def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop) -> Json:
     network = shelf.network(question.model)
     trace = shelf.trace(question.model, shown)
-    method = registry.find(question.method) if question.method else default_method(network)
+    method = _method(question, network)
     about: Json = {
         "network": {
             "id": question.model,
@@ -144,12 +142,8 @@ def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop) -> Jso
             "notes": list(network.notes),
         },
         "predictions": [],
-        "fits": [
-            {"id": fit.method.id, "title": fit.method.title, "why_not": fit.why_not} for fit in _fits(network)
-        ],
+        "fits": [{"id": fit.method.id, "title": fit.method.title, "why_not": fit.why_not} for fit in _fits(network)],
     }
-    if method is None:
-        raise DoesNotApply(f"No method here applies to {network.name}.")
     try:
         pane = _explained(question.model, shelf, shown, question, method, stop)
         told: Json = {"panes": [pane], "refusal": None}
@@ -164,44 +158,42 @@ def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop) -> Jso
 
 def _beside(question: Question, shelf: Shelf, stop: Stop) -> Json:
     shown = find_picture(question, shelf.pictures)
-    first = _main(question, {}, shelf, stop)
-    ((what, value),) = question.beside.items()
-    other = {"model": question.model, "target": question.target, "method": first["panes"][0]["method"] if first["panes"] else None}
-    if other["method"] is None:
+    first = _main(question, {}, shelf, stop)["panes"]
+    if not first:
         return {}
-    other[what] = value
-    network = shelf.network(other["model"])
-    asked = question
-    if what == "model":
-        asked = _translated(question, network, first["panes"][0]["target"])
-    elif what == "target":
-        asked = Question(**{**vars(question), "target": value})
-    method = registry.find(other["method"])
-    if what == "method":
-        asked = Question(**{**vars(question), "options": {}})
+    asked = _other(replace(question, method=first[0]["method"]), first[0]["target"], shelf)
+    method = registry.find(asked.method or "")
     try:
-        registry.suitable(method, network)
-        pane = _explained(other["model"], shelf, shown, asked, method, stop)
-        pane["predictions"] = _predictions(shelf.trace(other["model"], shown))
+        pane = _explained(asked.model, shelf, shown, asked, method, stop)
     except (DoesNotApply, QuestionError) as error:
-        return {"panes": [*first["panes"], {"refusal": str(error), "method": method.id, "title": method.title}]}
+        return {"panes": [*first, {"refusal": str(error), "method": method.id, "title": method.title}]}
     finally:
-        shelf.trace(other["model"], shown).release()
-    return {"panes": [*first["panes"], pane]}
+        shelf.trace(asked.model, shown).release()
+    return {"panes": [*first, pane]}
+
+
+def _other(question: Question, target: str, shelf: Shelf) -> Question:
+    """The question of the second map: the first one with one thing changed."""
+    ((what, value),) = question.beside.items()
+    if what == "target":
+        return replace(question, target=value)
+    if what == "method":
+        return replace(question, method=str(value), options={})
+    return _translated(replace(question, model=str(value)), shelf.network(str(value)), target)
 
 
 def _translated(question: Question, network: ex.Classifier, target: str) -> Question:
     """The question for another network: the same class where it has it, else the one it prefers."""
     known = target in network.labels
     versus = question.versus if isinstance(question.versus, str) and question.versus in network.labels else None
-    return Question(**{**vars(question), "target": target if known else None, "versus": versus if known else None})
+    return replace(question, target=target if known else None, versus=versus if known else None)
 
 
 def _strip(question: Question, shelf: Shelf, stop: Stop) -> Json:
     shown = find_picture(question, shelf.pictures)
     network = shelf.network(question.model)
     trace = shelf.trace(question.model, shown)
-    key = (shown.picture.digest, Question(**{**vars(question), "options": {}, "beside": {}, "method": None}).key, "strip")
+    key = (shown.picture.digest, replace(question, options={}, beside={}, method=None).key, "strip")
     found = shelf.answers.get(key)
     if found is not None:
         return {"strip": found}
@@ -247,15 +239,33 @@ def _compared(trace: Trace, methods: list[Method], question: Question, stop: Sto
         [method.id for method in methods],
         target=question.target,
         versus=question.versus,
-        score=question.score,  # type: ignore[arg-type] - the engine checks it
+        score=question.score,  # type: ignore[arg-type]
+    )
+
+
+def _method(question: Question, network: ex.Classifier) -> Method:
+    method = registry.find(question.method) if question.method else default_method(network)
+    if method is None:
+        raise DoesNotApply(f"No method here applies to {network.name}.")
+    return method
+
+
+def _explain(trace: Trace, question: Question, method: Method, stop: Stop | None) -> Explanation:
+    options = method.check(question.options, named_depths_only=True)
+    return ex.explain(
+        trace,
+        method.id,
+        target=question.target,
+        versus=question.versus,
+        score=question.score,  # type: ignore[arg-type]
+        stop=stop,
+        **options,
     )
 
 
 @on_gpu
-def _explained(
-    model: str, shelf: Shelf, shown: Shown, question: Question, method: Method, stop: Stop | None
-) -> Json:
-    answer = explain(shelf.trace(model, shown), question, method, stop)
+def _explained(model: str, shelf: Shelf, shown: Shown, question: Question, method: Method, stop: Stop | None) -> Json:
+    answer = _explain(shelf.trace(model, shown), question, method, stop)
     return _pane(answer, model, shown.truth(model))
 
 
@@ -303,7 +313,9 @@ def _predictions(trace: Trace) -> list[Json]:
 def _total_cost(answers: list[Explanation]) -> str:
     forwards = sum(answer.spent.forwards for answer in answers)
     took = sum(answer.spent.seconds for answer in answers)
-    passes = {0: "no further forward pass", 1: "one further forward pass"}.get(forwards, f"{forwards} further forward passes")
+    passes = {0: "no further forward pass", 1: "one further forward pass"}.get(
+        forwards, f"{forwards} further forward passes"
+    )
     return f"{len(answers)} maps for {passes}, {took:.2f} s"
 
 

@@ -2,8 +2,222 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+import explainers as ex
+
+from .. import registry
+from ..engine import Fit
+from ..errors import PictureError, QuestionError, SightglassError
+from ..images import Picture
+from ..registry import Method, Option
+from ..trace import DEFAULT_SCORE, SCORES
+from . import pictures, question, words
+from .catalogue import method_as_json
+from .given import Given, PictureFile
+from .pictures import Shown
+from .saving import written
 from .shelf import Shelf
 
+Schema = dict[str, Any]
 
-def add(shelf: Shelf, concurrency: dict[str, int]) -> None:
-    """Endpoints."""
+ABOUT_PICTURE = (
+    "a JPEG, PNG or WebP file, sent with handle_file; addresses are refused, since the server fetches nothing"
+)
+ABOUT_SCENE = "instead of a picture, a pond scene by name, such as test:7, test:7+tag or duet:5"
+ABOUT_TARGET = "the class in question, by label or number; the winning one by default"
+ABOUT_VERSUS = "rather than which class; by default, rather than all others"
+MOST_CLASSES = 100
+
+log = logging.getLogger(__name__)
+
+
+def add(shelf: Shelf, heavy: Mapping[str, Any], light: Mapping[str, Any]) -> None:
+    """Add one endpoint for each method, and `predict`, `models`, `methods`; inside the context of the app's blocks.
+
+    `heavy` and `light` are the arguments that say how many run at once.
+    """
+    with gr.Column(visible=False):
+        for method in registry.all_methods():
+            _add_method(method, shelf, heavy)
+        _add_predict(shelf, heavy)
+        _add_lists(shelf, light)
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _add_method(method: Method, shelf: Shelf, limits: Mapping[str, Any]) -> None:
+    def answer(picture: Any, scene: Any, model: Any, target: Any, versus: Any, score: Any, *values: Any) -> Any:
+        options = {option.name: value for option, value in zip(method.options, values, strict=True)}
+        checked = method.check(options, named_depths_only=True)
+        trace = shelf.trace(_model(model, shelf), _shown(picture, scene, shelf))
+        try:
+            found = ex.explain(trace, method.id, target=_label(target), versus=_label(versus), score=score, **checked)
+        finally:
+            trace.release()
+        return found.picture(), found.payload(), written(found, "npz", heat)
+
+    heat = gr.File(label="heat")
+    inputs = [*_about_picture(shelf), *_about_class(), *(_control(option) for option in method.options)]
+    names = ["picture", "scene", "model", "target", "versus", "score", *(option.name for option in method.options)]
+    gr.on(
+        [],
+        _endpoint(answer, method.id, dict(zip(names, inputs, strict=True))),
+        inputs,
+        [
+            gr.Image(label="overlay", format="png", type="pil"),
+            gr.JSON(label="payload"),
+            heat,
+        ],
+        api_name=method.id,
+        api_description=_described(method),
+        **limits,
+    )
+
+
+def _add_predict(shelf: Shelf, limits: Mapping[str, Any]) -> None:
+    def predict(picture: Any, scene: Any, model: Any, count: Any) -> Any:
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_CLASSES:
+            raise QuestionError(f"“count” is a whole number from 1 to {MOST_CLASSES}.")
+        trace = shelf.trace(_model(model, shelf), _shown(picture, scene, shelf))
+        return [{"label": p.label, "index": p.index, "probability": p.probability} for p in trace.top(count)]
+
+    count = Given(5, {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES}, "count", f"1 to {MOST_CLASSES}")
+    inputs = [*_about_picture(shelf), count]
+    gr.on(
+        [],
+        _endpoint(predict, "predict", dict(zip(["picture", "scene", "model", "count"], inputs, strict=True))),
+        inputs,
+        [gr.JSON(label="predictions")],
+        api_name="predict",
+        api_description="The most probable classes of a picture, first the winning one.",
+        **limits,
+    )
+
+
+def _add_lists(shelf: Shelf, limits: Mapping[str, Any]) -> None:
+    def models() -> Any:
+        return shelf.catalogue.as_json()["networks"]
+
+    def methods(model: Any) -> Any:
+        fits = ex.methods(shelf.network(_model(model, shelf)))
+        return [{**_summary(fit.method), "why_not": fit.why_not} for fit in fits if isinstance(fit, Fit)]
+
+    gr.on(
+        [],
+        _endpoint(models, "models", {}),
+        [],
+        [gr.JSON(label="models")],
+        api_name="models",
+        api_description="Networks worth starting with; any other identifier does as well.",
+        **limits,
+    )
+    named = _about_picture(shelf)[2]
+    gr.on(
+        [],
+        _endpoint(methods, "methods", {"model": named}),
+        [named],
+        [gr.JSON(label="methods")],
+        api_name="methods",
+        api_description="Every method with its options, and for this network why one does not apply.",
+        **limits,
+    )
+
+
+def _endpoint(function: Callable[..., Any], name: str, inputs: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function under its final name and signature, which say what clients read; errors leave it as sentences."""
+
+    def call(*values: Any) -> Any:
+        try:
+            return function(*values)
+        except SightglassError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        except Exception as error:  # the caller gets general words, the log all of it
+            log.exception("the endpoint %s failed", name, exc_info=error)
+            raise gr.Error(words.UNEXPECTED, print_exception=False) from None
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [
+        inspect.Parameter(given, kind, default=getattr(component, "value", None)) for given, component in inputs.items()
+    ]
+    call.__name__ = call.__qualname__ = name
+    vars(call)["__signature__"] = inspect.Signature(parameters)
+    return call
+
+
+def _about_picture(shelf: Shelf) -> list[Any]:
+    listed = ", ".join(network.identifier for network in shelf.catalogue.networks)
+    about_model = f"a network: one of {listed}, or any timm:, torchvision: or hf: identifier"
+    return [
+        PictureFile(label="picture", about=ABOUT_PICTURE),
+        Given(None, {"type": "string"}, "scene", ABOUT_SCENE),
+        Given(shelf.catalogue.first, {"type": "string"}, "model", about_model),
+    ]
+
+
+def _about_class() -> list[Given]:
+    label = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+    about_score = "; ".join(f"{score}: {meaning}" for score, meaning in words.SCORE_WORDS.items())
+    return [
+        Given(None, label, "target", ABOUT_TARGET),
+        Given(None, label, "versus", ABOUT_VERSUS),
+        Given(DEFAULT_SCORE, {"enum": list(SCORES)}, "score", about_score),
+    ]
+
+
+def _control(option: Option) -> Given:
+    return Given(option.default, _schema(option), option.name, f"{option.description}{_bounds(option)}")
+
+
+def _schema(option: Option) -> Schema:
+    match option.kind:
+        case "choice":
+            return {"enum": list(option.choices)}
+        case "switch":
+            return {"type": "boolean"}
+        case "integer":
+            return {"type": "integer", "minimum": option.minimum, "maximum": option.maximum}
+        case _:
+            return {"type": "number", "minimum": option.minimum, "maximum": option.maximum}
+
+
+def _bounds(option: Option) -> str:
+    return "" if option.minimum is None else f" From {option.minimum:g} to {option.maximum:g}."
+
+
+def _described(method: Method) -> str:
+    lines = [f"    {o.name}: {o.description}{_bounds(o)}" for o in method.options]
+    options = "\n".join(["", "Args:", *lines]) if lines else ""
+    return (
+        f"{method.question} {method.how} Read it as: {method.read_it_as} Beware: {method.beware} "
+        f"Source: {method.paper}{options}"
+    )
+
+
+def _summary(method: Method) -> dict[str, Any]:
+    return method_as_json(method) | {"read_it_as": method.read_it_as, "beware": method.beware, "paper": method.paper}
+
+
+def _model(given: object, shelf: Shelf) -> str:
+    return question.identifier(shelf.catalogue.first if given is None else given)
+
+
+def _label(given: object) -> str | int | None:
+    return question.label(given)
+
+
+def _shown(picture: object, scene: object, shelf: Shelf) -> Shown:
+    if scene is not None and picture is None:
+        if not isinstance(scene, str):
+            raise QuestionError("A pond scene is named by a short text, such as test:7.")
+        return shelf.pictures.get(scene) or shelf.pictures.put(scene, pictures.from_scene(scene))
+    if not isinstance(picture, bytes):
+        raise PictureError("There is no picture to explain. Send a JPEG, PNG or WebP file, or name a pond scene.")
+    shown = Shown(Picture.read(picture))
+    return shelf.pictures.setdefault(shown.picture.digest, shown)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ..errors import SightglassError
+from ..errors import QuestionError, SightglassError
 from . import answers, endpoints, parts, work
 from .catalogue import Catalogue
-from .question import Question, find_picture, read
+from .question import read
+from .saving import KINDS, written
 from .shelf import Shelf
 
 HEAVY, OPENING, LIGHT = "heavy", "opening", "light"
@@ -22,7 +21,6 @@ AT_ONCE = {HEAVY: 2, OPENING: 2, LIGHT: 8}
 """How many of each kind run at the same moment: as many explanations as a small machine has cores."""
 QUEUE = 64
 LARGEST_UPLOAD = "50mb"
-KINDS = ("png", "npz", "json")
 STYLES = ("page", "masthead", "rail", "viewer", "reading", "strip")
 
 log = logging.getLogger(__name__)
@@ -44,7 +42,7 @@ def build(models: Sequence[str] = (), device: str | None = None, *, warm: bool =
             parts.Strip()
             wire = parts.Wire(catalogue=shelf.catalogue.as_json())
         _connect(wire, shelf)
-        endpoints.add(shelf, concurrency={HEAVY: AT_ONCE[HEAVY], LIGHT: AT_ONCE[LIGHT]})
+        endpoints.add(shelf, heavy=_limits(HEAVY), light=_limits(LIGHT))
     demo.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE[LIGHT])
     if warm:
         threading.Thread(target=_warm_up, args=(shelf,), daemon=True).start()
@@ -70,6 +68,10 @@ def launch_options() -> dict[str, Any]:
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
+def _limits(kind: str) -> dict[str, Any]:
+    return {"concurrency_id": kind, "concurrency_limit": AT_ONCE[kind]}
+
+
 def _connect(wire: gr.HTML, shelf: Shelf) -> None:
     def ask(event: gr.EventData) -> Iterator[dict[str, Any]]:
         yield from answers.stream(event._data, shelf)
@@ -82,7 +84,7 @@ def _connect(wire: gr.HTML, shelf: Shelf) -> None:
         work.stop(event._data.get("token") if isinstance(event._data, dict) else None)
 
     def save(event: gr.EventData) -> dict[str, Any]:
-        return _saved(event._data, shelf)
+        return _saved(event._data, shelf, wire)
 
     hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     unreachable = "() => { window.sightglass.failed(); }"
@@ -91,40 +93,23 @@ def _connect(wire: gr.HTML, shelf: Shelf) -> None:
         (wire.open, open_network, OPENING),
         (wire.save, save, HEAVY),
     ):
-        event = listener(
-            function, None, wire, concurrency_id=kind, concurrency_limit=AT_ONCE[kind], **hidden
-        )
+        event = listener(function, None, wire, **_limits(kind), **hidden)
         event.failure(None, None, None, js=unreachable)
-    wire.stop(stop, None, None, concurrency_id=LIGHT, concurrency_limit=AT_ONCE[LIGHT], **hidden)
+    wire.stop(stop, None, None, **_limits(LIGHT), **hidden)
 
 
-def _saved(given: object, shelf: Shelf) -> dict[str, Any]:
-    """The answer as a file: its name, and where gradio serves it."""
+def _saved(given: object, shelf: Shelf, owner: gr.HTML) -> dict[str, Any]:
+    """The answer as a file: its name, and where gradio serves it; or a sentence."""
     kind = given.get("kind") if isinstance(given, dict) else None
     if kind not in KINDS:
-        return {"saved": "", "sentence": f"An answer is saved as {', '.join(KINDS)}."}
+        return {"saved": "", **answers.failure(QuestionError(f"An answer is saved as {', '.join(KINDS)}."))}
     try:
-        question = read(given, shelf.catalogue)
-        path = save_answer(question, shelf, kind)
-    except SightglassError as error:
-        return {"saved": "", "sentence": str(error)}
-    return {"saved": f"why.{kind}", "file": {"path": str(path), "meta": {"_type": "gradio.FileData"}}}
-
-
-def save_answer(question: Question, shelf: Shelf, kind: str) -> Path:
-    """The answer in a file of its own. Raises a sentence."""
-    from .. import registry
-
-    shown = find_picture(question, shelf.pictures)
-    trace = shelf.trace(question.model, shown)
-    method = registry.find(question.method or "")
-    try:
-        answer = answers.explain(trace, question, method)
-    finally:
-        trace.release()
-    path = Path(tempfile.mkdtemp(prefix="sightglass-")) / f"why.{kind}"
-    answer.save(path)
-    return path
+        answer = answers.again(read(given, shelf.catalogue), shelf)
+        path = written(answer, kind, owner)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the visitor gets words
+        return {"saved": "", **answers.failure(error)}
+    name = f"{answer.method.id}.{kind}"
+    return {"saved": name, "file": {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}}
 
 
 def _warm_up(shelf: Shelf) -> None:

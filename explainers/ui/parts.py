@@ -1,4 +1,4 @@
-"""The parts of the page: each is an HTML component of gradio with its own template and script from a file of its name."""
+"""The parts of the page: each an HTML component of gradio, with template and script from the files of its name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+
+from .stubless import Stubless
 
 HERE = Path(__file__).parent
 
@@ -17,7 +19,7 @@ if (sightglass.wired) begin(); else sightglass.on("wired", begin);
 """
 
 
-class Part(gr.HTML):
+class Part(gr.HTML, metaclass=Stubless):  # type: ignore[misc]  # gradio has no types
     """An element of the page that draws itself; what it shows comes through the store that all parts share."""
 
     scripts: tuple[str, ...] = ()

@@ -103,7 +103,8 @@ def _scene(name: object) -> pond.Scene:
     match = _SCENE.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         raise QuestionError(
-            f"“{str(name)[:40]}” is no pond scene; write test:7, test:7+tag, test:7-tag or duet:5, numbers up to 999999."
+            f"“{str(name)[:40]}” is no pond scene; write test:7, test:7+tag, test:7-tag or duet:5. "
+            "Numbers have at most six digits."
         )
     kind, number, tag = match.groups()
     if kind == "duet":

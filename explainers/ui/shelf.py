@@ -1,4 +1,4 @@
-"""What is kept between questions: networks, pictures and traces, each within a bound of bytes, least used goes first."""
+"""What is kept between questions: networks, pictures, traces and answers; within bounds, the least used goes first."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Shelf:
         bound = network_bytes()
         if loaded.bytes > bound:
             raise ModelError(
-                f"{identifier} takes {loaded.bytes / GIGABYTE:.1f} GB; networks up to {bound / GIGABYTE:.1f} GB fit here. "
+                f"{identifier} takes {loaded.bytes / GIGABYTE:.1f} GB; at most {bound / GIGABYTE:.1f} GB fit here. "
                 "Choose a smaller one."
             )
         return loaded

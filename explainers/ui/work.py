@@ -1,4 +1,4 @@
-"""Long work in a thread of its own, so that it can be watched and stopped; and the GPU of a Space, where there is one."""
+"""Long work in a thread of its own, so that it can be watched and stopped; and a Space's GPU, where there is one."""
 
 from __future__ import annotations
 
