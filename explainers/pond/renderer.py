@@ -179,7 +179,8 @@ def _develop(canvas: Floats, scene: Scene, size: int) -> NDArray[np.uint8]:
     lit += strength * (0.8 * shot + 0.55 * chroma)
     # A film-like shoulder: highlights roll off instead of clipping flat.
     lit = np.clip(lit, 0, 1.6)
-    lit = np.where(lit > 0.8, 0.8 + 0.25 * (lit - 0.8) / (0.25 + (lit - 0.8)), lit)
+    over = np.maximum(lit - 0.8, 0)
+    lit = np.where(lit > 0.8, 0.8 + 0.25 * over / (0.25 + over), lit)
     return np.asarray(np.clip(lit, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
