@@ -23,6 +23,10 @@ MOST_PREFIX_TOKENS = 64
 """Class, distillation and register tokens before the patches; real networks have up to 16 or so."""
 
 
+FEW_PREFIX_TOKENS = 8
+"""Up to here, as many channels as cells is the likelier accident than as many channels as cells and prefix tokens."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a module's output holds channels over a grid: which axis is which, and how many tokens come before it."""
@@ -134,6 +138,9 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
 
     last, read_from = _last(module, inputs.detach(), trunk, found, objective)
     if last is None:
+        last = _branch(module, inputs.detach(), found, objective)
+        read_from, trunk = (last.site, [*trunk, last]) if last else (None, [])
+    if last is None:
         why = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture."
         return Anatomy({}, (), None, why, why, tuple(attention.calls), head_call.point if head_call else None)
     trunk = [f for f in trunk if f.order <= last.order]
@@ -156,6 +163,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
 class _Found:
     order: int
     site: Site
+    module: nn.Module
     tensor: Tensor
     node: Any
 
@@ -176,9 +184,9 @@ def _sites(calls: list[Call], size: tuple[int, int], attention: list[tuple[int, 
             continue  # an attention matrix, which is square too
         layout = _layout(tensor, size, grids, call.module)
         if layout is not None:
-            if layout.form in ("NCHW", "NHWC") and layout.grid not in grids[-1:]:
+            if layout.grid not in grids[-1:]:
                 grids.append(layout.grid)
-            found.append(_Found(order, Site(call.point, layout), tensor, _origin(tensor.grad_fn)))
+            found.append(_Found(order, Site(call.point, layout), call.module, tensor, _origin(tensor.grad_fn)))
     return found
 
 
@@ -193,18 +201,19 @@ def _layout(tensor: Tensor, size: tuple[int, int], grids: list[tuple[int, int]],
     if tensor.ndim == 4:
         _, a, b, c = tensor.shape
         first, last = _is_grid((b, c), size), _is_grid((a, b), size)
-        if first and last:  # as many channels as rows: ask what kind of arithmetic the module does
-            last = _channels_last(module)
+        if first and last:  # both would do: the grid seen before, or else the kind of arithmetic the module does
+            seen = next((grid for grid in reversed(grids) if grid in ((a, b), (b, c))), None) if a != c else None
+            last = seen == (a, b) if seen else _channels_last(module)
             first = not last
         if first:
             return Layout("NCHW", a, (b, c))
         return Layout("NHWC", c, (a, b)) if last else None
     _, a, b = tensor.shape
-    if split := _token_grid(a, size, grids):
-        return Layout("tokens", b, *split)
-    if split := _token_grid(b, size, grids):
-        return Layout("channels-first tokens", a, *split)
-    return None
+    split = _token_grid(a, size, grids) if b > 1 else None
+    whole = next((grid for grid in reversed(grids) if grid[0] * grid[1] == b), None) if a > 1 else None
+    if whole and (split is None or split[1] > FEW_PREFIX_TOKENS):
+        return Layout("channels-first tokens", a, whole)
+    return Layout("tokens", b, *split) if split else None
 
 
 def _is_grid(grid: tuple[int, int], size: tuple[int, int]) -> bool:
@@ -224,7 +233,7 @@ def _token_grid(tokens: int, size: tuple[int, int], grids: list[tuple[int, int]]
             return grid, prefix
         if prefix > 0:
             break
-    for prefix in range(min(MOST_PREFIX_TOKENS, tokens // 2) + 1):
+    for prefix in (0, 1):  # more of them only beside a grid that was seen before they were added
         if found := _factor(tokens - prefix, size):
             return found, prefix
     return None
@@ -322,6 +331,18 @@ def _last(
             return f, f.site
         return f, _normalized(module, inputs, f, found, objective) or f.site
     return None, None
+
+
+def _branch(
+    module: nn.Module, inputs: Tensor, found: list[_Found], objective: Callable[[Tensor], Tensor]
+) -> _Found | None:
+    """Where the picture flows in several branches to the end: the last normalized maps in any of them that count."""
+    normalized = [f for f in found if "Norm" in type(f.module).__name__]
+    for f in reversed(normalized):
+        slope = _slope(module, inputs, f.site, objective)
+        if slope is not None and f.layout.maps(slope).any():
+            return f
+    return None
 
 
 def _normalized(
@@ -436,7 +457,7 @@ def _between(calls: list[Call], last: _Found, head: Call | None) -> str:
         name = type(call.module).__name__
         if not any(call.module.children()) and not isinstance(call.module, nn.Identity | nn.Dropout):
             names += [name] if name not in names else []
-    return "between them stand " + ", ".join(names[:5]) if names else "no module stands between them"
+    return "between them stand " + ", ".join(names[:5]) if names else "functions without a module stand between them"
 
 
 class _Attention(TorchFunctionMode):

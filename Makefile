@@ -1,0 +1,56 @@
+# Two commands matter: `make run` opens the app, `make test` runs the whole suite. Both start from a fresh clone.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(shell command -v uv 2>/dev/null)
+
+ifeq ($(UV),)
+  MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade pip
+  INSTALL   = $(BIN)/python -m pip install --quiet
+else
+  MAKE_VENV = uv venv --quiet --allow-existing --python '>=3.11' $(VENV)
+  INSTALL   = uv pip install --quiet --python $(BIN)/python
+endif
+
+.PHONY: run test check format bench sweep clean
+
+run: $(VENV)/.ready
+	$(BIN)/python app.py
+
+test: $(VENV)/.ready-test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m explainers.docs --check
+
+format: $(VENV)/.ready-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python -m explainers.docs
+
+bench: $(VENV)/.ready-bench
+	$(BIN)/python tests/benchmarks/bench.py
+
+sweep: $(VENV)/.ready-test
+	$(BIN)/python tests/sweep.py
+
+$(VENV)/.ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sightglass needs Python 3.11 or newer."; exit 1; }
+	@echo "Installing into $(VENV): about 6 GB, some minutes; once."
+	test -x $(BIN)/python || { $(MAKE_VENV); }
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready tests/requirements.txt
+	$(INSTALL) -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/.ready-bench: $(VENV)/.ready-test tests/benchmarks/requirements.txt
+	$(INSTALL) -r tests/benchmarks/requirements.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,110 @@
+"""The command line: explain a picture, list the methods and the networks.
+
+python -m explainers explain cat.jpg --model timm:resnet50 --method grad_cam --out why.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from . import registry
+from .classifier import load
+from .engine import explain, look, methods, models
+from .errors import SightglassError
+from .trace import DEFAULT_SCORE, SCORES
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a sentence on standard error and 2 where it cannot be done."""
+    choice = _parser().parse_args(arguments)
+    try:
+        return int(choice.run(choice))
+    except SightglassError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m explainers", description="Why did the network decide that?")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    asking = commands.add_parser("explain", help="lay a method's heat over a picture")
+    asking.add_argument("picture", help="a JPEG, PNG or WebP")
+    asking.add_argument("--model", default="pond:cnn", help="timm:…, torchvision:…, hf:…, pond:… or a folder")
+    asking.add_argument("--method", default=None, help="see the command methods; by default the first that applies")
+    asking.add_argument("--target", help="label or number of the class; the winning one by default")
+    asking.add_argument("--versus", help="rather than which class?")
+    asking.add_argument("--score", default=DEFAULT_SCORE, choices=SCORES)
+    asking.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the method")
+    asking.add_argument("--out", default="why.png", help=".png, .npz or .json")
+    asking.set_defaults(run=_explain)
+    listing = commands.add_parser("methods", help="what can be asked, and of a network what applies")
+    listing.add_argument("--model", help="say which of them apply to this network")
+    listing.set_defaults(run=_methods)
+    commands.add_parser("models", help="networks worth starting with").set_defaults(run=_models)
+    return parser
+
+
+def _explain(choice: argparse.Namespace) -> int:
+    model = load(choice.model)
+    name = choice.method or next((fit.method.id for fit in methods(model) if fit.applies), "")
+    options = _options(name, choice.option)
+    trace = look(model, choice.picture)
+    target, versus = _class(choice.target), _class(choice.versus)
+    answer = explain(trace, name, target=target, versus=versus, score=choice.score, **options)
+    answer.save(choice.out)
+    print(answer.question)
+    print(answer.alt)
+    for note in answer.notes:
+        print(f"Note: {note}")
+    print(f"{answer.cost}; saved as {choice.out}")
+    return 0
+
+
+def _methods(choice: argparse.Namespace) -> int:
+    if choice.model:
+        for fit in methods(load(choice.model)):
+            print(f"{fit.method.id:20} {fit.why_not or fit.method.question}")
+    else:
+        for method in registry.all_methods():
+            print(f"{method.id:20} {method.question}")
+    return 0
+
+
+def _models(_choice: argparse.Namespace) -> int:
+    for suggestion in models():
+        print(suggestion)
+    return 0
+
+
+def _class(text: str | None) -> str | int | None:
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+def _options(method: str, pairs: list[str]) -> dict[str, Any]:
+    """NAME=VALUE as the method's option wants it; what does not fit is refused by the method itself."""
+    kinds = {option.name: option.kind for option in registry.find(method).options}
+    read: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        value: Any = text
+        try:
+            match kinds.get(name):
+                case "integer":
+                    value = int(text)
+                case "number":
+                    value = float(text)
+                case "switch":
+                    value = {"true": True, "false": False}.get(text.lower(), text)
+        except ValueError:
+            value = text
+        read[name] = value
+    return read
+
+
+if __name__ == "__main__":
+    sys.exit(main())

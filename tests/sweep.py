@@ -1,0 +1,319 @@
+"""The long sweep: every method that applies, on every family of architectures, with no setting. `make sweep`.
+
+    python tests/sweep.py [--families FILE] [--only PATTERN] [--jobs timm,torchvision,transformers]
+
+For each network (random weights) it prints where the maps are read, whether Grad-CAM and the gradient give a finite
+map of the right shape that is not constant, and in how many of four quadrants the maps' cells depend most on the
+pixels that lie under them (a check of axis, order and prefix that does not use the score).
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import explainers as ex
+from explainers.images import Framing
+from explainers.taps import run
+
+FAMILIES = Path(__file__).parents[1].parent / "shared" / "data" / "timm_families.json"
+
+SHALLOW: dict[str, dict[str, object]] = {
+    # Fewer layers of the same kind, so that the sweep fits in memory and in an evening.
+    "nasnetalarge": {"num_conv_filters": 96, "stem_size": 32, "num_features": 1152} | {"channel_multiplier": 2},
+    "deepseek_vit_412m": {"depth": 4},
+    "gemma4_vit_167m": {"depth": 4},
+    "qwen3_vit_88m": {"depth": 4},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    kind: str
+    family: str
+    network: str
+    where: str
+    grad_cam: str
+    gradient: str
+    placed: str
+    cam: str
+    seconds: float
+    why: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.grad_cam == "ok" and self.gradient == "ok"
+
+
+def timm_network(name: str) -> ex.Classifier:
+    import timm
+
+    torch.manual_seed(0)
+    try:
+        module = timm.create_model(name, pretrained=False, **SHALLOW.get(name, {}))
+    except (TypeError, RuntimeError):
+        module = timm.create_model(name, pretrained=False)
+    module.eval()
+    config = timm.data.resolve_data_config({}, model=module)
+    wake(module, config["input_size"][1:])
+    return ex.wrap(module, name=name, framing=Framing.from_timm(config))
+
+
+def wake(module: nn.Module, size: tuple[int, int]) -> None:
+    """Draw anew what an untrained network starts with as zeros, heads and gates, so that something depends on it."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.ndim >= 2 and not parameter.any():
+                parameter.normal_(std=0.02)
+            elif parameter.ndim == 1 and name.endswith("weight") and not parameter.any():
+                parameter.fill_(1.0)
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if norms:  # untrained running statistics let the signal die away over many layers
+        for norm in norms:
+            norm.train()
+            norm.momentum = None
+        with torch.no_grad():
+            module(torch.randn(2, 3, *size))
+        module.eval()
+
+
+def judge(heat: np.ndarray, shape: tuple[int, ...]) -> str:
+    if heat.shape != shape:
+        return f"shape {heat.shape}"
+    if not np.isfinite(heat).all():
+        return "not finite"
+    return "ok" if float(heat.std()) > 0 else "constant"
+
+
+def placed(model: ex.Classifier, picture: np.ndarray) -> str:
+    """In how many of four quadrants a cell's maps are most sensitive to the pixels of that quadrant."""
+    site = model.anatomy.sites["last"]
+    trace = ex.look(model, picture)
+    leaf = trace.pixels.clone().requires_grad_()
+    framed = model.framing.normalize(leaf).to(model.dtype)[None]
+    maps = site.layout.maps(run(model.module, framed, taps=(site.point,)).taps[site.point])
+    signs = torch.randn(maps.shape[0], generator=torch.Generator().manual_seed(0)).to(maps)
+    h, w = site.layout.grid
+    hits = 0
+    for top in (True, False):
+        for left in (True, False):
+            cell = maps[:, h // 4 if top else h - 1 - h // 4, w // 4 if left else w - 1 - w // 4]
+            (slope,) = torch.autograd.grad((cell * signs).sum(), leaf, retain_graph=True)
+            hits += quadrant(slope) == (top, left)
+    return f"{hits}/4"
+
+
+def quadrant(slope: Tensor) -> tuple[bool, bool]:
+    energy = slope.square().sum(0)
+    h, w = energy.shape
+    quarters = {
+        (True, True): energy[: h // 2, : w // 2],
+        (True, False): energy[: h // 2, (w + 1) // 2 :],
+        (False, True): energy[(h + 1) // 2 :, : w // 2],
+        (False, False): energy[(h + 1) // 2 :, (w + 1) // 2 :],
+    }
+    return max(quarters, key=lambda key: float(quarters[key].sum()))
+
+
+def examine(kind: str, family: str, name: str, build: Callable[[], ex.Classifier]) -> Row:
+    began = time.perf_counter()
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    picture = np.repeat(np.repeat(picture[::8, ::8], 8, 0), 8, 1)
+    where = grad_cam = gradient = cam = "–"
+    spots = "–"
+    try:
+        model = build()
+        anatomy = model.anatomy
+        if not anatomy.sites:
+            return Row(kind, family, name, "none", "–", "–", "–", "–", time.perf_counter() - began, anatomy.without_maps)
+        site = anatomy.sites["last"]
+        grid = site.layout.grid
+        where = f"{site.point} {site.layout.form} {grid[0]}×{grid[1]}+{site.layout.prefix}"
+        trace = ex.look(model, picture)
+        grad_cam = judge(ex.explain(trace, "grad_cam", signed=True).native, grid)
+        gradient = judge(ex.explain(trace, "gradient").native, model.framing.size)
+        cam = "yes" if anatomy.head else "no"
+        spots = placed(model, picture)
+        why = "" if anatomy.head else anatomy.without_head
+    except Exception as error:  # a sweep goes on
+        why = f"{type(error).__name__}: {str(error).splitlines()[0][:150] if str(error) else ''}"
+    return Row(kind, family, name, where, grad_cam, gradient, spots, cam, time.perf_counter() - began, why)
+
+
+def torchvision_networks() -> Iterator[tuple[str, Callable[[], ex.Classifier]]]:
+    import torchvision
+
+    def build(name: str) -> Callable[[], ex.Classifier]:
+        def make() -> ex.Classifier:
+            torch.manual_seed(0)
+            options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+            module = torchvision.models.get_model(name, weights=None, **options).eval()
+            size = 299 if name == "inception_v3" else 224
+            wake(module, (size, size))
+            return ex.wrap(module, name=name, framing=Framing(size=(size, size)))
+
+        return make
+
+    for name in (
+        "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5",
+        "mobilenet_v3_small", "regnet_y_400mf", "shufflenet_v2_x0_5", "squeezenet1_0", "swin_t", "swin_v2_t",
+        "vgg11_bn", "vit_b_16",
+    ):  # fmt: skip
+        yield name, build(name)
+
+
+def transformers_networks() -> Iterator[tuple[str, Callable[[], ex.Classifier]]]:
+    import transformers as hf
+
+    small = {"hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 96}
+    vit = small | {"image_size": 64, "patch_size": 8}
+    configs: dict[str, tuple[Callable[..., object], int]] = {
+        "ViT": (lambda: hf.ViTForImageClassification(hf.ViTConfig(**vit, num_labels=10)), 64),
+        "DeiT": (lambda: hf.DeiTForImageClassification(hf.DeiTConfig(**vit, num_labels=10)), 64),
+        "BEiT": (lambda: hf.BeitForImageClassification(hf.BeitConfig(**vit, num_labels=10)), 64),
+        "DINOv2": (lambda: hf.Dinov2ForImageClassification(hf.Dinov2Config(**vit, num_labels=10)), 64),
+        "DINOv2 with registers": (
+            lambda: hf.Dinov2WithRegistersForImageClassification(
+                hf.Dinov2WithRegistersConfig(**vit, num_register_tokens=4, num_labels=10)
+            ),
+            64,
+        ),
+        "SigLIP": (
+            lambda: hf.SiglipForImageClassification(hf.SiglipConfig(vision_config=vit, num_labels=10)),
+            64,
+        ),
+        "Swin": (
+            lambda: hf.SwinForImageClassification(
+                hf.SwinConfig(image_size=64, embed_dim=24, depths=[1, 1, 2], num_heads=[2, 2, 4], window_size=4, num_labels=10)
+            ),
+            64,
+        ),
+        "Swin v2": (
+            lambda: hf.Swinv2ForImageClassification(
+                hf.Swinv2Config(image_size=64, embed_dim=24, depths=[1, 1, 2], num_heads=[2, 2, 4], window_size=4, num_labels=10)
+            ),
+            64,
+        ),
+        "ConvNeXT": (
+            lambda: hf.ConvNextForImageClassification(
+                hf.ConvNextConfig(hidden_sizes=[16, 24, 32, 48], depths=[1, 1, 1, 1], num_labels=10)
+            ),
+            128,
+        ),
+        "ConvNeXT v2": (
+            lambda: hf.ConvNextV2ForImageClassification(
+                hf.ConvNextV2Config(hidden_sizes=[16, 24, 32, 48], depths=[1, 1, 1, 1], num_labels=10)
+            ),
+            128,
+        ),
+        "ResNet": (
+            lambda: hf.ResNetForImageClassification(
+                hf.ResNetConfig(embedding_size=16, hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_labels=10)
+            ),
+            128,
+        ),
+        "RegNet": (
+            lambda: hf.RegNetForImageClassification(
+                hf.RegNetConfig(embedding_size=16, hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], groups_width=8, num_labels=10)
+            ),
+            128,
+        ),
+        "MobileNetV2": (lambda: hf.MobileNetV2ForImageClassification(hf.MobileNetV2Config(num_labels=10)), 128),
+        "MobileViT": (
+            lambda: hf.MobileViTForImageClassification(hf.MobileViTConfig(image_size=128, num_labels=10)),
+            128,
+        ),
+        "PoolFormer": (
+            lambda: hf.PoolFormerForImageClassification(
+                hf.PoolFormerConfig(hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_labels=10)
+            ),
+            128,
+        ),
+        "SegFormer": (
+            lambda: hf.SegformerForImageClassification(
+                hf.SegformerConfig(hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4], num_labels=10)
+            ),
+            128,
+        ),
+        "PVT v2": (
+            lambda: hf.PvtV2ForImageClassification(
+                hf.PvtV2Config(hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4], num_labels=10)
+            ),
+            128,
+        ),
+    }  # fmt: skip
+
+    def make(create: Callable[..., object], size: int, name: str) -> Callable[[], ex.Classifier]:
+        def build() -> ex.Classifier:
+            torch.manual_seed(0)
+            module = Logits(create().eval()).eval()
+            wake(module, (size, size))
+            return ex.wrap(module, name=name, framing=Framing(size=(size, size)))
+
+        return build
+
+    for name, (create, size) in configs.items():
+        yield name, make(create, size, name)
+
+
+class Logits(nn.Module):
+    """A transformers model as a function from pixels to logits."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.model(pixels).logits
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--families", type=Path, default=FAMILIES)
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--jobs", default="timm,torchvision,transformers")
+    choice = parser.parse_args()
+    warnings.simplefilter("ignore")
+    jobs: list[tuple[str, str, str, Callable[[], ex.Classifier]]] = []
+    if "timm" in choice.jobs:
+        if choice.families.exists():
+            families = json.loads(choice.families.read_text())
+            jobs += [("timm", f, n, lambda n=n: timm_network(n)) for f, n in families.items()]
+        else:
+            print(f"timm families left out: there is no {choice.families.name}")
+    if "torchvision" in choice.jobs:
+        jobs += [("torchvision", n, n, build) for n, build in torchvision_networks()]
+    if "transformers" in choice.jobs:
+        jobs += [("transformers", n, n, build) for n, build in transformers_networks()]
+    rows = []
+    for kind, family, name, build in jobs:
+        if not fnmatch.fnmatch(family, choice.only):
+            continue
+        row = examine(kind, family, name, build)
+        rows.append(row)
+        print(
+            f"{row.kind:12} {row.family:24} {row.where:58} Grad-CAM {row.grad_cam:10} gradient {row.gradient:10} "
+            f"placed {row.placed} CAM {row.cam:3} {row.seconds:5.1f} s  {row.why}",
+            flush=True,
+        )
+    for kind in ("timm", "torchvision", "transformers"):
+        mine = [row for row in rows if row.kind == kind]
+        if mine:
+            whole = sum(row.placed == "4/4" for row in mine)
+            print(f"{kind}: {sum(row.good for row in mine)} of {len(mine)} right; {whole} placed in all quadrants")
+    return 0 if rows and all(row.good or row.why for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

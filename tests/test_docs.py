@@ -1,0 +1,35 @@
+"""What the README says is true: its table, and its code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from explainers import docs
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_table_of_methods_is_what_the_registry_says():
+    assert docs.main(["--check"]) == 0
+
+
+def test_the_check_fails_on_a_stale_table(tmp_path, monkeypatch, capsys):
+    stale = tmp_path / "README.md"
+    stale.write_text(f"before\n{docs.BEGIN}\nold\n{docs.END}\nafter\n")
+    monkeypatch.setattr(docs, "README", stale)
+    assert docs.main(["--check"]) == 1
+    assert "make format" in capsys.readouterr().out
+    assert docs.main([]) == 0
+    assert stale.read_text().startswith("before\n") and docs.table() in stale.read_text()
+    assert docs.main(["--check"]) == 0
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+    if not (ROOT / "explainers/pond/weights/cnn.safetensors").exists():
+        pytest.skip("the pond's network is not here")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "ex.load" in block)
+    monkeypatch.chdir(ROOT)
+    out = tmp_path / "why.png"
+    exec(compile(code.replace('"why.png"', repr(str(out))), "README.md", "exec"), {})
+    assert out.stat().st_size > 1000
