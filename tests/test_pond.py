@@ -114,6 +114,8 @@ def test_targets_spread_over_what_absent_parts_leave_open() -> None:
     pair = duet("test", 1)
     assert sorted(np.flatnonzero(pair.target_a == 0.5)) == sorted(pair.classes_a)
     assert subject.without("nucleus").class_a == -1
+    assert subject.target_b.tolist() == np.eye(9)[subject.class_b].tolist()
+    assert pair.target_b.sum() == 1
 
 
 def test_duets_show_two_different_classes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from .scenes import Scene, duet, scene
 WORDS = {
     "accuracy": "right answers on clean pictures without a tag",
     "accuracy_tags": "right answers on pictures as they come, a quarter of them with a tag",
-    "accuracy_384": "right answers on clean pictures rendered at 384 px and reduced to 96",
+    "accuracy_384": "right answers on clean pictures rendered at 384 px and reduced to 96 (300 of them at most)",
     "empty_share": "both parts absent: share of pictures with a highest probability ≤ .25",
     "empty_mean": "both parts absent: mean of the highest probability",
     "duets": "duets: both classes are the top two",
@@ -116,6 +117,7 @@ def _true_scores(logits: NDArray[np.float32], scenes: list[Scene]) -> NDArray[np
     return np.asarray(centred[np.arange(len(scenes)), [drawn.class_a for drawn in scenes]])
 
 
+@lru_cache(maxsize=4096)  # 113 MB: networks are measured one after another on the same pictures
 def _reduced(drawn: Scene, via: int) -> NDArray[np.uint8]:
     pixels = render(drawn, via).pixels
     if via == SIZE:

@@ -171,6 +171,12 @@ class Scene:
         return np.asarray(targets.mean(0), np.float32)
 
     @property
+    def target_b(self) -> NDArray[np.float32]:
+        """Probabilities (9,) for "gestalt", which reads shape × texture: shared between the creatures."""
+        counts = np.bincount([creature.class_b for creature in self.creatures], minlength=CLASSES)
+        return np.asarray(counts / len(self.creatures), np.float32)
+
+    @property
     def description(self) -> str:
         """What is there, in plain words."""
         words = " and ".join(_describe(creature) for creature in self.creatures)
