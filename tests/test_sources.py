@@ -308,7 +308,7 @@ def test_a_network_too_large_to_build_is_refused_from_its_shapes_alone():
     started = time.monotonic()
     sentence = refusal("timm:vit_giant_patch14_dinov2?pretrained=false", max_bytes=10**9)
     assert "4.5 GB and the limit is 1.0 GB" in sentence  # 1.14 billion parameters of 4 bytes
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_a_visitor_does_not_use_the_token_of_the_owner(stub, monkeypatch):
@@ -347,10 +347,10 @@ def test_a_dead_network_is_said_in_time(monkeypatch, tmp_path):
         started = time.monotonic()
         assert "cannot be reached" in refusal("hf:tiny/vit")
         assert "cannot be reached" in refusal("timm:test_vit.r160_in1k")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
     started = time.monotonic()
     assert "cannot be reached" in refusal("hf:tiny/vit")  # now the port is closed
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     for variable in ("HTTPS_PROXY", "https_proxy"):  # so that this test never reaches a real server
         monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
     assert "cannot be reached" in refusal("torchvision:resnet18")
@@ -361,7 +361,7 @@ def test_the_environment_points_to_another_hub(stub, tmp_path):
     environment = {**os.environ, "HF_ENDPOINT": stub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=environment, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=60, check=True,
+        env=environment, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=240, check=True,
     )  # fmt: skip
     assert done.stdout.split() == ["newt"]
 

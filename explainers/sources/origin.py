@@ -11,6 +11,7 @@ from torch import nn
 
 from ..errors import ModelError
 from ..images import Framing
+from .weights import LOADING_ERRORS
 
 NO_HEAD = "A backbone without a head: it embeds pictures, but has no classes."
 NUMBERED = "Labels are numbers, because the checkpoint carries none."
@@ -79,15 +80,7 @@ def _outputs(name: str, module: nn.Module, framing: Framing) -> int:
     try:
         with torch.no_grad():
             answer = module(torch.zeros(1, 3, *framing.size))
-    except (
-        RuntimeError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        LookupError,
-        AssertionError,
-        NotImplementedError,
-    ) as error:
+    except LOADING_ERRORS as error:
         raise not_one from error
     if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or answer.shape[0] != 1:
         raise not_one

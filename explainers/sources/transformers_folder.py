@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
@@ -19,7 +20,7 @@ from .weights import LOADING_ERRORS, check_size, do_not_fit, seeded, weigh
 NO_PROCESSOR = "The framing is ImageNet's usual one, because the checkpoint has no image processor."
 _UNTRAINED_POOLER = "The embedding is taken before the pooler, because the checkpoint has no weights for it."
 
-_ERRORS = (*LOADING_ERRORS, ImportError)  # transformers asks for packages that a network needs
+_ERRORS = (*LOADING_ERRORS, StrictDataclassError)  # transformers checks a configuration with the hub's dataclasses
 # Keys of a config.json that may name a repository with compiled code for attention.
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _HEAD = "ForImageClassification"
@@ -132,7 +133,7 @@ def _sketch(name: str, maker: Any, config: Any) -> nn.Module:
     """The network without weights; ModelError where it does not take pictures."""
     try:
         model = maker.from_config(config, trust_remote_code=False)
-    except ValueError as error:
+    except _ERRORS as error:
         raise _not_for_pictures(name, config) from error
     if model.main_input_name != "pixel_values":
         raise _not_for_pictures(name, config)
@@ -183,7 +184,8 @@ def _framing(folder: Path, config: Any) -> tuple[Framing, tuple[str, ...]]:
     """The framing of the image processor, and what is to be said about it."""
     file = folder / "preprocessor_config.json"
     if not file.is_file():
-        size = getattr(config, "image_size", None) or 224
+        seeing = getattr(config, "vision_config", config)  # networks made for pictures and texts keep it apart
+        size = getattr(seeing, "image_size", None) or 224
         height, width = (size, size) if isinstance(size, int) else size
         return Framing(size=(height, width)), (NO_PROCESSOR,)
     try:

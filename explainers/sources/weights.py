@@ -27,7 +27,9 @@ LOADING_ERRORS = (
     AttributeError,
     LookupError,
     AssertionError,
-    NotImplementedError,
+    ArithmeticError,
+    MemoryError,
+    ImportError,  # a network that needs a package beyond ours
     OSError,
     EOFError,
     SafetensorError,
