@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -92,7 +94,7 @@ def refusal(identifier, **options):
     with pytest.raises(ModelError) as caught:
         fetch(str(identifier), **options)
     sentence = str(caught.value)
-    assert "/tmp" not in sentence
+    assert tempfile.gettempdir() not in sentence
     assert str(Path.home()) not in sentence
     return sentence
 
@@ -354,6 +356,24 @@ def test_a_dead_network_is_said_in_time(monkeypatch, tmp_path):
     for variable in ("HTTPS_PROXY", "https_proxy"):  # so that this test never reaches a real server
         monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
     assert "cannot be reached" in refusal("torchvision:resnet18")
+
+
+def test_a_name_that_is_looked_up_for_minutes_holds_nobody(monkeypatch, tmp_path):
+    released = threading.Event()
+
+    def looking_up(*arguments, **options):
+        released.wait(60)
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", looking_up)
+    monkeypatch.setattr(hub, "DEADLINE", 0.5)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "torch"))
+    point_at(monkeypatch, "http://hub.invalid", tmp_path / "cache")
+    started = time.monotonic()
+    assert "cannot be reached" in refusal("hf:tiny/vit")
+    assert "cannot be reached" in refusal("torchvision:squeezenet1_0")
+    assert time.monotonic() - started < 30
+    released.set()
 
 
 def test_the_environment_points_to_another_hub(stub, tmp_path):

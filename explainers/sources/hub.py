@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from threading import Thread
+from typing import TypeVar
 
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import (
@@ -25,7 +28,10 @@ from huggingface_hub.errors import (
 from ..errors import ModelError
 from .weights import check_size
 
-PATIENCE = 8.0  # seconds for a first answer; with one try and the cache after it, a dead network is said in time
+PATIENCE = 8.0  # seconds for a server to take a call, and between two pieces of its answer
+DEADLINE = 12.0  # seconds for a first answer in all: a name or each of eight addresses may take its own time to fail
+
+T = TypeVar("T")
 
 CONFIGURATION = ("config.json", "preprocessor_config.json")
 _SAFE = re.compile(r"model(?:-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
@@ -49,7 +55,7 @@ class Repository:
         and compared with `limit` bytes before anything is fetched. Without network, what was fetched before is used.
         """
         try:
-            sizes = self._listing()
+            sizes = in_time(self._listing)
         except _FAILURES as error:
             known = self._known(others) if _no_answer(error) else None
             if known is None:
@@ -126,6 +132,23 @@ class Repository:
             f"“{self.repo}” is gated: accept its terms on its page on the hub, "
             "and load it from Python with your own token."
         )
+
+
+def in_time(ask: Callable[[], T]) -> T:
+    """What `ask` answers, or TimeoutError after DEADLINE seconds; the call itself is then left to die on its own.
+
+    Looking up a name cannot be interrupted, and timeouts of sockets count for each address anew.
+    """
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - carried over to the thread that asked
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return answer.result(DEADLINE)
 
 
 def _no_answer(error: Exception) -> bool:

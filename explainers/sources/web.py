@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 import torch
 
 from ..errors import ModelError
-from .hub import PATIENCE
+from .hub import PATIENCE, in_time
 from .weights import check_size
 
 _CHUNK = 1 << 20
@@ -52,7 +52,7 @@ def _fetch(name: str, address: str, file: Path, limit: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     request = Request(address, headers={"User-Agent": "sightglass"})  # noqa: S310 - https, checked above
     with (
-        urlopen(request, timeout=PATIENCE, context=ssl.create_default_context()) as answer,  # noqa: S310
+        in_time(lambda: urlopen(request, timeout=PATIENCE, context=ssl.create_default_context())) as answer,  # noqa: S310
         NamedTemporaryFile(dir=file.parent, suffix=".partial", delete=False) as part,
     ):
         try:
