@@ -52,8 +52,9 @@ def stream(given: object, shelf: Shelf) -> Iterator[Json]:
             for passed in job.ticks():
                 yield {**answer, "seconds": round(passed, 1)}
             answer |= job.result()
-            if step is not _end:
-                yield answer
+            if answer.get("refusal") and answer["refusal"]["kind"] == "error":
+                break
+            yield answer
         yield answer | {"state": "done"}
     except Exception as error:  # noqa: BLE001 - whatever it was, the visitor gets words
         yield answer | failure(error)
@@ -101,10 +102,6 @@ def again(question: Question, shelf: Shelf) -> Explanation:
 # --- private ---------------------------------------------------------------------------------------------------------
 
 Step = Callable[[Stop], Json]
-
-
-def _end(_stop: Stop) -> Json:
-    return {}
 
 
 def _steps(question: Question, given: Json, shelf: Shelf) -> Iterator[Step]:
@@ -316,7 +313,7 @@ def _total_cost(answers: list[Explanation]) -> str:
     passes = {0: "no further forward pass", 1: "one further forward pass"}.get(
         forwards, f"{forwards} further forward passes"
     )
-    return f"{len(answers)} maps for {passes}, {took:.2f} s"
+    return f"{len(answers)} maps, {passes}, {took:.2f} s"
 
 
 def _box(answer: Explanation) -> list[float]:

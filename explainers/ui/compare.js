@@ -1,7 +1,9 @@
 // What a second map may differ in, and the line above the two that says so.
 sightglass.comparing = false;
 sightglass.on("question", () => {
-  if (Object.keys(sightglass.question.beside).length) sightglass.comparing = true;
+  if (sightglass.comparing || !Object.keys(sightglass.question.beside).length) return;
+  sightglass.comparing = true;
+  sightglass.emit("compare");
 });
 
 sightglass.setComparing = (on) => {

@@ -25,6 +25,10 @@ class Given(Component, metaclass=Stubless):
         self._schema = {**schema, "additional_description": about, "description": about}
         super().__init__(value=value, label=label)
 
+    def get_block_name(self) -> str:
+        """Gradio's own kind of a parameter that is drawn nowhere."""
+        return "api"
+
     def preprocess(self, payload: Any) -> Any:
         """As it came: gradio would let wrong values pass, so they are checked where they are used."""
         return payload
@@ -54,6 +58,10 @@ class PictureFile(gr.File, metaclass=Stubless):  # type: ignore[misc]  # gradio 
         super().__init__(label=label)
         # Without it, a value of a wrong type would fail inside gradio, without a sentence.
         self.data_model = None
+
+    def get_block_name(self) -> str:
+        """What it is to the browser."""
+        return "file"
 
     def api_info(self) -> dict[str, Any]:
         """A file, as clients know it."""

@@ -20,7 +20,6 @@ function tabs() {
   for (const tab of element.querySelectorAll("[data-tab]")) tab.setAttribute("aria-selected", String((tab.dataset.tab === "compare") === Boolean(sightglass.comparing)));
 }
 sightglass.on("compare", tabs);
-sightglass.on("question", tabs);
 tabs();
 
 function turn(step) {

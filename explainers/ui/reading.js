@@ -12,7 +12,7 @@ function draw() {
   if (!method) return article.replaceChildren(...skeleton());
   const focus = article.contains(document.activeElement) ? document.activeElement.id : "";
   const open = Object.fromEntries([...article.querySelectorAll("details")].map((each) => [each.className, each.open]));
-  const [before, subject, after] = pane?.question ?? [sightglass.method(refusal.method).question, "", ""];
+  const [before, subject, after] = pane?.question ?? split(sightglass.method(refusal.method).question, question.target ?? answer.predictions[0]?.label ?? "");
   article.replaceChildren(
     ...[
       h("h1", {}, before, subject ? h("em", {}, subject) : "", after),
@@ -27,6 +27,10 @@ function draw() {
       pane && actions(pane, open),
     ].filter(Boolean));
   if (focus) document.getElementById(focus)?.focus();
+}
+function split(text, subject) {
+  const [before, after] = text.split("the chosen class");
+  return after === undefined ? [text, "", ""] : [before, subject, after];
 }
 const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
 

@@ -73,7 +73,8 @@ const sightglass = (window.sightglass ??= (() => {
       if (told.panes[0]) store.question.method = told.panes[0].method;
       store.emit("answer");
     }
-    setStatus({ state: told.state, seconds: told.seconds, sentence: told.sentence, kind: told.kind });
+    const refused = told.state === "done" && told.refusal?.kind === "error" ? told.refusal : told;
+    setStatus({ state: refused.state, seconds: told.seconds, sentence: refused.sentence, kind: refused.kind });
     if (told.state === "done") store.emit("done");
   };
   store.failed = () =>

@@ -32,6 +32,7 @@ function draw() {
   const strip = answer?.strip;
   const maps = element.querySelector(".maps");
   if (!answer || !picture) return maps.replaceChildren(...sightglass.catalogue.methods.slice(0, 8).map(() => h("span", { class: "ghost" })));
+  element.querySelector(".strip").classList.toggle("absent", Boolean(answer.refusal) && !strip);
   if (!strip) return maps.classList.add("waiting");
   maps.classList.remove("waiting");
   if (pictured !== picture.key) {

@@ -4,6 +4,7 @@ const view = sightglass.view;
 const panesBox = element.querySelector(".panes");
 const OUTLINE_CELLS = 64; // finer outlines of grainy maps are noise, not regions
 const SHARPEST = 1100; // pixels of the longer side of a drawn heat
+const hold = h("button", { type: "button", class: "link", id: "plain" }, "Hold to see the picture");
 let panes = [];
 
 function palettes(signed) {
@@ -23,7 +24,8 @@ class Pane {
     this.frame = h("div", { class: "frame", role: "img", tabindex: "0" }, this.image, this.heat, this.lines, this.dot, this.tip, this.card);
     this.caption = h("figcaption");
     this.legend = h("div", { class: "legend" });
-    this.root = h("figure", { class: "pane", "data-pane": number }, this.frame, this.caption, this.legend);
+    this.foot = h("div", { class: "foot" }, this.legend);
+    this.root = h("figure", { class: "pane", "data-pane": number }, this.frame, this.caption, this.foot);
     this.frame.addEventListener("pointermove", (event) => point(this, event));
     this.frame.addEventListener("pointerdown", (event) => point(this, event));
     this.frame.addEventListener("pointerleave", () => point(null));
@@ -139,7 +141,7 @@ class Pane {
 }
 
 function comparable(a, b) {
-  return a && b && !a.refusal && !b.refusal && a.method === b.method && a.unit === b.unit && a.signed === b.signed;
+  return a && b && !a.refusal && !b.refusal && a.model === b.model && a.method === b.method && a.unit === b.unit && a.signed === b.signed;
 }
 
 // A bright line with a dark rim, to be seen on any picture.
@@ -186,13 +188,14 @@ function refuse(card, told) {
   const offers = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== told.method).slice(0, 2);
   card.replaceChildren(
     h("p", {}, told.refusal),
-    offers.length > 0 && told.offers !== false ? h("p", { class: "offers" }, offers.map((fit) => h("button", { type: "button", onclick: () => sightglass.ask({ method: fit.id, options: {}, beside: {} }) }, fit.title))) : "");
+    offers.length > 0 ? h("p", { class: "offers" }, offers.map((fit) => h("button", { type: "button", onclick: () => sightglass.ask({ method: fit.id, options: {}, beside: {} }) }, fit.title))) : "");
 }
 
 function render() {
   const { answer, picture, question } = sightglass;
   const two = sightglass.comparing;
-  const told = answer?.refusal ? [{ refusal: answer.refusal.sentence, method: answer.refusal.method, offers: answer.refusal.kind === "does not apply" }] : (answer?.panes ?? []);
+  const refusal = answer?.refusal;
+  const told = refusal?.kind === "does not apply" ? [{ refusal: refusal.sentence, method: refusal.method }] : (answer?.panes ?? []);
   while (panes.length < (two ? 2 : 1)) panes.push(new Pane(panes.length));
   panes.length = two ? 2 : 1;
   panesBox.dataset.count = panes.length;
@@ -202,7 +205,10 @@ function render() {
   panesBox.style.setProperty("--aspect", picture ? picture.width / picture.height : 1);
   welcome(question);
   tools();
-  sightglass.renderComparing(element.querySelector(".comparing"));
+  const comparing = element.querySelector(".comparing");
+  sightglass.renderComparing(comparing);
+  if (two) comparing.append(hold);
+  else panes[0].foot.prepend(hold);
 }
 
 function welcome(question) {
@@ -248,7 +254,6 @@ function plain(on) {
   panesBox.classList.toggle("plain", on);
 }
 sightglass.plain = plain;
-const hold = element.querySelector("#plain");
 for (const [kind, on] of [["pointerdown", true], ["pointerup", false], ["pointerleave", false], ["blur", false], ["keyup", false]]) hold.addEventListener(kind, () => plain(on));
 hold.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" && event.key !== " ") return;
@@ -256,27 +261,36 @@ hold.addEventListener("keydown", (event) => {
   plain(true);
 });
 
+const SLOW = 1; // seconds before the page says what takes so long
 function status() {
-  const { state, seconds, network, sentence, since } = sightglass.status;
+  const { state, seconds, network, sentence } = sightglass.status;
   const box = element.querySelector(".progress");
   const busy = sightglass.busy();
+  const told = !busy && ["error", "stopped"].includes(state) && Boolean(sentence);
   panesBox.classList.toggle("waiting", busy && Boolean(sightglass.answer));
   panesBox.setAttribute("aria-busy", String(busy));
   box.classList.toggle("busy", busy);
-  box.classList.toggle("told", !busy && ["error", "stopped"].includes(state));
-  const so_far = seconds >= 1 ? ` ${Math.round(seconds)} s` : "";
-  const words = state === "loading" ? `Fetching and building ${network}.${so_far}` : state === "working" && seconds >= 1 ? `Working.${so_far}` : state === "error" || state === "stopped" ? (sentence ?? "") : "";
-  box.querySelector(".words").textContent = words;
-  if (state === "asking") setTimeout(() => sightglass.status.since === since && sightglass.status.state === "asking" && (box.querySelector(".words").textContent = "Waiting for a free place."), 1500);
-  if (state === "error" && !sightglass.answer && panes[0]) {
-    panes[0].card.hidden = false;
-    panes[0].card.replaceChildren(h("p", {}, sentence));
-  }
+  box.classList.toggle("told", told);
+  const slow = state === "loading" || (state === "working" && seconds >= SLOW);
+  box.classList.toggle("slow", slow);
+  const past = seconds >= SLOW ? ` ${Math.round(seconds)} s.` : "";
+  const words = { loading: `Fetching and building ${network}.${past}`, working: `Working.${past}` };
+  box.querySelector(".words").textContent = told ? sentence : (words[state] ?? "");
+  if (state === "asking") waiting(sightglass.status);
+}
+function waiting(status_) {
+  setTimeout(() => {
+    if (sightglass.status !== status_) return;
+    const box = element.querySelector(".progress");
+    box.classList.add("slow");
+    box.querySelector(".words").textContent = "Waiting for a free place.";
+  }, 1500 * SLOW);
 }
 
 element.addEventListener("click", (event) => {
   const act = event.target.closest("[data-act]")?.dataset.act;
   if (act === "stop") sightglass.stop();
+  if (act === "dismiss") element.querySelector(".progress").classList.remove("told");
   if (act === "welcome") {
     sightglass.welcomed = true;
     try { sessionStorage.setItem("sightglass.welcomed", "1"); } catch { /* storage may be blocked in a frame */ }

@@ -28,18 +28,21 @@ def humanized(name: str) -> str:
 def figure(answer: Explanation, truth: Mask | None) -> dict[str, str] | None:
     """One honest number about a map, and the sentence around it; None for a blank map.
 
-    Where the truth is known, how much of the heat lies on what decides; elsewhere, how much room half of it takes.
+    Where the truth is known, how much more of the heat lies on what decides than chance would put there; elsewhere, how much room half of it takes.
     """
     heat = np.abs(answer.heat) if answer.result.signed else answer.heat.clip(0)
     total = float(heat.sum())
     if not total:
         return None
     if truth is not None:
-        area = float(truth.mean())
-        share = float(heat[truth].sum()) / total
-        where = f"of the heat lies on the parts that decide, which take {percent(area)} of the picture."
-        chance = "Spread evenly it would be as much." if share >= area else "Spread evenly it would be more."
-        return {"big": percent(share), "words": f"{where} {chance if share < area else ''}".strip()}
+        area, share = float(truth.mean()), float(heat[truth].sum()) / total
+        if not area:
+            return None
+        there = f"{percent(share)} of it on {percent(area)} of the picture."
+        return {
+            "big": f"{share / area:.1f} ×",
+            "words": f"as much heat on the parts that decide as chance would put there: {there}",
+        }
     x0, y0, x1, y1 = (round(edge) for edge in answer.framing.box(answer.source.size))
     seen = heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     return {"big": percent(share_of_area(seen, 0.5)), "words": "of what the network saw holds half of the heat."}
