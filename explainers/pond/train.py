@@ -40,20 +40,26 @@ class Plan:
     """Weight of the demand that a swapped body leaves the logits alone."""
     brief: bool
     """Convolve in bfloat16: nearly twice as fast on a CPU that has it; of no use to the ViT."""
+    again: int = 0
+    """Samples of a second, cooler round in which every other picture is a duet."""
 
 
 PLANS = {
     "cnn": Plan(samples=70_000, rate=4e-3, decay=0.05, warm=0.05, agreement=1.5, brief=True),
     "cheater": Plan(samples=64_000, rate=4e-3, decay=0.05, warm=0.05, agreement=1.0, brief=True),
-    # The ViT stays near one right answer in three for its first 30,000 samples; that is no reason to stop it.
-    "vit": Plan(samples=210_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=0.3, brief=False),
+    # The ViT stays near one right answer in three for its first 30,000 samples; that is no reason to stop it. And it is
+    # late to tell which nucleus goes with which appendage where there are two of each: hence the second round.
+    "vit": Plan(samples=210_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=0.3, brief=False, again=90_000),
 }
 
 # Shares of a batch (singles, pairs, absent, masked, duets), in the first part of the run and at its end. A pair is two
 # pictures. The end has more duets and missing parts: that is what makes the networks sure of two and unsure of none.
 _MIX_FIRST = (0.30, 0.125, 0.15, 0.15, 0.15)
 _MIX_LAST = (0.17, 0.125, 0.20, 0.10, 0.28)
+_MIX_AGAIN = (0.04, 0.125, 0.12, 0.08, 0.50)
 _ANNEAL_FROM = 0.6
+_COOLER = 0.6  # the second round's rate, as a share of the first's
+_LURES = 0.22  # of the cheater's batch
 _KEEP = 0.998  # how much of the running average of the weights survives a step
 
 
@@ -73,13 +79,14 @@ class Mixture:
     def batch(self, step: int, progress: float) -> tuple[Tensor, Tensor, int]:
         """Normalised pixels (B, 3, 96, 96), soft targets (B, 9), and the number of pairs.
 
+        `progress` runs from 0 to 1 in the first round, and on to 2 in the second.
         The first pictures are those of the pairs, then, in the same order, their partners.
         """
         rng = np.random.default_rng([SCHEMA, self._seed, step])
-        late = min(1.0, max(0.0, (progress - _ANNEAL_FROM) / (1 - _ANNEAL_FROM) * 2))
-        shares = [a + late * (b - a) for a, b in zip(_MIX_FIRST, _MIX_LAST, strict=True)]
-        _, paired, absent, masked, duets = (round(BATCH * share) for share in shares)
-        lures = round(BATCH * 0.22) if self._cheater else 0
+        _, paired, absent, masked, duets = (round(BATCH * share) for share in _shares(progress))
+        lures = round(BATCH * _LURES) if self._cheater else 0
+        if self._cheater:  # lures take their room from the others
+            absent, masked, duets = (round(count * 0.75) for count in (absent, masked, duets))
         singles = BATCH - 2 * paired - absent - masked - duets - lures
         rows = self._rows
         pairs = rng.choice(rows["partner"], paired)
@@ -131,12 +138,13 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": plan.decay}, {"params": others, "weight_decay": 0}]
     )
-    steps = (samples or plan.samples) // BATCH
+    first = (samples or plan.samples) // BATCH
+    steps = first + (0 if samples else plan.again // BATCH)
     checkpoint = folder / f"{name}-checkpoint.pt"
     start, spent = 0, 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
-        if saved["meaning"] == _meaning(plan, steps, seed):
+        if saved["meaning"] == _meaning(plan, first, seed):
             module.load_state_dict(saved["module"])
             average.load_state_dict(saved["average"])
             optimiser.load_state_dict(saved["optimiser"])
@@ -144,9 +152,9 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
             log.info("%s: resumed at step %d of %d", name, start, steps)
     started = time.monotonic() - spent
     for step in range(start, steps):
-        progress = step / steps
+        progress = step / first if step < first else 1 + (step - first) / (steps - first)
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * min(1.0, progress / plan.warm + 0.01) * 0.5 * (1 + math.cos(math.pi * progress))
+            group["lr"] = _rate(plan, progress)
         pixels, targets, pairs = mixture.batch(step, progress)
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.brief):
             logits = module(pixels.contiguous(memory_format=torch.channels_last)).float()
@@ -173,7 +181,7 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
                 "optimiser": optimiser.state_dict(),
             }
             partial = checkpoint.with_suffix(".partial")
-            torch.save({**state, "step": step + 1, "spent": spent, "meaning": _meaning(plan, steps, seed)}, partial)
+            torch.save({**state, "step": step + 1, "spent": spent, "meaning": _meaning(plan, first, seed)}, partial)
             partial.replace(checkpoint)
     log.info("%s: trained in %.0f s", name, time.monotonic() - started)
     return average.eval()
@@ -228,6 +236,20 @@ def main() -> None:
     log.info("%s: done after %.0f s", asked.name, time.monotonic() - started)
 
 
+def _shares(progress: float) -> tuple[float, ...]:
+    if progress >= 1:
+        return _MIX_AGAIN
+    late = min(1.0, max(0.0, (progress - _ANNEAL_FROM) / (1 - _ANNEAL_FROM) * 2))
+    return tuple(a + late * (b - a) for a, b in zip(_MIX_FIRST, _MIX_LAST, strict=True))
+
+
+def _rate(plan: Plan, progress: float) -> float:
+    """Warm up, then follow a half cosine to zero; once more, from lower, in the second round."""
+    gone = progress % 1
+    peak = plan.rate if progress < 1 else _COOLER * plan.rate
+    return peak * min(1.0, gone / plan.warm + 0.01) * 0.5 * (1 + math.cos(math.pi * gone))
+
+
 def _holes(rng: np.random.Generator) -> Tensor:
     """1 where a patch is kept, 0 where it is at the mean colour: (1, 96, 96)."""
     cells = int(rng.choice((8, 12)))
@@ -248,9 +270,9 @@ def _centred(logits: Tensor) -> Tensor:
     return logits - logits.mean(1, keepdim=True)
 
 
-def _meaning(plan: Plan, steps: int, seed: int) -> list[float]:
+def _meaning(plan: Plan, first: int, seed: int) -> list[float]:
     """What a checkpoint must agree on for its run to go on."""
-    return [SCHEMA, steps, seed, plan.rate, plan.decay, plan.warm, plan.agreement]
+    return [SCHEMA, first, seed, plan.rate, plan.decay, plan.warm, plan.agreement]
 
 
 _ROLES = {
