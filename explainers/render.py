@@ -20,7 +20,7 @@ SEQUENTIAL: tuple[PaletteName, ...] = ("ember", "moss")
 DIVERGING: PaletteName = "tide"
 """For signed maps: blue lowers, gray is zero, orange raises; told apart with every common color blindness."""
 
-FADE = 0.6
+FADE = 0.85
 """Exponent from a value's share of the strongest to its opacity: weak heat shows, zero is transparent."""
 
 Array = NDArray[np.float32]
