@@ -14,7 +14,7 @@ sightglass.address = () => {
     if (option.name in question.options && question.options[option.name] !== option.default) params.set(`o.${option.name}`, question.options[option.name]);
   for (const [what, value] of Object.entries(question.beside)) params.set(`beside.${what}`, value);
   for (const name of ["view", "__theme"]) if (old.has(name)) params.set(name, old.get(name));
-  return `${location.pathname}?${params}`;
+  return `${location.pathname}?${params.toString().replaceAll("%3A", ":").replaceAll("%2F", "/")}`; // both may stand in a query
 };
 
 function fromAddress() {

@@ -17,7 +17,9 @@ sightglass.setComparing = (on) => {
 function suggestion() {
   const { answer } = sightglass;
   const now = sightglass.current();
-  const method = answer?.fits.find((fit) => !fit.why_not && fit.id !== now?.method);
+  const family = (id) => sightglass.method(id)?.family;
+  const others = (answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== now?.method);
+  const method = others.find((fit) => family(fit.id) !== family(now?.method)) ?? others[0];
   if (method) return { method: method.id };
   const target = answer?.predictions.find((each) => each.label !== now?.target);
   if (target) return { target: target.label };
@@ -35,11 +37,11 @@ sightglass.renderComparing = (box) => {
     target: answer.predictions.filter((each) => each.label !== now?.target).map((each) => [each.label, `${each.label} ${sightglass.percent(each.share)}`]),
     model: catalogue.networks.filter((each) => each.id !== question.model).map((each) => [each.id, each.id]),
   };
-  const words = { method: "another method", target: "another class", model: "another network" };
+  const words = { method: "method", target: "class", model: "network" };
   const listed = [...(choices[what] ?? [])];
   if (what && !listed.some(([id]) => id === question.beside[what])) listed.push([question.beside[what], question.beside[what]]);
   box.replaceChildren(
-    h("span", {}, "Beside it"),
+    h("span", {}, "Beside it another"),
     h("span", { class: "choice", role: "group", "aria-label": "What differs" }, Object.entries(words).filter(([name]) => choices[name].length).map(([name, label]) => h("button", { type: "button", "aria-pressed": String(name === what), "data-beside": name, onclick: () => sightglass.ask({ beside: { [name]: choices[name][0][0] } }) }, label))),
     what ? h("select", { "aria-label": words[what], id: "beside", onchange: (event) => sightglass.ask({ beside: { [what]: event.target.value } }) }, listed.map(([id, label]) => h("option", { value: id, selected: id === question.beside[what] }, label))) : "");
 };

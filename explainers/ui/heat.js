@@ -122,10 +122,11 @@ sightglass.heat ??= (() => {
     return sorted[0];
   }
 
-  // Line segments [x0, y0, x1, y1] around what lies above a level: marching squares over the centres of the grid.
+  // Line segments [x0, y0, x1, y1] around what lies above a level: marching squares over the centres of the grid, open
+  // where the region runs over the edge.
   function outline(values, width, height, level) {
     const lines = [];
-    const at = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : Math.abs(values[y * width + x]));
+    const at = (x, y) => Math.abs(values[Math.min(height - 1, Math.max(0, y)) * width + Math.min(width - 1, Math.max(0, x))]);
     const between = (a, b) => (b === a ? 0.5 : (level - a) / (b - a));
     for (let y = -1; y < height; y++)
       for (let x = -1; x < width; x++) {

@@ -12,6 +12,7 @@ const sightglass = (window.sightglass ??= (() => {
     send: null, // set by the wire
   };
   let token = "";
+  let good = null; // the last question that was answered whole
   let wait = 0;
 
   store.on = (topic, listener) => {
@@ -62,6 +63,12 @@ const sightglass = (window.sightglass ??= (() => {
     }
     if (told.state === "loading") return setStatus({ ...told });
     if (told.state === "loaded") return send();
+    // What was refused leaves everything as it was: the old answer on the screen, the old question in the rail.
+    if (told.refusal?.kind === "error" && store.answer) {
+      if (told.state === "done") giveBack(told.refusal);
+      return;
+    }
+    if (["error", "stopped"].includes(told.state) && store.answer) return giveBack(told);
     if (told.picture) {
       store.picture = told.picture;
       Object.assign(store.question, { picture: told.picture.key, scene: told.picture.scene });
@@ -75,8 +82,17 @@ const sightglass = (window.sightglass ??= (() => {
     }
     const refused = told.state === "done" && told.refusal?.kind === "error" ? told.refusal : told;
     setStatus({ state: refused.state, seconds: told.seconds, sentence: refused.sentence, kind: refused.kind });
-    if (told.state === "done") store.emit("done");
+    if (told.state === "done") {
+      good = structuredClone(store.question);
+      store.emit("done");
+    }
   };
+  function giveBack({ state, sentence, kind }) {
+    Object.assign(store.question, structuredClone(good ?? store.question));
+    setStatus({ state, sentence, kind });
+    store.emit("question");
+    store.emit("answer");
+  }
   store.failed = () =>
     setStatus({ state: "error", kind: "unreached", sentence: "No answer came: the server is full or out of reach. Nothing is lost; ask again." });
 

@@ -2,7 +2,9 @@
 const { h, heat: ink } = sightglass;
 const view = sightglass.view;
 const panesBox = element.querySelector(".panes");
-const OUTLINE_CELLS = 64; // finer outlines of grainy maps are noise, not regions
+const FINE = 64; // cells of a side from which a map is grainy; it is outlined over blocks, or there would be no regions
+const BLOCKS = 32;
+const SMOOTH = 128; // cells that a coarse map is interpolated to before it is outlined
 const SHARPEST = 1100; // pixels of the longer side of a drawn heat
 const hold = h("button", { type: "button", class: "link", id: "plain" }, "Hold to see the picture");
 let panes = [];
@@ -93,7 +95,7 @@ class Pane {
     }
     if (view.outline && this.map.top) {
       const fine = Math.max(this.map.width, this.map.height);
-      const cells = fine > OUTLINE_CELLS ? OUTLINE_CELLS : Math.min(OUTLINE_CELLS * 2, fine * 8);
+      const cells = fine > FINE ? BLOCKS : Math.min(SMOOTH, fine * 8);
       const columns = Math.max(1, Math.round(this.map.width * cells / fine));
       const rows = Math.max(1, Math.round(this.map.height * cells / fine));
       let values = ink.laid(this.map, columns, rows, [0, 0, columns, rows]);
@@ -103,7 +105,7 @@ class Pane {
         const lines = ink.outline(values, columns, rows, ink.threshold(values, mass));
         stroke(pen, () => lines.forEach(([a, b, c, d]) => (pen.moveTo(x0 * across + a * w, y0 * down + b * hgt), pen.lineTo(x0 * across + c * w, y0 * down + d * hgt))), weight, color);
       };
-      trace(0.9, 0.75, "rgba(255,255,255,.5)");
+      if (fine <= FINE) trace(0.9, 0.75, "rgba(255,255,255,.5)");
       trace(0.5, 1.5, "rgba(255,255,255,.95)");
     }
     if (view.truth && this.truth) {

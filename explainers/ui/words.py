@@ -28,7 +28,8 @@ def humanized(name: str) -> str:
 def figure(answer: Explanation, truth: Mask | None) -> dict[str, str] | None:
     """One honest number about a map, and the sentence around it; None for a blank map.
 
-    Where the truth is known, how much more of the heat lies on what decides than chance would put there; elsewhere, how much room half of it takes.
+    Where the truth is known, how much more of the heat lies on what decides than chance would put there; elsewhere,
+    how much room half of it takes.
     """
     heat = np.abs(answer.heat) if answer.result.signed else answer.heat.clip(0)
     total = float(heat.sum())
