@@ -137,9 +137,10 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         trunk = before or trunk
 
     last, read_from = _last(module, inputs.detach(), trunk, found, objective)
-    if last is None:
-        last = _branch(module, inputs.detach(), found, objective)
-        read_from, trunk = (last.site, [*trunk, last]) if last else (None, [])
+    if last is None or last.order < len(calls) / 2:  # the picture goes on in branches that meet in no maps
+        branch = _branch(module, inputs.detach(), found, objective)
+        if branch is not None and (last is None or branch.order > last.order):
+            last, read_from, trunk = branch, branch.site, [*trunk, branch]
     if last is None:
         why = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture."
         return Anatomy({}, (), None, why, why, tuple(attention.calls), head_call.point if head_call else None)
