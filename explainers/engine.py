@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +127,10 @@ def compare(
     return [explain(trace, method.id, target=target, versus=versus, score=score) for method in chosen]
 
 
+@overload
+def methods(model: None = None) -> list[Method]: ...
+@overload
+def methods(model: Classifier) -> list[Fit]: ...
 def methods(model: Classifier | None = None) -> list[Method] | list[Fit]:
     """Every method; for a network, with whether it applies and why the rest does not."""
     if model is None:

@@ -136,7 +136,9 @@ def examine(kind: str, family: str, name: str, build: Callable[[], ex.Classifier
         model = build()
         anatomy = model.anatomy
         if not anatomy.sites:
-            return Row(kind, family, name, "none", "–", "–", "–", "–", time.perf_counter() - began, anatomy.without_maps)
+            return Row(
+                kind, family, name, "none", "–", "–", "–", "–", time.perf_counter() - began, anatomy.without_maps
+            )
         site = anatomy.sites["last"]
         grid = site.layout.grid
         where = f"{site.point} {site.layout.form} {grid[0]}×{grid[1]}+{site.layout.prefix}"
@@ -195,13 +197,17 @@ def transformers_networks() -> Iterator[tuple[str, Callable[[], ex.Classifier]]]
         ),
         "Swin": (
             lambda: hf.SwinForImageClassification(
-                hf.SwinConfig(image_size=64, embed_dim=24, depths=[1, 1, 2], num_heads=[2, 2, 4], window_size=4, num_labels=10)
+                hf.SwinConfig(
+                    image_size=64, embed_dim=24, depths=[1, 1, 2], num_heads=[2, 2, 4], window_size=4, num_labels=10
+                )
             ),
             64,
         ),
         "Swin v2": (
             lambda: hf.Swinv2ForImageClassification(
-                hf.Swinv2Config(image_size=64, embed_dim=24, depths=[1, 1, 2], num_heads=[2, 2, 4], window_size=4, num_labels=10)
+                hf.Swinv2Config(
+                    image_size=64, embed_dim=24, depths=[1, 1, 2], num_heads=[2, 2, 4], window_size=4, num_labels=10
+                )
             ),
             64,
         ),
@@ -225,7 +231,9 @@ def transformers_networks() -> Iterator[tuple[str, Callable[[], ex.Classifier]]]
         ),
         "RegNet": (
             lambda: hf.RegNetForImageClassification(
-                hf.RegNetConfig(embedding_size=16, hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], groups_width=8, num_labels=10)
+                hf.RegNetConfig(
+                    embedding_size=16, hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], groups_width=8, num_labels=10
+                )
             ),
             128,
         ),
@@ -242,17 +250,21 @@ def transformers_networks() -> Iterator[tuple[str, Callable[[], ex.Classifier]]]
         ),
         "SegFormer": (
             lambda: hf.SegformerForImageClassification(
-                hf.SegformerConfig(hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4], num_labels=10)
+                hf.SegformerConfig(
+                    hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4], num_labels=10
+                )
             ),
             128,
         ),
         "PVT v2": (
             lambda: hf.PvtV2ForImageClassification(
-                hf.PvtV2Config(hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4], num_labels=10)
+                hf.PvtV2Config(
+                    hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4], num_labels=10
+                )
             ),
             128,
         ),
-    }  # fmt: skip
+    }
 
     def make(create: Callable[..., object], size: int, name: str) -> Callable[[], ex.Classifier]:
         def build() -> ex.Classifier:

@@ -21,14 +21,18 @@ def test_the_check_fails_on_a_stale_table(tmp_path, monkeypatch, capsys):
     assert docs.main(["--check"]) == 1
     assert "make format" in capsys.readouterr().out
     assert docs.main([]) == 0
-    assert stale.read_text().startswith("before\n") and docs.table() in stale.read_text()
+    assert stale.read_text() == f"before\n{docs.BEGIN}\n{docs.table()}\n{docs.END}\nafter\n"
     assert docs.main(["--check"]) == 0
 
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     if not (ROOT / "explainers/pond/weights/cnn.safetensors").exists():
         pytest.skip("the pond's network is not here")
-    code = next(block for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "ex.load" in block)
+    code = next(
+        block
+        for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        if "ex.load" in block
+    )
     monkeypatch.chdir(ROOT)
     out = tmp_path / "why.png"
     exec(compile(code.replace('"why.png"', repr(str(out))), "README.md", "exec"), {})
