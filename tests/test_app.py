@@ -1,0 +1,174 @@
+"""The endpoints, called as their users call them: through gradio_client against a running server."""
+
+import json
+import sys
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import explainers as ex
+from explainers import registry
+from tests.serving import QUIET, served
+
+pytestmark = QUIET
+
+OWN = '''
+"""Brightness: a method that only this test knows."""
+from typing import Annotated
+
+from pydantic import Field
+
+from explainers.registry import Family, explainer
+from explainers.results import Heatmap
+from explainers.trace import Trace
+
+
+@explainer(
+    title="Brightness", family=Family.GRADIENTS, paper="https://example.org/", class_specific=False, passes=(0, 0)
+)
+def brightness(
+    trace: Trace, *, gain: Annotated[float, Field(ge=0.5, le=4, description="How much brighter.")] = 1.0
+) -> Heatmap:
+    """Where is the picture bright?
+
+    Average the three channels.
+    Read it as: light falls here.
+    Beware: it knows nothing of the network.
+    """
+    return Heatmap(trace.pixels.mean(0) * gain, unit="brightness")
+'''
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """A server whose registry holds one more method, in a file of its own that nothing else names."""
+    folder = tmp_path_factory.mktemp("methods")
+    (folder / "brightness.py").write_text(OWN)
+    sys.path.insert(0, str(folder))
+    registry.all_methods()  # what is in the package comes first
+    __import__("brightness")
+    with served() as url:
+        yield url
+    sys.path.remove(str(folder))
+    del registry._methods["brightness"], sys.modules["brightness"]
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    return Client(url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "stripes.png"
+    pixels = np.zeros((60, 90, 3), np.uint8)
+    pixels[:, ::6] = 255
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_reads_well_in_view_api(client):
+    text = client.view_api(return_format="str")
+    for method in ex.methods():
+        assert f'api_name="/{method.id}"' in text
+        for option in method.options:
+            assert f" {option.name}: " in text
+            assert option.description in text
+    assert "depth: Literal['early', 'middle', 'late', 'last']" in text
+    assert "signed: bool" in text
+    assert "gain: float" in text
+    assert "From 0.5 to 4." in text  # bounds, which types cannot tell
+    for name in ("predict", "models", "methods"):
+        assert f'api_name="/{name}"' in text
+
+
+@pytest.mark.parametrize("method", [method.id for method in ex.methods()])
+def test_every_method_is_an_endpoint(client, picture, method):
+    overlay, payload, heat = client.predict(picture=handle_file(picture), api_name=f"/{method}")
+    assert Image.open(overlay).format == "PNG"
+    assert Image.open(overlay).size == (90, 60)
+    assert payload["method"] == method
+    assert payload["model"] == "pond:cnn"
+    with np.load(heat) as saved:
+        assert saved["heat"].shape == (60, 90)
+        assert json.loads(str(saved["payload"]))["question"] == payload["question"]
+
+
+def test_answers_what_the_package_answers(client):
+    _, payload, heat = client.predict(scene="test:1", versus="Pyronella ciliosa", signed=True, api_name="/grad_cam")
+    from explainers import pond
+
+    trace = ex.look(ex.load("pond:cnn"), pond.render(pond.scene("test", 1), 384).pixels)
+    here = ex.explain(trace, "grad_cam", versus="Pyronella ciliosa", signed=True)
+    with np.load(heat) as saved:
+        np.testing.assert_allclose(saved["native"], here.native, rtol=1e-4, atol=1e-6)
+    assert payload["versus"]["label"] == "Pyronella ciliosa"
+    assert payload["options"] == {"depth": "last", "signed": True}
+
+
+def test_predicts(client):
+    top = client.predict(scene="test:1", count=3, api_name="/predict")
+    assert [set(each) for each in top] == [{"label", "index", "probability"}] * 3
+    assert top[0]["label"] == "Pyronella globifera"
+    assert top[0]["probability"] >= top[1]["probability"]
+
+
+def test_lists_networks_and_methods(client):
+    assert client.predict(api_name="/models")[0]["id"] == "pond:cnn"
+    methods = {each["id"]: each for each in client.predict(api_name="/methods")}
+    assert list(methods["grad_cam"]["options"][0]["choices"]) == ["early", "middle", "late", "last"]
+    assert methods["grad_cam"]["why_not"] == ""
+
+
+def test_a_method_in_a_file_has_endpoint_and_controls(client, url):
+    _, payload, _ = client.predict(scene="test:1", gain=2.0, api_name="/brightness")
+    assert payload["notes"] == ["This map does not depend on the class."]
+    with pytest.raises(AppError, match=r"“gain” of Brightness is a number from 0.5 to 4, not 9"):
+        client.predict(scene="test:1", gain=9.0, api_name="/brightness")
+    with urllib.request.urlopen(f"{url}config") as answer:
+        parts = json.load(answer)["components"]
+    (wire,) = [part for part in parts if part["props"].get("elem_id") == "part-wire"]
+    (method,) = [m for m in wire["props"]["props"]["catalogue"]["methods"] if m["id"] == "brightness"]
+    (gain,) = method["options"]
+    assert (gain["kind"], gain["minimum"], gain["maximum"], gain["default"]) == ("number", 0.5, 4.0, 1.0)
+
+
+def test_the_steps_of_the_page_cannot_be_called(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert not {"/ask", "/open_network", "/stop", "/save"} & set(named)
+    with pytest.raises(ValueError, match="Cannot find a function"):
+        client.predict(api_name="/ask")
+
+
+def test_many_at_once_get_what_one_gets_alone(url):
+    scenes = [f"test:{number}" for number in range(4)]
+
+    def ask(scene):
+        _, payload, heat = Client(url, verbose=False).predict(scene=scene, api_name="/grad_cam")
+        with np.load(heat) as saved:
+            return payload["picture"]["digest"], saved["native"]
+
+    alone = [ask(scene) for scene in scenes]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(ask, scenes * 3))
+    for (digest, heat), (same_digest, same_heat) in zip(together, alone * 3, strict=True):
+        assert digest == same_digest
+        np.testing.assert_array_equal(heat, same_heat)
+
+
+def test_importing_the_app_launches_nothing():
+    import importlib
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    try:
+        app = importlib.import_module("app")
+    finally:
+        sys.path.pop(0)
+    assert app.demo.title == "Sightglass"
+    assert not app.demo.is_running
