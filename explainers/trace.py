@@ -251,6 +251,8 @@ class Trace:
 
     def _gradient(self, where: Point | str, at: Callable[[], tuple[Pass, Tensor]]) -> Tensor:
         """The slope at a place, shaped as the tensor there; `at` gives the pass and that tensor where needed."""
+        if not self._memory.passes and self._memory.logits is None:
+            at()  # first, so that finding the winning class takes no pass of its own
         target = self._target()
         key = (where, target)
         if key not in self._memory.slopes:
