@@ -140,12 +140,13 @@ class Explanation:
         }
 
     def code(self, picture: str = "picture.png") -> str:
-        """Lines of Python that give this answer again."""
+        """Lines of Python that give this answer again; classes by number, since two may bear one label."""
         choices = "".join(f", {name}={value!r}" for name, value in self._chosen().items())
+        about = " ".join(self.subject.split())  # on one line, whatever the label
         return (
             "import explainers as ex\n\n"
             f"trace = ex.look(ex.load({self.model!r}), {picture!r})\n"
-            f'ex.explain(trace, "{self.method.id}"{choices}).picture().save("why.png")\n'
+            f'ex.explain(trace, "{self.method.id}"{choices}).picture().save("why.png")  # {about}\n'
         )
 
     def save(self, path: str | Path) -> None:
@@ -171,9 +172,9 @@ class Explanation:
         """The part of the question that is not a default."""
         asked: dict[str, Any] = {}
         if self.prediction is not None:
-            asked["target"] = self.prediction.label
+            asked["target"] = self.prediction.index
         if self.versus is not None:
-            asked["versus"] = self.versus.label
+            asked["versus"] = self.versus.index
         if self.score != DEFAULT_SCORE:
             asked["score"] = self.score
         defaults = {option.name: option.default for option in self.method.options}
