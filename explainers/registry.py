@@ -60,7 +60,8 @@ class Need(StrEnum):
                 return "" if model.anatomy.sites else "keeps no maps over a grid that its scores depend on"
             case Need.LINEAR_HEAD:
                 why = model.anatomy.without_head
-                return "" if model.anatomy.head else f"has no linear head over pooled maps: {why}"
+                without_maps = Need.MAPS.lacking(model)
+                return without_maps or ("" if model.anatomy.head else f"has no linear head over pooled maps: {why}")
             case _:
                 return ""
 

@@ -80,7 +80,7 @@ def run(
     if graph and late and any(isinstance(m, nn.TransformerEncoderLayer) for m in module.modules()):
         inputs, late = inputs.detach().requires_grad_(), False
     with torch.set_grad_enabled(graph and not late), _recording(recorder):
-        output = module(inputs)
+        output = module(inputs.clone())  # which a network may normalize in place
     if not isinstance(output, Tensor):
         raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
     missing = [str(p) for p in recorder.wanted if p not in recorder.kept]
@@ -96,7 +96,7 @@ def watch(module: nn.Module, inputs: Tensor) -> tuple[Any, list[Call]]:
     """
     recorder = _Everything(_names(module))
     with torch.enable_grad(), _recording(recorder):
-        output = module(inputs)
+        output = module(inputs.clone())
     return output, recorder.calls
 
 

@@ -51,9 +51,9 @@ class Target:
     score: ScoreName = DEFAULT_SCORE
 
     def of(self, logits: Tensor) -> Tensor:
-        """The score (…) of logits (…, C). The class must be known by now."""
+        """The score (…) of logits (…, C). The class must be known by now; a single logit has no others to center on."""
         assert self.index is not None
-        values = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        values = _full(logits)
         match self.score:
             case "log_prob":
                 values = values.log_softmax(-1)
@@ -62,7 +62,8 @@ class Target:
         chosen = values[..., self.index]
         if self.versus is not None:
             return chosen - values[..., self.versus]
-        return chosen - values.mean(-1) if self.score == "centered_logit" else chosen
+        centered = self.score == "centered_logit" and values.shape[-1] > 1
+        return chosen - values.mean(-1) if centered else chosen
 
 
 @dataclass
@@ -103,10 +104,10 @@ class Trace:
 
     @property
     def logits(self) -> Logits:
-        """The network's scores, one for each class."""
+        """The network's scores, one for each class; in single precision at least, as maps and slopes are."""
         with self._turn():
             if self._memory.logits is None:
-                self._memory.logits = self._any_pass().output[0].detach()
+                self._memory.logits = _full(self._any_pass().output[0].detach())
             return self._memory.logits
 
     @property
@@ -142,13 +143,14 @@ class Trace:
         site = self.site(depth)
         with self._turn():
             kept = self._memory.maps.get(site.point)
-            return site.layout.maps(self._pass_through(site).taps[site.point].detach() if kept is None else kept)
+            tensor = self._pass_through(site).taps[site.point].detach() if kept is None else kept
+            return _full(site.layout.maps(tensor))
 
     def slopes(self, depth: str | Site = "last") -> Slopes:
         """The gradient of the score with respect to `maps(depth)`; zero where the score does not depend on them."""
         site = self.site(depth)
         with self._turn():
-            return site.layout.maps(self._gradient(site.point, lambda: self._at(site)))
+            return _full(site.layout.maps(self._gradient(site.point, lambda: self._at(site))))
 
     def logit_slopes(self) -> Logits:
         """The gradient of the score with respect to the logits: what each logit counts for. Takes no pass."""
@@ -176,7 +178,7 @@ class Trace:
         with self._memory.lock:
             for passed in self._memory.passes:
                 self._memory.maps |= {point: tensor.detach() for point, tensor in passed.taps.items()}
-                self._memory.logits = passed.output[0].detach()
+                self._memory.logits = _full(passed.output[0].detach())
             self._memory.passes = [p for p in self._memory.passes if p.start is not None]
             self._memory.leaf = None
 
@@ -268,6 +270,10 @@ class Trace:
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
         return self._memory.slopes[key]
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 @dataclass(eq=False)
