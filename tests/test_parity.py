@@ -101,7 +101,26 @@ def vit_of_torchvision():
     return seeded(build), "encoder.layers.encoder_layer_2.ln_1", tokens(1, (8, 8))
 
 
-RANDOM = [resnet18, convnext, swin, vit_of_timm, vit_of_torchvision]
+class Encoder(nn.Module):
+    """PyTorch's own encoder layers, which run as one kernel where there is no graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.first = nn.Conv2d(3, 32, 8, stride=8), nn.Parameter(torch.randn(1, 1, 32))
+        layer = nn.TransformerEncoderLayer(32, 4, 48, batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.encoder(torch.cat([self.first, self.patches(x).flatten(2).mT], 1))
+        return self.head(x[:, 0])
+
+
+def encoder_of_torch():
+    return seeded(Encoder), "encoder.layers.2.norm1", tokens(1, (8, 8))
+
+
+RANDOM = [encoder_of_torch, resnet18, convnext, swin, vit_of_timm, vit_of_torchvision]
 
 
 # Networks of random weights ------------------------------------------------------------------------------------------

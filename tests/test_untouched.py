@@ -283,6 +283,66 @@ def test_a_network_in_half_precision_is_asked_in_half_precision(method):
     assert np.corrcoef(e.native.ravel(), exact.native.ravel())[0, 1] > 0.95
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_in_half_precision_may_give_its_scores_in_full(method):
+    class Upcast(Network):
+        def forward(self, x):
+            return super().forward(x).float()
+
+    torch.manual_seed(0)
+    model = wrapped(Upcast().eval().to(torch.bfloat16))
+    if method not in applying(model):
+        pytest.skip("does not apply to a network with pooling")
+    e = ex.explain(ex.look(model, PICTURE), method, target=1)
+    same = ex.explain(ex.look(wrapped(network().to(torch.bfloat16)), PICTURE), method, target=1)
+    assert e.native.any()
+    assert np.abs(e.native - same.native).max() <= 0.02 * same.native.max()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_with_a_single_score_is_asked_about_that(method):
+    class Some(Network):
+        def __init__(self, count):
+            super().__init__()
+            self.count = count
+
+        def forward(self, x):
+            return super().forward(x)[:, : self.count]
+
+    torch.manual_seed(0)
+    one = Some(1).eval()
+    torch.manual_seed(0)
+    two = Some(2).eval()
+    if method not in applying(wrapped(one)):
+        pytest.skip("does not apply to a network that cuts its scores")
+    centered = ex.explain(ex.look(wrapped(one), PICTURE), method)
+    bare = ex.explain(ex.look(wrapped(two), PICTURE), method, target=0, score="logit")
+    assert np.allclose(centered.native, bare.native, rtol=1e-5, atol=1e-8)
+    assert ex.explain(ex.look(wrapped(one), PICTURE), "gradient").native.any()
+
+
+def test_a_network_that_normalizes_its_input_in_place_is_read_like_any_other():
+    class InPlace(Network):
+        def forward(self, x):
+            x.mul_(2).sub_(0.5)
+            return super().forward(x)
+
+    class Beside(Network):
+        def forward(self, x):
+            return super().forward(2 * x - 0.5)
+
+    answers = []
+    for kind in (InPlace, Beside):
+        torch.manual_seed(0)
+        model = wrapped(kind().eval())
+        trace = ex.look(model, PICTURE)
+        answers.append([model.anatomy.sites, *(ex.explain(trace, m, target=1).native for m in applying(model))])
+        assert torch.equal(trace.pixels, FRAMING.frame(trace.picture))
+    assert answers[0][0] == answers[1][0]
+    for one, other in zip(answers[0][1:], answers[1][1:], strict=True):
+        assert np.allclose(one, other, rtol=1e-4, atol=1e-7)
+
+
 def test_a_network_built_under_inference_mode_is_answered_with_a_sentence():
     with torch.inference_mode():
         module = network()
@@ -437,3 +497,5 @@ def test_a_network_without_maps_is_compared_by_what_applies():
     trace.prepare(["last"])  # what a method with neither maps nor slopes asks for
     with pytest.raises(DoesNotApply, match="no maps over a grid"):
         ex.explain(trace, "grad_cam")
+    with pytest.raises(DoesNotApply, match="^Sequential keeps no maps over a grid that its scores depend on, so CAM"):
+        ex.explain(trace, "cam")
