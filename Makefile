@@ -32,10 +32,10 @@ format: $(VENV)/.ready-test
 	$(BIN)/python -m explainers.docs
 
 bench: $(VENV)/.ready-bench
-	$(BIN)/python tests/benchmarks/bench.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py
 
 sweep: $(VENV)/.ready-test
-	$(BIN)/python tests/sweep.py
+	PYTHONPATH=. $(BIN)/python tests/sweep.py
 
 $(VENV)/.ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sightglass needs Python 3.11 or newer."; exit 1; }
