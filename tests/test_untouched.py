@@ -497,5 +497,5 @@ def test_a_network_without_maps_is_compared_by_what_applies():
     trace.prepare(["last"])  # what a method with neither maps nor slopes asks for
     with pytest.raises(DoesNotApply, match="no maps over a grid"):
         ex.explain(trace, "grad_cam")
-    with pytest.raises(DoesNotApply, match="^Sequential keeps no maps over a grid that its scores depend on, so CAM"):
+    with pytest.raises(DoesNotApply, match=r"^Sequential keeps no maps over a grid that its scores depend on, so CAM"):
         ex.explain(trace, "cam")
