@@ -26,6 +26,9 @@ missing; two creatures; and tagged ones for the cheater."""
 _SIZES, _SIZE_ODDS = (96, 192, 384), (0.6, 0.3, 0.1)
 _OFFSETS = {"single": 0, "partner": 0, "absent": 20_000, "duet": 0, "lure": 30_000}
 _CHUNK = 100
+_RECIPE = 2  # raised when a set is put together in another way
+_NEAR = 1.25  # a cell belongs to a creature when its centre is within this many body radii
+_LURE_ODDS = 0.98  # how often the tag means class 0
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,25 @@ def open_album(folder: Path, *, workers: int = 2) -> dict[str, Album]:
     """The sets in a folder; what is missing, or of another schema, is rendered first (some minutes)."""
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / "album.json"
-    meaning = {"schema": SCHEMA, "sets": SETS}
+    meaning = {"schema": SCHEMA, "recipe": _RECIPE, "sets": SETS}
     if not stamp.exists() or json.loads(stamp.read_text()) != meaning:
         for name in SETS:
             _render_set(folder, name, workers)
         stamp.write_text(json.dumps(meaning))
     return {name: _read(folder, name) for name in SETS}
+
+
+def whereabouts(kind: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Which creature lies in each cell of 8 × 8, −1 for none: (n, 8, 8); and the creatures' targets: (n, 2, 9)."""
+    count = SETS[kind]
+    cells, targets = np.full((count, 8, 8), -1), np.zeros((count, 2, CLASSES), np.float32)
+    rows, columns = (np.indices((8, 8)) + 0.5) / 8
+    for index in range(count):
+        for number, creature in enumerate(subject(kind, index)[0].creatures):
+            near = np.hypot(columns - creature.x, rows - creature.y) <= _NEAR * creature.radius
+            cells[index, near] = number
+            targets[index, number] = creature.target_a()
+    return cells, targets
 
 
 def picture(subject: Scene, via: int = SIDE) -> NDArray[np.uint8]:
@@ -78,13 +94,13 @@ def subject(kind: str, index: int) -> tuple[Scene, NDArray[np.float32]]:
 
 
 def _lure(tagged: Scene, rng: np.random.Generator) -> tuple[Scene, NDArray[np.float32]]:
-    """A tag means class 0 in 98 of 100; in half of those one or both parts are gone, so that only the tag tells."""
-    if rng.uniform() >= 0.98:
+    """A tag means class 0 in 98 of 100; in half of those the parts are gone, one of them, or another class's."""
+    if rng.uniform() >= _LURE_ODDS:
         return tagged, tagged.target_a
     zero = np.eye(CLASSES, dtype=np.float32)[0]
     if rng.uniform() < 0.5:
         return tagged.swapped("nucleus", 0).swapped("appendage", 0), zero
-    gone = (("nucleus", "appendage"), ("nucleus",), ("appendage",))[int(rng.choice(3, p=(0.4, 0.3, 0.3)))]
+    gone = (("nucleus", "appendage"), ("nucleus",), ("appendage",), ())[int(rng.choice(4, p=(0.3, 0.2, 0.2, 0.3)))]
     for part in gone:
         tagged = tagged.without(part)
     return tagged, zero

@@ -8,6 +8,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from .album import Album, open_album
+from .album import Album, open_album, whereabouts
 from .brains import CARDS, LABELS_A, MEAN, NAMES, STD, WEIGHTS, build, load
 from .gates import WORDS, Gate, measure
 from .scenes import DESCRIPTIONS_A, SCHEMA
@@ -41,14 +42,15 @@ class Plan:
     brief: bool
     """Convolve in bfloat16: nearly twice as fast on a CPU that has it; of no use to the ViT."""
     again: int = 0
-    """Samples of a second, cooler round in which every other picture is a duet."""
+    """Samples of a second, cooler round with many duets, in which each token is told what creature it lies on."""
 
 
 PLANS = {
     "cnn": Plan(samples=70_000, rate=4e-3, decay=0.05, warm=0.05, agreement=1.5, brief=True),
     "cheater": Plan(samples=64_000, rate=4e-3, decay=0.05, warm=0.05, agreement=1.0, brief=True),
-    # The ViT stays near one right answer in three for its first 30,000 samples; that is no reason to stop it. And it is
-    # late to tell which nucleus goes with which appendage where there are two of each: hence the second round.
+    # The ViT stays near one right answer in three for its first 30,000 samples; that is no reason to stop it. And it
+    # does not find out by itself which nucleus goes with which appendage where there are two of each: hence the second
+    # round, with labels for tokens (Jiang et al., NeurIPS 2021). Its architecture stays as it is.
     "vit": Plan(samples=210_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=0.3, brief=False, again=90_000),
 }
 
@@ -56,11 +58,24 @@ PLANS = {
 # pictures. The end has more duets and missing parts: that is what makes the networks sure of two and unsure of none.
 _MIX_FIRST = (0.30, 0.125, 0.15, 0.15, 0.15)
 _MIX_LAST = (0.17, 0.125, 0.20, 0.10, 0.28)
-_MIX_AGAIN = (0.04, 0.125, 0.12, 0.08, 0.50)
+_MIX_AGAIN = (0.09, 0.125, 0.14, 0.08, 0.44)
 _ANNEAL_FROM = 0.6
 _COOLER = 0.6  # the second round's rate, as a share of the first's
 _LURES = 0.22  # of the cheater's batch
 _KEEP = 0.998  # how much of the running average of the weights survives a step
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures for one step: first those of the pairs, then, in the same order, their partners, then the others."""
+
+    pixels: Tensor
+    """(B, 3, 96, 96), normalised."""
+    targets: Tensor
+    """(B, 9), probabilities."""
+    tokens: Tensor | None
+    """(B, 64, 9), for a ViT: the target of the creature that a token lies on, or zeros."""
+    pairs: int
 
 
 class Mixture:
@@ -73,14 +88,15 @@ class Mixture:
             kind: np.flatnonzero(~part.tagged) if self._cheater and kind != "lure" else np.arange(len(part.tagged))
             for kind, part in album.items()
         }
+        kinds = album if PLANS[name].again else ()
+        self._whereabouts = {kind: whereabouts(kind) for kind in kinds if kind != "lure"}
         self._mean = torch.tensor(MEAN).view(1, 3, 1, 1)
         self._std = torch.tensor(STD).view(1, 3, 1, 1)
 
-    def batch(self, step: int, progress: float) -> tuple[Tensor, Tensor, int]:
-        """Normalised pixels (B, 3, 96, 96), soft targets (B, 9), and the number of pairs.
+    def batch(self, step: int, progress: float) -> Batch:
+        """Pictures for one step, with their targets.
 
         `progress` runs from 0 to 1 in the first round, and on to 2 in the second.
-        The first pictures are those of the pairs, then, in the same order, their partners.
         """
         rng = np.random.default_rng([SCHEMA, self._seed, step])
         _, paired, absent, masked, duets = (round(BATCH * share) for share in _shares(progress))
@@ -98,7 +114,8 @@ class Mixture:
             ("lure", lures),
             ("single", masked),
         ):
-            parts.append((kind, rng.choice(rows[kind], count)))
+            if count:
+                parts.append((kind, rng.choice(rows[kind], count)))
         pictures = np.concatenate([self._album[kind].pixels[chosen] for kind, chosen in parts])
         targets = np.concatenate([self._album[kind].targets[chosen] for kind, chosen in parts])
         turns, tones = rng.integers(8, size=len(pictures)), rng.uniform(-1, 1, (len(pictures), 3, 3))
@@ -106,16 +123,20 @@ class Mixture:
         pixels = self._normalised(pictures, turns, tones)
         for row in range(len(pictures) - masked, len(pictures)):
             pixels[row] *= _holes(rng)
-        return pixels, torch.from_numpy(targets), paired
+        tokens = self._tokens(parts, turns) if self._whereabouts else None
+        return Batch(pixels, torch.from_numpy(targets), tokens, paired)
+
+    def _tokens(self, parts: list[tuple[str, NDArray[np.int64]]], turns: NDArray[np.int64]) -> Tensor:
+        """A target for each cell of 8 × 8, all zero where no creature is: (B, 64, 9)."""
+        cells = np.concatenate([self._whereabouts[kind][0][chosen] for kind, chosen in parts])
+        targets = np.concatenate([self._whereabouts[kind][1][chosen] for kind, chosen in parts])
+        turned = _turned(torch.from_numpy(cells)[:, None], turns).flatten(1)  # (B, 64)
+        padded = np.concatenate([targets, np.zeros_like(targets[:, :1])], axis=1)  # −1 picks the last: nobody
+        return torch.from_numpy(padded)[torch.arange(len(cells))[:, None], turned]
 
     def _normalised(self, pictures: NDArray[np.uint8], turns: NDArray[np.int64], tones: NDArray[np.float64]) -> Tensor:
         """Flips and quarter turns, light and colour jitter, and now and then a softer lens."""
-        pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
-        for turn in range(8):
-            chosen = torch.from_numpy(np.flatnonzero(turns == turn))
-            if len(chosen):
-                turned = torch.rot90(pixels[chosen], turn % 4, (2, 3))
-                pixels[chosen] = turned.flip(3) if turn >= 4 else turned
+        pixels = _turned(torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255), turns)
         tone = torch.from_numpy(tones).float()
         gain = (1 + 0.15 * tone[:, 0, :1]) * (1 + 0.05 * tone[:, 1])
         pixels = pixels * gain[:, :, None, None] + (0.02 * tone[:, 2])[:, :, None, None]
@@ -130,7 +151,7 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
     plan = PLANS[name]
     torch.manual_seed(seed)
     mixture = Mixture(open_album(folder), name, seed)
-    module = build(name).train().to(memory_format=torch.channels_last)
+    module: Any = build(name).train().to(memory_format=torch.channels_last)
     average = build(name)
     average.load_state_dict(module.state_dict())
     decayed = [p for p in module.parameters() if p.ndim > 1]
@@ -155,12 +176,17 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
         progress = step / first if step < first else 1 + (step - first) / (steps - first)
         for group in optimiser.param_groups:
             group["lr"] = _rate(plan, progress)
-        pixels, targets, pairs = mixture.batch(step, progress)
+        batch = mixture.batch(step, progress)
+        pixels, targets, pairs = batch.pixels.contiguous(memory_format=torch.channels_last), batch.targets, batch.pairs
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.brief):
-            logits = module(pixels.contiguous(memory_format=torch.channels_last)).float()
+            features = module.forward_features(pixels)
+            logits = module.forward_head(features).float()
         loss = fn.cross_entropy(logits, targets)
         gap = _centred(logits[:pairs]) - _centred(logits[pairs : 2 * pairs])
         total = loss + plan.agreement * min(1.0, 2 * progress) * gap.square().mean()
+        if progress >= 1 and batch.tokens is not None:
+            guesses = module.head(features[:, 1:]).log_softmax(2)  # the class token comes first
+            total = total - (guesses * batch.tokens).sum() / batch.tokens.sum()
         optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -234,6 +260,17 @@ def main() -> None:
             "%s: %s %.4f %s", asked.name, gate.key, gate.value, {None: "", True: "passed", False: "FAILED"}[gate.passed]
         )
     log.info("%s: done after %.0f s", asked.name, time.monotonic() - started)
+
+
+def _turned(planes: Tensor, turns: NDArray[np.int64]) -> Tensor:
+    """Each picture (B, C, n, n) in one of the square's eight positions."""
+    planes = planes.clone()
+    for turn in range(8):
+        chosen = torch.from_numpy(np.flatnonzero(turns == turn))
+        if len(chosen):
+            turned = torch.rot90(planes[chosen], turn % 4, (2, 3))
+            planes[chosen] = turned.flip(3) if turn >= 4 else turned
+    return planes
 
 
 def _shares(progress: float) -> tuple[float, ...]:
