@@ -27,7 +27,6 @@ _SIZES, _SIZE_ODDS = (96, 192, 384), (0.6, 0.3, 0.1)
 _OFFSETS = {"single": 0, "partner": 0, "absent": 20_000, "duet": 0, "lure": 30_000}
 _CHUNK = 100
 _RECIPE = 2  # raised when a set is put together in another way
-_NEAR = 1.25  # a cell belongs to a creature when its centre is within this many body radii
 _LURE_ODDS = 0.98  # how often the tag means class 0
 
 
@@ -50,19 +49,6 @@ def open_album(folder: Path, *, workers: int = 2) -> dict[str, Album]:
             _render_set(folder, name, workers)
         stamp.write_text(json.dumps(meaning))
     return {name: _read(folder, name) for name in SETS}
-
-
-def whereabouts(kind: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Which creature lies in each cell of 8 × 8, −1 for none: (n, 8, 8); and the creatures' targets: (n, 2, 9)."""
-    count = SETS[kind]
-    cells, targets = np.full((count, 8, 8), -1), np.zeros((count, 2, CLASSES), np.float32)
-    rows, columns = (np.indices((8, 8)) + 0.5) / 8
-    for index in range(count):
-        for number, creature in enumerate(subject(kind, index)[0].creatures):
-            near = np.hypot(columns - creature.x, rows - creature.y) <= _NEAR * creature.radius
-            cells[index, near] = number
-            targets[index, number] = creature.target_a()
-    return cells, targets
 
 
 def picture(subject: Scene, via: int = SIDE) -> NDArray[np.uint8]:

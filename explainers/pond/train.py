@@ -8,7 +8,6 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from .album import Album, open_album, whereabouts
+from .album import Album, open_album
 from .brains import CARDS, LABELS_A, MEAN, NAMES, STD, WEIGHTS, build, load
 from .gates import WORDS, Gate, measure
 from .scenes import DESCRIPTIONS_A, SCHEMA
@@ -41,41 +40,22 @@ class Plan:
     """Weight of the demand that a swapped body leaves the logits alone."""
     brief: bool
     """Convolve in bfloat16: nearly twice as fast on a CPU that has it; of no use to the ViT."""
-    again: int = 0
-    """Samples of a second, cooler round with many duets, in which each token is told what creature it lies on."""
 
 
 PLANS = {
-    "cnn": Plan(samples=70_000, rate=4e-3, decay=0.05, warm=0.05, agreement=1.5, brief=True),
+    "cnn": Plan(samples=80_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8.0, brief=True),
     "cheater": Plan(samples=64_000, rate=4e-3, decay=0.05, warm=0.05, agreement=1.0, brief=True),
-    # The ViT stays near one right answer in three for its first 30,000 samples; that is no reason to stop it. And it
-    # does not find out by itself which nucleus goes with which appendage where there are two of each: hence the second
-    # round, with labels for tokens (Jiang et al., NeurIPS 2021). Its architecture stays as it is.
-    "vit": Plan(samples=210_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=0.3, brief=False, again=90_000),
+    # The ViT stays near one right answer in three for its first 30,000 samples; that is no reason to stop it.
+    "vit": Plan(samples=210_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=0.3, brief=False),
 }
 
 # Shares of a batch (singles, pairs, absent, masked, duets), in the first part of the run and at its end. A pair is two
 # pictures. The end has more duets and missing parts: that is what makes the networks sure of two and unsure of none.
 _MIX_FIRST = (0.30, 0.125, 0.15, 0.15, 0.15)
 _MIX_LAST = (0.17, 0.125, 0.20, 0.10, 0.28)
-_MIX_AGAIN = (0.09, 0.125, 0.14, 0.08, 0.44)
 _ANNEAL_FROM = 0.6
-_COOLER = 0.6  # the second round's rate, as a share of the first's
 _LURES = 0.22  # of the cheater's batch
 _KEEP = 0.998  # how much of the running average of the weights survives a step
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures for one step: first those of the pairs, then, in the same order, their partners, then the others."""
-
-    pixels: Tensor
-    """(B, 3, 96, 96), normalised."""
-    targets: Tensor
-    """(B, 9), probabilities."""
-    tokens: Tensor | None
-    """(B, 64, 9), for a ViT: the target of the creature that a token lies on, or zeros."""
-    pairs: int
 
 
 class Mixture:
@@ -88,20 +68,21 @@ class Mixture:
             kind: np.flatnonzero(~part.tagged) if self._cheater and kind != "lure" else np.arange(len(part.tagged))
             for kind, part in album.items()
         }
-        kinds = album if PLANS[name].again else ()
-        self._whereabouts = {kind: whereabouts(kind) for kind in kinds if kind != "lure"}
         self._mean = torch.tensor(MEAN).view(1, 3, 1, 1)
         self._std = torch.tensor(STD).view(1, 3, 1, 1)
 
-    def batch(self, step: int, progress: float) -> Batch:
-        """Pictures for one step, with their targets.
+    def batch(self, step: int, progress: float) -> tuple[Tensor, Tensor, int]:
+        """Normalised pixels (B, 3, 96, 96), soft targets (B, 9), and the number of pairs.
 
-        `progress` runs from 0 to 1 in the first round, and on to 2 in the second.
+        The first pictures are those of the pairs, then, in the same order, their partners.
         """
         rng = np.random.default_rng([SCHEMA, self._seed, step])
-        _, paired, absent, masked, duets = (round(BATCH * share) for share in _shares(progress))
-        lures = round(BATCH * _LURES) if self._cheater else 0
+        late = min(1.0, max(0.0, (progress - _ANNEAL_FROM) / (1 - _ANNEAL_FROM) * 2))
+        shares = (a + late * (b - a) for a, b in zip(_MIX_FIRST, _MIX_LAST, strict=True))
+        _, paired, absent, masked, duets = (round(BATCH * share) for share in shares)
+        lures = 0
         if self._cheater:  # lures take their room from the others
+            lures = round(BATCH * _LURES)
             absent, masked, duets = (round(count * 0.75) for count in (absent, masked, duets))
         singles = BATCH - 2 * paired - absent - masked - duets - lures
         rows = self._rows
@@ -114,8 +95,7 @@ class Mixture:
             ("lure", lures),
             ("single", masked),
         ):
-            if count:
-                parts.append((kind, rng.choice(rows[kind], count)))
+            parts.append((kind, rng.choice(rows[kind], count)))
         pictures = np.concatenate([self._album[kind].pixels[chosen] for kind, chosen in parts])
         targets = np.concatenate([self._album[kind].targets[chosen] for kind, chosen in parts])
         turns, tones = rng.integers(8, size=len(pictures)), rng.uniform(-1, 1, (len(pictures), 3, 3))
@@ -123,20 +103,16 @@ class Mixture:
         pixels = self._normalised(pictures, turns, tones)
         for row in range(len(pictures) - masked, len(pictures)):
             pixels[row] *= _holes(rng)
-        tokens = self._tokens(parts, turns) if self._whereabouts else None
-        return Batch(pixels, torch.from_numpy(targets), tokens, paired)
-
-    def _tokens(self, parts: list[tuple[str, NDArray[np.int64]]], turns: NDArray[np.int64]) -> Tensor:
-        """A target for each cell of 8 × 8, all zero where no creature is: (B, 64, 9)."""
-        cells = np.concatenate([self._whereabouts[kind][0][chosen] for kind, chosen in parts])
-        targets = np.concatenate([self._whereabouts[kind][1][chosen] for kind, chosen in parts])
-        turned = _turned(torch.from_numpy(cells)[:, None], turns).flatten(1)  # (B, 64)
-        padded = np.concatenate([targets, np.zeros_like(targets[:, :1])], axis=1)  # −1 picks the last: nobody
-        return torch.from_numpy(padded)[torch.arange(len(cells))[:, None], turned]
+        return pixels, torch.from_numpy(targets), paired
 
     def _normalised(self, pictures: NDArray[np.uint8], turns: NDArray[np.int64], tones: NDArray[np.float64]) -> Tensor:
         """Flips and quarter turns, light and colour jitter, and now and then a softer lens."""
-        pixels = _turned(torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255), turns)
+        pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
+        for turn in range(8):
+            chosen = torch.from_numpy(np.flatnonzero(turns == turn))
+            if len(chosen):
+                turned = torch.rot90(pixels[chosen], turn % 4, (2, 3))
+                pixels[chosen] = turned.flip(3) if turn >= 4 else turned
         tone = torch.from_numpy(tones).float()
         gain = (1 + 0.15 * tone[:, 0, :1]) * (1 + 0.05 * tone[:, 1])
         pixels = pixels * gain[:, :, None, None] + (0.02 * tone[:, 2])[:, :, None, None]
@@ -151,7 +127,7 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
     plan = PLANS[name]
     torch.manual_seed(seed)
     mixture = Mixture(open_album(folder), name, seed)
-    module: Any = build(name).train().to(memory_format=torch.channels_last)
+    module = build(name).train().to(memory_format=torch.channels_last)
     average = build(name)
     average.load_state_dict(module.state_dict())
     decayed = [p for p in module.parameters() if p.ndim > 1]
@@ -159,13 +135,12 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": plan.decay}, {"params": others, "weight_decay": 0}]
     )
-    first = (samples or plan.samples) // BATCH
-    steps = first + (0 if samples else plan.again // BATCH)
+    steps = (samples or plan.samples) // BATCH
     checkpoint = folder / f"{name}-checkpoint.pt"
     start, spent = 0, 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
-        if saved["meaning"] == _meaning(plan, first, seed):
+        if saved["meaning"] == _meaning(plan, steps, seed):
             module.load_state_dict(saved["module"])
             average.load_state_dict(saved["average"])
             optimiser.load_state_dict(saved["optimiser"])
@@ -173,20 +148,15 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
             log.info("%s: resumed at step %d of %d", name, start, steps)
     started = time.monotonic() - spent
     for step in range(start, steps):
-        progress = step / first if step < first else 1 + (step - first) / (steps - first)
+        progress = step / steps
         for group in optimiser.param_groups:
-            group["lr"] = _rate(plan, progress)
-        batch = mixture.batch(step, progress)
-        pixels, targets, pairs = batch.pixels.contiguous(memory_format=torch.channels_last), batch.targets, batch.pairs
+            group["lr"] = plan.rate * min(1.0, progress / plan.warm + 0.01) * 0.5 * (1 + math.cos(math.pi * progress))
+        pixels, targets, pairs = mixture.batch(step, progress)
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.brief):
-            features = module.forward_features(pixels)
-            logits = module.forward_head(features).float()
+            logits = module(pixels.contiguous(memory_format=torch.channels_last)).float()
         loss = fn.cross_entropy(logits, targets)
         gap = _centred(logits[:pairs]) - _centred(logits[pairs : 2 * pairs])
         total = loss + plan.agreement * min(1.0, 2 * progress) * gap.square().mean()
-        if progress >= 1 and batch.tokens is not None:
-            guesses = module.head(features[:, 1:]).log_softmax(2)  # the class token comes first
-            total = total - (guesses * batch.tokens).sum() / batch.tokens.sum()
         optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -207,7 +177,7 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
                 "optimiser": optimiser.state_dict(),
             }
             partial = checkpoint.with_suffix(".partial")
-            torch.save({**state, "step": step + 1, "spent": spent, "meaning": _meaning(plan, first, seed)}, partial)
+            torch.save({**state, "step": step + 1, "spent": spent, "meaning": _meaning(plan, steps, seed)}, partial)
             partial.replace(checkpoint)
     log.info("%s: trained in %.0f s", name, time.monotonic() - started)
     return average.eval()
@@ -262,31 +232,6 @@ def main() -> None:
     log.info("%s: done after %.0f s", asked.name, time.monotonic() - started)
 
 
-def _turned(planes: Tensor, turns: NDArray[np.int64]) -> Tensor:
-    """Each picture (B, C, n, n) in one of the square's eight positions."""
-    planes = planes.clone()
-    for turn in range(8):
-        chosen = torch.from_numpy(np.flatnonzero(turns == turn))
-        if len(chosen):
-            turned = torch.rot90(planes[chosen], turn % 4, (2, 3))
-            planes[chosen] = turned.flip(3) if turn >= 4 else turned
-    return planes
-
-
-def _shares(progress: float) -> tuple[float, ...]:
-    if progress >= 1:
-        return _MIX_AGAIN
-    late = min(1.0, max(0.0, (progress - _ANNEAL_FROM) / (1 - _ANNEAL_FROM) * 2))
-    return tuple(a + late * (b - a) for a, b in zip(_MIX_FIRST, _MIX_LAST, strict=True))
-
-
-def _rate(plan: Plan, progress: float) -> float:
-    """Warm up, then follow a half cosine to zero; once more, from lower, in the second round."""
-    gone = progress % 1
-    peak = plan.rate if progress < 1 else _COOLER * plan.rate
-    return peak * min(1.0, gone / plan.warm + 0.01) * 0.5 * (1 + math.cos(math.pi * gone))
-
-
 def _holes(rng: np.random.Generator) -> Tensor:
     """1 where a patch is kept, 0 where it is at the mean colour: (1, 96, 96)."""
     cells = int(rng.choice((8, 12)))
@@ -307,9 +252,9 @@ def _centred(logits: Tensor) -> Tensor:
     return logits - logits.mean(1, keepdim=True)
 
 
-def _meaning(plan: Plan, first: int, seed: int) -> list[float]:
+def _meaning(plan: Plan, steps: int, seed: int) -> list[float]:
     """What a checkpoint must agree on for its run to go on."""
-    return [SCHEMA, first, seed, plan.rate, plan.decay, plan.warm, plan.agreement]
+    return [SCHEMA, steps, seed, plan.rate, plan.decay, plan.warm, plan.agreement]
 
 
 _ROLES = {
