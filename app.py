@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -14,7 +15,9 @@ DEVICE = os.environ.get("DEVICE") or None  # the best there is
 MODELS = [name.strip() for name in os.environ.get("MODELS", "").split(",") if name.strip()]
 PORT = int(os.environ["PORT"]) if os.environ.get("PORT") else None  # the next free one from 7860
 
-demo = build(MODELS, DEVICE, warm=__name__ == "__main__")
+PHOTOGRAPHS = sorted(Path(__file__).with_name("examples").glob("*.jpg"))
+
+demo = build(MODELS, DEVICE, photographs=PHOTOGRAPHS, warm=__name__ == "__main__")
 
 if __name__ == "__main__":
     demo.launch(server_port=PORT, **launch_options())

@@ -11,6 +11,7 @@ from explainers.ui import build, launch_options
 QUIET = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # gradio's own use of pandas
 ]
 
 

@@ -1,9 +1,11 @@
 """The endpoints, called as their users call them: through gradio_client against a running server."""
 
 import json
+import pickle
 import sys
+import time
+import types
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,9 @@ from PIL import Image
 
 import explainers as ex
 from explainers import registry
+from explainers.ui import answers, work
+from explainers.ui.catalogue import Catalogue
+from explainers.ui.shelf import Lru, Shelf
 from tests.serving import QUIET, served
 
 pytestmark = QUIET
@@ -146,20 +151,48 @@ def test_the_steps_of_the_page_cannot_be_called(client):
         client.predict(api_name="/ask")
 
 
-def test_many_at_once_get_what_one_gets_alone(url):
-    scenes = [f"test:{number}" for number in range(4)]
+def test_many_at_once_get_what_one_gets_alone(client):
+    scenes = [f"test:{number}" for number in range(3)]
 
-    def ask(scene):
-        _, payload, heat = Client(url, verbose=False).predict(scene=scene, api_name="/grad_cam")
+    def answer(job):
+        _, payload, heat = job.result()
         with np.load(heat) as saved:
-            return payload["picture"]["digest"], saved["native"]
+            return payload["picture"]["digest"], saved["native"].tolist()
 
-    alone = [ask(scene) for scene in scenes]
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(ask, scenes * 3))
-    for (digest, heat), (same_digest, same_heat) in zip(together, alone * 3, strict=True):
-        assert digest == same_digest
-        np.testing.assert_array_equal(heat, same_heat)
+    alone = [answer(client.submit(scene=scene, api_name="/grad_cam")) for scene in scenes]
+    together = [client.submit(scene=scene, api_name="/grad_cam") for scene in scenes * 4]
+    assert [answer(job) for job in together] == alone * 4
+
+
+def test_what_goes_to_a_lent_gpu_and_back_can_be_pickled(monkeypatch):
+    """A Space runs the decorated function in another process."""
+    lent = types.ModuleType("spaces")
+    lent.GPU = lambda function: lambda *given: pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(given)))))
+    monkeypatch.setitem(sys.modules, "spaces", lent)
+    monkeypatch.setattr(work, "GPU_IS_LENT", True)
+    monkeypatch.setattr(answers, "GPU_IS_LENT", True)
+    monkeypatch.setattr(answers, "_explained_apart", work.on_gpu(answers._explained_apart))
+    shelf = Shelf(Catalogue())
+    shelf.network("pond:cnn")
+    *_, last = answers.stream({"scene": "test:1", "strip": False}, shelf)
+    assert last["state"] == "done"
+    assert last["panes"][0]["target"] == "Pyronella globifera"
+
+
+def test_work_ends_when_it_is_stopped():
+    job = work.Job(lambda stop: [time.sleep(0.01) for _ in iter(stop, True)], token="mine")
+    next(job.ticks())
+    work.stop("mine")
+    assert job.result()
+
+
+def test_what_is_not_used_for_longest_leaves_the_shelf():
+    shelf = Lru(10, len)
+    for key in ("one", "two", "six"):
+        shelf.put(key, "....")
+        shelf.get("one")
+    assert shelf.get("two") is None
+    assert shelf.get("one") == shelf.get("six") == "...."
 
 
 def test_importing_the_app_launches_nothing():

@@ -22,8 +22,9 @@ from . import words
 from .catalogue import default_method, method_as_json
 from .pictures import Mask, Shown
 from .question import Question, find_picture, read
-from .shelf import Shelf
-from .work import Job, on_gpu
+from .question import identifier as checked
+from .shelf import Shelf, shelf_of
+from .work import GPU_IS_LENT, Job, on_gpu
 
 Json = dict[str, Any]
 Stop = Callable[[], bool]
@@ -43,15 +44,14 @@ def stream(given: object, shelf: Shelf) -> Iterator[Json]:
     answer: Json = {"token": token, "state": "working", "seconds": 0}
     try:
         question = read(given, shelf.catalogue)
-        for waiting in (question.model, question.beside.get("model")):
-            if waiting and shelf.networks.get(waiting) is None:
-                yield {**answer, "state": "network", "network": waiting}
-                return
         for step in _steps(question, given, shelf):
             job = Job(step, token if isinstance(token, str) else "")
             for passed in job.ticks():
                 yield {**answer, "seconds": round(passed, 1)}
             answer |= job.result()
+            if answer["state"] == "network":
+                yield answer
+                return
             if answer.get("refusal") and answer["refusal"]["kind"] == "error":
                 break
             yield answer
@@ -64,8 +64,6 @@ def open_network(identifier: object, token: object, shelf: Shelf) -> Iterator[Js
     """Signs of life while a network is fetched and built, then that it is there."""
     told: Json = {"token": token, "state": "loading", "network": identifier, "seconds": 0}
     try:
-        from .question import identifier as checked
-
         name = checked(identifier)
         yield told
         job = Job(lambda _stop: shelf.network(name))
@@ -90,7 +88,7 @@ def failure(error: Exception) -> Json:
 
 def again(question: Question, shelf: Shelf) -> Explanation:
     """The answer itself, for saving; its passes are mostly still there. Raises in words."""
-    shown = find_picture(question, shelf.pictures)
+    shown = find_picture(question, shelf.pictures, shelf.catalogue)
     method = _method(question, shelf.network(question.model))
     trace = shelf.trace(question.model, shown)
     try:
@@ -105,7 +103,8 @@ Step = Callable[[Stop], Json]
 
 
 def _steps(question: Question, given: Json, shelf: Shelf) -> Iterator[Step]:
-    """One after the other: the map asked about, the one beside it, and the strip of the others."""
+    """One after the other: the picture, the map asked about, the one beside it, and the strip of the others."""
+    yield lambda _stop: _seen(question, given, shelf)
     yield lambda stop: _main(question, given, shelf, stop)
     if question.beside:
         yield lambda stop: _beside(question, shelf, stop)
@@ -113,17 +112,24 @@ def _steps(question: Question, given: Json, shelf: Shelf) -> Iterator[Step]:
         yield lambda stop: _strip(question, shelf, stop)
 
 
+def _seen(question: Question, given: Json, shelf: Shelf) -> Json:
+    """The picture, where the browser has another one; and whether a network has to be opened first."""
+    shown = find_picture(question, shelf.pictures, shelf.catalogue)
+    told: Json = {"picture": shown.as_json() if given.get("knows_picture") != shown.picture.digest else None}
+    absent = [name for name in (question.model, question.beside.get("model")) if name and not shelf.networks.get(name)]
+    return told | ({"state": "network", "network": absent[0]} if absent else {})
+
+
 def _main(question: Question, given: Json, shelf: Shelf, stop: Stop) -> Json:
-    shown = find_picture(question, shelf.pictures)
+    shown = find_picture(question, shelf.pictures, shelf.catalogue)
     network = shelf.network(question.model)
     key = (shown.picture.digest, replace(question, beside={}, strip=True).key, "main")
     known = shelf.answers.get(key)
     if known is None:
         known = shelf.answers.put(key, _answered(question, shown, shelf, stop))
-    extra: Json = {"picture": shown.as_json() if given.get("knows_picture") != shown.picture.digest else None}
-    if given.get("knows_labels") != question.model:
-        extra["labels"] = list(network.labels)
-    return known | extra
+    if given.get("knows_labels") == question.model:
+        return known
+    return known | {"labels": list(network.labels)}
 
 
 def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop) -> Json:
@@ -154,7 +160,7 @@ def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop) -> Jso
 
 
 def _beside(question: Question, shelf: Shelf, stop: Stop) -> Json:
-    shown = find_picture(question, shelf.pictures)
+    shown = find_picture(question, shelf.pictures, shelf.catalogue)
     first = _main(question, {}, shelf, stop)["panes"]
     if not first:
         return {}
@@ -187,7 +193,7 @@ def _translated(question: Question, network: ex.Classifier, target: str) -> Ques
 
 
 def _strip(question: Question, shelf: Shelf, stop: Stop) -> Json:
-    shown = find_picture(question, shelf.pictures)
+    shown = find_picture(question, shelf.pictures, shelf.catalogue)
     network = shelf.network(question.model)
     trace = shelf.trace(question.model, shown)
     key = (shown.picture.digest, replace(question, options={}, beside={}, method=None).key, "strip")
@@ -260,9 +266,17 @@ def _explain(trace: Trace, question: Question, method: Method, stop: Stop | None
     )
 
 
-@on_gpu
 def _explained(model: str, shelf: Shelf, shown: Shown, question: Question, method: Method, stop: Stop | None) -> Json:
+    if GPU_IS_LENT:
+        return _explained_apart(shelf.number, model, shown, question, method.id)
     answer = _explain(shelf.trace(model, shown), question, method, stop)
+    return _pane(answer, model, shown.truth(model))
+
+
+@on_gpu
+def _explained_apart(number: int, model: str, shown: Shown, question: Question, method: str) -> Json:
+    """In a process of its own, so all that comes and goes can be pickled, and nobody can stop it on the way."""
+    answer = _explain(shelf_of(number).trace(model, shown), question, registry.find(method), None)
     return _pane(answer, model, shown.truth(model))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import explainers as ex
@@ -14,6 +15,7 @@ from ..registry import Method, Need
 from ..sources import parse
 from ..trace import DEFAULT_SCORE, SCORES
 from . import pictures
+from .pictures import Shown
 from .words import SCORE_WORDS, humanized
 
 
@@ -30,7 +32,8 @@ class Network:
 class Catalogue:
     """The networks that can be chosen from a list, the first being what a visitor meets."""
 
-    def __init__(self, extra: Sequence[str] = ()) -> None:
+    def __init__(self, extra: Sequence[str] = (), photographs: Sequence[Path] = ()) -> None:
+        self.photographs = {f"{pictures.PHOTO}{path.stem}": path for path in photographs}
         built_in = [s for s in ex.models() if not s.identifier.startswith("pond:") or _trained(s.identifier)]
         own = [Network(parse(text).title, "", "", text) for text in extra]
         listed = [Network(s.identifier, s.line, f"{s.millions:.2g} M", s.identifier) for s in built_in]
@@ -47,6 +50,11 @@ class Catalogue:
         """The entry of that name, None for any other network."""
         return next((network for network in self.networks if network.identifier == identifier), None)
 
+    def picture(self, name: str) -> Shown:
+        """The pond picture or the photograph of that name. Raises `QuestionError`."""
+        path = self.photographs.get(name)
+        return pictures.from_scene(name) if path is None else pictures.from_photograph(path)
+
     def as_json(self) -> dict[str, Any]:
         """All of it, for the browser."""
         return {
@@ -61,9 +69,20 @@ class Catalogue:
             "sequential": list(render.SEQUENTIAL),
             "diverging": render.DIVERGING,
             "fade": render.FADE,
-            "scenes": pictures.examples(),
+            "scenes": self._thumbnails(),
             "welcome": pictures.WELCOME,
         }
+
+    def _thumbnails(self) -> list[dict[str, str]]:
+        ponds = [
+            {"scene": name, "about": pictures.describe(name), "src": pictures.thumbnail(name)}
+            for name in pictures.SCENES
+        ]
+        photographs = [
+            {"scene": name, "about": f"photograph: {path.stem}", "src": pictures.small(path)}
+            for name, path in self.photographs.items()
+        ]
+        return ponds + photographs
 
 
 def default_method(model: ex.Classifier) -> Method | None:

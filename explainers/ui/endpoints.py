@@ -17,7 +17,7 @@ from ..errors import PictureError, QuestionError, SightglassError
 from ..images import Picture
 from ..registry import Method, Option
 from ..trace import DEFAULT_SCORE, SCORES
-from . import pictures, question, words
+from . import question, words
 from .catalogue import method_as_json
 from .given import Given, PictureFile
 from .pictures import Shown
@@ -216,7 +216,7 @@ def _shown(picture: object, scene: object, shelf: Shelf) -> Shown:
     if scene is not None and picture is None:
         if not isinstance(scene, str):
             raise QuestionError("A pond scene is named by a short text, such as test:7.")
-        return shelf.pictures.get(scene) or shelf.pictures.put(scene, pictures.from_scene(scene))
+        return shelf.pictures.get(scene) or shelf.pictures.put(scene, shelf.catalogue.picture(scene))
     if not isinstance(picture, bytes):
         raise PictureError("There is no picture to explain. Send a JPEG, PNG or WebP file, or name a pond scene.")
     shown = Shown(Picture.read(picture))

@@ -88,16 +88,18 @@ sightglass.heat ??= (() => {
   // Colors for values; zero is transparent, and opacity grows with the share of `top`.
   function colored(values, { signed, sign, top, colors, fade }) {
     const pixels = new Uint8ClampedArray(values.length * 4);
+    const opacity = Float32Array.from({ length: 256 }, (_, i) => 255 * (i / 255) ** fade);
+    const raises = !signed || sign !== "lowers";
+    const lowers = signed && sign !== "raises";
     for (let i = 0; i < values.length; i++) {
-      let share = Math.max(-1, Math.min(1, values[i] / top));
-      if (!signed || sign === "raises") share = Math.max(0, share);
-      else if (sign === "lowers") share = Math.min(0, share);
-      if (!share) continue;
-      const at = 3 * Math.round(255 * (signed ? (share + 1) / 2 : share));
+      const value = values[i];
+      if (!(value > 0 ? raises : value < 0 && lowers)) continue;
+      const share = Math.min(1, Math.abs(value) / top);
+      const at = 3 * Math.round(signed ? 127.5 + (value > 0 ? 127.5 : -127.5) * share : 255 * share);
       pixels[4 * i] = colors[at];
       pixels[4 * i + 1] = colors[at + 1];
       pixels[4 * i + 2] = colors[at + 2];
-      pixels[4 * i + 3] = 255 * Math.abs(share) ** fade;
+      pixels[4 * i + 3] = opacity[Math.round(255 * share)];
     }
     return pixels;
   }

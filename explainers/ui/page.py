@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -26,13 +27,19 @@ STYLES = ("page", "masthead", "rail", "viewer", "reading", "strip")
 log = logging.getLogger(__name__)
 
 
-def build(models: Sequence[str] = (), device: str | None = None, *, warm: bool = False) -> gr.Blocks:
+def build(
+    models: Sequence[str] = (),
+    device: str | None = None,
+    *,
+    photographs: Sequence[Path] = (),
+    warm: bool = False,
+) -> gr.Blocks:
     """The app. `models` are identifiers of further networks for the list, paths allowed; `device` defaults to the best.
 
-    With `warm`, the answer that a visitor meets first is made ready in the background. Raises `ModelError` for an
-    identifier that names nothing.
+    `photographs` are offered beside the pond. With `warm`, the answer that a visitor meets first is made ready in the
+    background. Raises `ModelError` for an identifier that names nothing.
     """
-    shelf = Shelf(Catalogue(models), device)
+    shelf = Shelf(Catalogue(models, photographs), device)
     with gr.Blocks(title="Sightglass", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as demo:
         with gr.Column(elem_id="bench"):
             parts.Masthead()

@@ -30,6 +30,9 @@ WELCOME = "test:1"
 SCENES = ("test:1", "test:42+tag", "duet:8", "test:6")
 """The pond pictures offered at once: one alone, one with a scale bar, two creatures, one more."""
 
+PHOTO = "photo:"
+"""How the name of a photograph begins that comes with the app."""
+
 _SCENE = re.compile(r"(train|val|test|duet):([0-9]{1,6})([+-]tag)?")
 _TAG = {"+tag": True, "-tag": False, None: None}
 
@@ -58,7 +61,7 @@ class Shown:
             "scene": self.scene,
             "width": self.picture.width,
             "height": self.picture.height,
-            "about": describe(self.scene) if self.scene else "",
+            "about": describe(self.scene) if self.rendering else "",
             "src": _data_url(small, "PNG" if lossless else "JPEG"),
         }
 
@@ -86,17 +89,24 @@ def describe(name: str) -> str:
     return _scene(name).description
 
 
+def from_photograph(path: Path) -> Shown:
+    """A photograph that comes with the app, named by its file."""
+    return Shown(Picture.read(path), f"{PHOTO}{path.stem}")
+
+
 @cache
-def examples() -> list[dict[str, str]]:
-    """The scenes offered at once, each with a small picture."""
-    return [
-        {
-            "scene": name,
-            "about": describe(name),
-            "src": _data_url(Picture.read(pond.render(_scene(name), THUMBNAIL).pixels).image(), "PNG"),
-        }
-        for name in SCENES
-    ]
+def thumbnail(name: str) -> str:
+    """A small pond picture, as an address that holds it."""
+    return _data_url(Picture.read(pond.render(_scene(name), THUMBNAIL).pixels).image(), "PNG")
+
+
+def small(path: Path) -> str:
+    """A small photograph, as an address that holds it."""
+    image = Picture.read(path).image()
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side)).resize((THUMBNAIL, THUMBNAIL))
+    return _data_url(square, "JPEG")
 
 
 def _scene(name: object) -> pond.Scene:

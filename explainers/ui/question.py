@@ -10,6 +10,7 @@ from ..trace import DEFAULT_SCORE
 from . import pictures
 from .catalogue import Catalogue
 from .pictures import Shown
+from .words import GONE
 
 Given = dict[str, Any]
 
@@ -90,22 +91,20 @@ def label(value: object) -> str | int | None:
     return _class(value)
 
 
-def find_picture(question: Question, known: Any) -> Shown:
-    """The picture in question: one that is known by digest, else the scene, else the upload. Raises in words.
+def find_picture(question: Question, known: Any, catalogue: Catalogue) -> Shown:
+    """The picture in question: one that is `known` by name or digest, else the named one, else the upload.
 
-    `known` is the shelf of pictures.
+    Raises in words.
     """
     found: Shown | None = known.get(question.scene or question.digest)
     if found is not None:
         return found
     if question.scene:
-        return _keep(known, question.scene, pictures.from_scene(question.scene))
+        return _keep(known, question.scene, catalogue.picture(question.scene))
     if question.upload:
         shown = pictures.from_upload(question.upload)
         return _keep(known, shown.picture.digest, shown)
     if question.digest:
-        from .words import GONE
-
         raise QuestionError(GONE)
     return _keep(known, pictures.WELCOME, pictures.from_scene(pictures.WELCOME))
 

@@ -187,6 +187,7 @@ find(".slim").addEventListener("click", (event) => {
 });
 find(".sources").replaceChildren(...[["Upload", choose], ["Paste", paste], ["Camera", camera], ["Another creature", another]].map(([words, act]) => h("button", { type: "button", class: "link", onclick: act }, words)));
 find(".scenes").replaceChildren(...sightglass.catalogue.scenes.map((each) => h("button", { type: "button", title: each.about, "aria-label": each.about, "data-scene": each.scene, onclick: () => scene(each.scene) }, h("img", { src: each.src, alt: "", width: 44, height: 44 }))));
+sightglass.on("picture", draw);
 sightglass.on("answer", draw);
 sightglass.on("question", () => {
   for (const button of element.querySelectorAll("[data-scene]")) button.setAttribute("aria-pressed", String(button.dataset.scene === sightglass.question.scene));

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -57,7 +59,7 @@ class Lru(Generic[T]):
         return self.put(key, item) if found is None else found
 
 
-@dataclass
+@dataclass(eq=False)
 class Shelf:
     """One for the whole process: twenty visitors with one network share it."""
 
@@ -67,8 +69,13 @@ class Shelf:
     pictures: Lru[Shown] = field(default_factory=lambda: Lru(PICTURE_BYTES, lambda shown: shown.picture.array.nbytes))
     traces: Lru[Trace] = field(default_factory=lambda: Lru(TRACES_BYTES, lambda _: TRACE_BYTES))
     answers: Lru[dict[str, Any]] = field(default_factory=lambda: Lru(ANSWERS, lambda _: 1))
+    number: int = field(default_factory=lambda: next(_numbers))
+    """Names the shelf where it cannot go itself: into the process that a Space lends its GPU to."""
     _loading: dict[str, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        _shelves[self.number] = self
 
     def network(self, identifier: str) -> ex.Classifier:
         """The network, loaded once however many ask at the same moment. Raises `ModelError`."""
@@ -105,6 +112,11 @@ class Shelf:
         return loaded
 
 
+def shelf_of(number: int) -> Shelf:
+    """The shelf of that number; a forked process has its own copy of it."""
+    return _shelves[number]
+
+
 def network_bytes() -> int:
     """How many bytes of networks are kept: a quarter of the machine's memory, from 1 to 4 GB."""
     try:
@@ -112,3 +124,9 @@ def network_bytes() -> int:
     except (ValueError, OSError, AttributeError):  # not every system tells
         memory = 4 * GIGABYTE
     return max(GIGABYTE, min(4 * GIGABYTE, memory // 4))
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+_numbers: Iterator[int] = itertools.count()
+_shelves: weakref.WeakValueDictionary[int, Shelf] = weakref.WeakValueDictionary()

@@ -12,6 +12,7 @@ const sightglass = (window.sightglass ??= (() => {
     send: null, // set by the wire
   };
   let token = "";
+  let fallen = null; // what was wrong with the question of the address
   let good = null; // the last question that was answered whole
   let wait = 0;
 
@@ -57,6 +58,12 @@ const sightglass = (window.sightglass ??= (() => {
   store.receive = (told) => {
     if (!told || told.token !== token) return; // of a question that is no longer asked
     if (told.saved) return;
+    if (told.picture && (told.panes || !store.answer)) {
+      store.picture = told.picture;
+      Object.assign(store.question, { picture: told.picture.key, scene: told.picture.scene });
+      if (told.picture.scene) store.question.upload = "";
+      if (!store.answer) store.emit("picture");
+    }
     if (told.state === "network") {
       setStatus({ state: "loading", network: told.network, seconds: 0 });
       return store.send("open", { network: told.network, token });
@@ -68,11 +75,9 @@ const sightglass = (window.sightglass ??= (() => {
       if (told.state === "done") giveBack(told.refusal);
       return;
     }
-    if (["error", "stopped"].includes(told.state) && store.answer) return giveBack(told);
-    if (told.picture) {
-      store.picture = told.picture;
-      Object.assign(store.question, { picture: told.picture.key, scene: told.picture.scene });
-      if (told.picture.scene) store.question.upload = "";
+    if (["error", "stopped"].includes(told.state)) {
+      if (store.answer) return giveBack(told);
+      if (!fallen) return fallBack(told);
     }
     if (told.labels) store.labels = { model: store.question.model, list: told.labels };
     if (told.panes) {
@@ -85,8 +90,16 @@ const sightglass = (window.sightglass ??= (() => {
     if (told.state === "done") {
       good = structuredClone(store.question);
       store.emit("done");
+      if (fallen?.sentence) setStatus(fallen);
+      fallen = fallen && {};
     }
   };
+  // A link that asks what cannot be answered: the page opens as for anybody, and says what was wrong.
+  function fallBack({ state, sentence, kind }) {
+    fallen = { state, sentence, kind };
+    Object.assign(store.question, { scene: store.catalogue.welcome, picture: "", upload: "", model: store.catalogue.networks[0].id, method: "", target: null, versus: null, score: store.catalogue.score, options: {}, beside: {} });
+    send();
+  }
   function giveBack({ state, sentence, kind }) {
     Object.assign(store.question, structuredClone(good ?? store.question));
     setStatus({ state, sentence, kind });

@@ -3,8 +3,8 @@ const { h, heat: ink } = sightglass;
 const view = sightglass.view;
 const panesBox = element.querySelector(".panes");
 const FINE = 64; // cells of a side from which a map is grainy; it is outlined over blocks, or there would be no regions
-const BLOCKS = 32;
-const SMOOTH = 128; // cells that a coarse map is interpolated to before it is outlined
+const BLOCKS = 20;
+const SMOOTH = 112; // cells that a map is interpolated to before it is outlined
 const SHARPEST = 1100; // pixels of the longer side of a drawn heat
 const hold = h("button", { type: "button", class: "link", id: "plain" }, "Hold to see the picture");
 let panes = [];
@@ -31,7 +31,9 @@ class Pane {
     this.frame.addEventListener("pointermove", (event) => point(this, event));
     this.frame.addEventListener("pointerdown", (event) => point(this, event));
     this.frame.addEventListener("pointerleave", () => point(null));
-    new ResizeObserver(() => this.draw()).observe(this.frame);
+    new ResizeObserver(() => {
+      if (this.frame.clientWidth !== this.drawnAt) this.draw();
+    }).observe(this.frame);
   }
 
   show(told, picture) {
@@ -63,6 +65,7 @@ class Pane {
     const context = this.heat.getContext("2d");
     const pen = this.lines.getContext("2d");
     if (!this.size || !box.width) return;
+    this.drawnAt = this.frame.clientWidth;
     const sharp = Math.min(window.devicePixelRatio || 1, SHARPEST / Math.max(box.width, box.height));
     const width = Math.max(1, Math.round(box.width * sharp));
     const height = Math.max(1, Math.round(box.height * sharp));
@@ -95,11 +98,7 @@ class Pane {
     }
     if (view.outline && this.map.top) {
       const fine = Math.max(this.map.width, this.map.height);
-      const cells = fine > FINE ? BLOCKS : Math.min(SMOOTH, fine * 8);
-      const columns = Math.max(1, Math.round(this.map.width * cells / fine));
-      const rows = Math.max(1, Math.round(this.map.height * cells / fine));
-      let values = ink.laid(this.map, columns, rows, [0, 0, columns, rows]);
-      if (this.told.signed) values = values.map((v) => (view.sign === "lowers" ? Math.min(0, v) : view.sign === "raises" ? Math.max(0, v) : v));
+      const { values, columns, rows } = this.outlined(fine);
       const [w, hgt] = [(x1 - x0) * across / columns, (y1 - y0) * down / rows];
       const trace = (mass, weight, color) => {
         const lines = ink.outline(values, columns, rows, ink.threshold(values, mass));
@@ -113,6 +112,19 @@ class Pane {
       const [w, hgt] = [width / this.truth.width, height / this.truth.height];
       stroke(pen, () => lines.forEach(([a, b, c, d]) => (pen.moveTo(a * w, b * hgt), pen.lineTo(c * w, d * hgt))), 1.75, "#58e0b4");
     }
+  }
+
+  // The size of the heat on a grid that gives regions: coarse maps interpolated, grainy ones averaged over blocks first.
+  outlined(fine) {
+    const size = this.map.values.map((v) => Math.abs(view.sign === "lowers" ? Math.min(0, v) : view.sign === "raises" ? Math.max(0, v) : v));
+    let map = { ...this.map, values: size };
+    const resized = (longer) => {
+      const [columns, rows] = [this.map.width, this.map.height].map((side) => Math.max(1, Math.round((side * longer) / fine)));
+      return { width: columns, height: rows, values: ink.laid(map, columns, rows, [0, 0, columns, rows]) };
+    };
+    if (fine > FINE) map = resized(BLOCKS);
+    map = resized(SMOOTH);
+    return { values: map.values, columns: map.width, rows: map.height };
   }
 
   drawLegend() {
@@ -300,6 +312,7 @@ element.addEventListener("click", (event) => {
   }
 });
 sightglass.on("answer", render);
+sightglass.on("picture", render);
 sightglass.on("compare", render);
 sightglass.on("status", status);
 render();

@@ -12,6 +12,9 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
+GPU_IS_LENT = bool(os.environ.get("SPACES_ZERO_GPU"))
+"""Whether this is a Space that lends a GPU for the time of a call."""
+
 TICK = 0.4
 """Seconds between two signs of life: often enough to notice a closed page, seldom enough to cost nothing."""
 TOKENS = 512
@@ -79,7 +82,7 @@ def stop_event(token: str) -> threading.Event:
 
 def on_gpu(function: F) -> F:
     """The function on a GPU lent for the call, inside a Space that lends them; itself anywhere else."""
-    if not os.environ.get("SPACES_ZERO_GPU"):
+    if not GPU_IS_LENT:
         return function
     try:
         from spaces import GPU  # type: ignore[import-not-found, unused-ignore]
