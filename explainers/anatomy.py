@@ -372,16 +372,23 @@ def _slope(
 
 
 def _by_depth(trunk: list[_Found], last: Site | None) -> dict[DepthName, Site]:
-    """Named depths: the last site of each of the last grids; or quarters of the way, where the grid stays the same."""
+    """Named depths: the last site of each of the last grids; where they are fewer, with points halfway between."""
     stages: list[_Found] = []
     for f, after in zip(trunk, [*trunk[1:], None], strict=True):
         if after is None or after.layout.grid != f.layout.grid:
             stages.append(f)
-    if len(stages) >= len(DEPTHS):
-        chosen = stages[-len(DEPTHS) :]
-    else:
-        alike = [f for f in trunk if f.layout == trunk[-1].layout]
-        chosen = [alike[max(0, round(len(alike) * share) - 1)] for share in (0.25, 0.5, 0.75, 1.0)]
+    alike = {stage: [f for f in trunk if f.layout == stage.layout] for stage in stages}
+    halfway = {stage: points[(len(points) - 1) // 2] for stage, points in alike.items()}
+    match stages[-len(DEPTHS) :]:
+        case [only]:
+            n = len(alike[only])
+            chosen = [alike[only][max(0, round(n * share) - 1)] for share in (0.25, 0.5, 0.75, 1.0)]
+        case [first, second]:
+            chosen = [halfway[first], first, halfway[second], second]
+        case [first, second, third]:
+            chosen = [first, second, halfway[third], third]
+        case four:
+            chosen = four
     sites = {name: f.site for name, f in zip(DEPTHS, chosen, strict=True)}
     if last is not None:
         sites["last"] = last

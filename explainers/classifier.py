@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,20 +53,23 @@ class Classifier:
     @property
     def dtype(self) -> torch.dtype:
         """The floating type that the network computes in."""
-        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
+        return _dtype(self.module)
 
     def index(self, label: str | int) -> int:
         """The index of a class given by label or by number. Raises `QuestionError` in words."""
         if not self.has_classes:
             raise QuestionError(f"{self.name} is a backbone: it has features, but no classes to ask about.")
-        if isinstance(label, bool) or not isinstance(label, int | str):
-            raise QuestionError(f"A class is a label or a number, not {type(label).__name__}.")
-        if isinstance(label, int):
+        if not isinstance(label, str):
+            label = _number(label)
             if not 0 <= label < len(self.labels):
                 raise QuestionError(f"{self.name} has classes 0 to {len(self.labels) - 1}; {label} is not one of them.")
             return label
-        if label in self.labels:
-            return self.labels.index(label)
+        same = [i for i, known in enumerate(self.labels) if known == label]
+        if len(same) == 1:
+            return same[0]
+        if same:
+            numbers = " and ".join(map(str, same))
+            raise QuestionError(f"{self.name} has several classes “{label[:80]}”: {numbers}. Give the number.")
         wanted = _plain(label)
         near = [
             i for i, known in enumerate(self.labels) if wanted in {_plain(part) for part in [known, *known.split(",")]}
@@ -111,17 +115,35 @@ def wrap(
     defaults to 224 × 224 with ImageNet's statistics. Raises `ModelError` where the module is in training mode or
     does not do what a classifier does.
     """
-    title = name or type(module).__name__
+    with torch.inference_mode(False):  # whatever mode the caller is in, since gradients will be asked for
+        return _wrap(module, labels, framing, name or type(module).__name__, random_weights, tuple(notes))
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _wrap(
+    module: nn.Module,
+    labels: Sequence[str] | None,
+    framing: Framing | None,
+    title: str,
+    random_weights: bool,
+    notes: tuple[str, ...],
+) -> Classifier:
+    if any(tensor.is_inference() for tensor in [*module.parameters(), *module.buffers()]):
+        raise ModelError(
+            f"{title} was built under torch.inference_mode(), whose tensors take no part in gradients; build it "
+            "outside, or under torch.no_grad()."
+        )
     if any(m.training for m in module.modules()):
         raise ModelError(f"{title} is in training mode; call .eval() on it first, since Sightglass changes no mode.")
     framing = framing or Framing(size=(224, 224), mean=IMAGENET_MEAN, std=IMAGENET_STD)
     tensor = next(module.parameters(), None)
     device = torch.device("cpu") if tensor is None else tensor.device
-    dtype = torch.float32 if tensor is None else tensor.dtype
-    probe = framing.normalize(_probe(framing.size)).to(device, dtype)[None]
+    probe = framing.normalize(_probe(framing.size)).to(device, _dtype(module))[None]
     try:
         with torch.no_grad():
-            output = module(probe)
+            output = module(probe.clone())  # which a network may normalize in place
     except Exception as error:
         raise ModelError(
             f"{title} does not take a picture of {framing.size[0]} × {framing.size[1]} pixels ({_first_line(error)})."
@@ -138,10 +160,17 @@ def wrap(
     except (LookupError, RuntimeError) as error:
         why = f"Its structure cannot be read ({_first_line(error)})."
         structure = Anatomy({}, (), None, why, why)
-    return Classifier(title, module, tuple(labels), framing, device, structure, random_weights, tuple(notes))
+    return Classifier(title, module, tuple(labels), framing, device, structure, random_weights, notes)
 
 
-# --- private ---------------------------------------------------------------------------------------------------------
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+
+
+def _number(label: object) -> int:
+    if not isinstance(label, bool) and hasattr(label, "__index__"):
+        return operator.index(label)
+    raise QuestionError(f"A class is a label or a number, not {type(label).__name__}.")
 
 
 def _device(device: str | torch.device | None) -> torch.device:

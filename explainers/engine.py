@@ -122,9 +122,12 @@ def compare(
     """
     chosen = [registry.suitable(registry.find(name), trace.classifier) for name in methods]
     starts = {method.start(method.check({})) for method in chosen}
+    shared = trace.ask(trace.target)
     if len(chosen) > 1:
-        trace.prepare(sorted(starts, key=[PIXELS, *DEPTHS].index))
-    return [explain(trace, method.id, target=target, versus=versus, score=score) for method in chosen]
+        shared.prepare(sorted(starts, key=[PIXELS, *DEPTHS].index))
+    answers = [explain(trace, method.id, target=target, versus=versus, score=score) for method in chosen]
+    # The shared pass stands on the bill of the first, so that the bills add up to what was spent.
+    return [replace(answers[0], spent=answers[0].spent + shared.spent), *answers[1:]] if answers else []
 
 
 @overload

@@ -74,6 +74,10 @@ class Spent:
     backwards: int = 0
     seconds: float = 0.0
 
+    def __add__(self, other: Spent) -> Spent:
+        """What both took."""
+        return Spent(self.forwards + other.forwards, self.backwards + other.backwards, self.seconds + other.seconds)
+
 
 @dataclass(eq=False)
 class Trace:

@@ -246,9 +246,7 @@ def test_a_caller_without_gradients_gets_the_same_map(mode, method):
     "mode",
     [
         torch.no_grad,
-        pytest.param(
-            torch.inference_mode, marks=pytest.mark.xfail(strict=True, reason="wrap's probe is an inference tensor")
-        ),
+        torch.inference_mode,
     ],
 )
 def test_a_network_is_read_in_any_mode(mode):

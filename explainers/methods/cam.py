@@ -32,9 +32,9 @@ def cam(
     head = trace.classifier.anatomy.head
     over_logits = trace.logit_slopes()  # (C,): what each logit counts for in the score
     if isinstance(head, ClassMaps):
-        heat = torch.einsum("c,chw->hw", over_logits, trace.maps(head.site))
+        heat = torch.einsum("c,chw->hw", over_logits, trace.maps(head.site).to(over_logits))
     else:
         assert isinstance(head, LinearHead)
         weights = over_logits @ head.weight.to(over_logits)  # (K,)
-        heat = torch.einsum("k,khw->hw", weights, trace.maps("last"))  # (h, w)
+        heat = torch.einsum("k,khw->hw", weights, trace.maps("last").to(weights))  # (h, w)
     return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points, averaged over the cells")
