@@ -11,7 +11,8 @@ from explainers.ui import build, launch_options
 QUIET = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # gradio's own use of pandas
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # gradio's own use of pandas, twice
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
 ]
 
 

@@ -26,8 +26,8 @@ THUMBNAIL = 88
 LONGEST_SHOWN = 1600
 """Pixels of the longer side that the browser gets; the network gets all of them."""
 
-WELCOME = "test:1"
-SCENES = ("test:1", "test:42+tag", "duet:8", "test:6")
+WELCOME = "test:6"
+SCENES = ("test:6", "test:42+tag", "duet:8", "test:1")
 """The pond pictures offered at once: one alone, one with a scale bar, two creatures, one more."""
 
 PHOTO = "photo:"

@@ -33,11 +33,15 @@ const sightglass = (window.sightglass ??= (() => {
     wait = setTimeout(send, after);
   };
   store.stop = () => {
-    if (token) store.send("stop", { token });
+    if (!token) return;
+    store.send("stop", { token });
+    if (store.status.state !== "loading" || !store.answer) return;
+    token = ""; // a network cannot be stopped on its way here, but nobody has to wait for it
+    giveBack({ state: "stopped", sentence: "Stopped waiting. The network is still being fetched, and will be here sooner next time." });
   };
 
   function send() {
-    if (store.busy()) store.stop();
+    if (token && store.busy()) store.send("stop", { token });
     token = Math.random().toString(36).slice(2);
     setStatus({ state: "asking", since: performance.now() });
     store.send("ask", {

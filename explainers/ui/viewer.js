@@ -217,6 +217,7 @@ function render() {
   panes.forEach((pane, i) => pane.show(told[i] ?? null, picture));
   panesBox.style.setProperty("--opacity", view.opacity);
   panesBox.style.setProperty("--aspect", picture ? picture.width / picture.height : 1);
+  element.querySelector(".stage").classList.toggle("refused", Boolean(told[0]?.refusal));
   welcome(question);
   tools();
   const comparing = element.querySelector(".comparing");

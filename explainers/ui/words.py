@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..explanation import Explanation
 from ..render import percent, share_of_area
 from .pictures import Mask
@@ -26,12 +24,13 @@ def humanized(name: str) -> str:
 
 
 def figure(answer: Explanation, truth: Mask | None) -> dict[str, str] | None:
-    """One honest number about a map, and the sentence around it; None for a blank map.
+    """One honest number about a map, and the sentence around it; None where nothing is raised.
 
+    Only what is above zero counts, so that a method says the same of its map with and without the rest.
     Where the truth is known, how much more of the heat lies on what decides than chance would put there; elsewhere,
     how much room half of it takes.
     """
-    heat = np.abs(answer.heat) if answer.result.signed else answer.heat.clip(0)
+    heat = answer.heat.clip(0)
     total = float(heat.sum())
     if not total:
         return None
