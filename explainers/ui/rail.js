@@ -75,8 +75,7 @@ async function camera() {
   }
 }
 function another() {
-  const tagged = Math.random() < 0.5 && sightglass.question.model.endsWith("cheater") ? "+tag" : "";
-  scene(`test:${Math.floor(Math.random() * 10000)}${tagged}`);
+  scene(`test:${Math.floor(Math.random() * 10000)}`);
 }
 const scene = (name) => sightglass.ask({ scene: name, upload: "", picture: "", target: null, versus: null });
 
