@@ -70,14 +70,18 @@ def run(
     `inputs`, which should then require a gradient. `cut` detaches points, for asking what flows around them.
 
     A tap keeps the module's output itself and hands a copy downstream, because the next operation may be in place.
-    Where the network has PyTorch's fused encoder layers, the whole pass records a graph: without one they would run
-    as a single kernel, and nothing inside them would be seen.
+    Where the network has PyTorch's own attention or encoder layers, the whole pass records a graph: without one they
+    take fused kernels, whose last bits differ and inside which nothing would be seen.
 
     Raises `LookupError` when a tapped module did not run, or put out no tensor, and whatever the module raises.
     """
     recorder = _Taps(_names(module), frozenset(taps) | {p for p in (start,) if p}, start, frozenset(cut), stop)
     late = start is not None
-    if graph and late and any(isinstance(m, nn.TransformerEncoderLayer) for m in module.modules()):
+    if (
+        graph
+        and late
+        and any(isinstance(m, nn.TransformerEncoderLayer | nn.MultiheadAttention) for m in module.modules())
+    ):
         inputs, late = inputs.detach().requires_grad_(), False
     with torch.set_grad_enabled(graph and not late), _recording(recorder):
         output = module(inputs.clone())  # which a network may normalize in place

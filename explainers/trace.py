@@ -27,6 +27,10 @@ PIXELS = "pixels"
 """Where a graph starts that is to reach the picture itself."""
 
 
+KEPT_SLOPES = 8
+"""Slopes that a released trace still has: enough for a few classes and methods in turn."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A class and how probable the network calls it, by the softmax of its logits."""
@@ -178,12 +182,18 @@ class Trace:
                 self._pass_through(self.site(named[0]))
 
     def release(self) -> None:
-        """Forget the large graphs; what was read stays, and so does the short graph at the last maps."""
+        """Forget the large graphs; maps, logits and the latest slopes stay, and the short graph at the last maps."""
+        sites = self.classifier.anatomy.sites
         with self._memory.lock:
             for passed in self._memory.passes:
-                self._memory.maps |= {point: tensor.detach() for point, tensor in passed.taps.items()}
-                self._memory.logits = _full(passed.output[0].detach())
-            self._memory.passes = [p for p in self._memory.passes if p.start is not None]
+                for point, tensor in passed.taps.items():
+                    self._memory.maps.setdefault(point, tensor.detach())
+                if self._memory.logits is None:
+                    self._memory.logits = _full(passed.output[0].detach())
+            short = sites["last"].point if sites else None
+            self._memory.passes = [p for p in self._memory.passes if p.start is not None and p.start == short]
+            for key in list(self._memory.slopes)[:-KEPT_SLOPES]:
+                del self._memory.slopes[key]
             self._memory.leaf = None
 
     # --- private -----------------------------------------------------------------------------------------------------
