@@ -56,7 +56,10 @@ def _explain(choice: argparse.Namespace) -> int:
     trace = look(model, choice.picture)
     target, versus = _class(choice.target), _class(choice.versus)
     answer = explain(trace, name, target=target, versus=versus, score=choice.score, **options)
-    answer.save(choice.out)
+    try:
+        answer.save(choice.out)
+    except OSError as error:
+        raise SightglassError(f"{choice.out} cannot be written: {error.strerror}.") from error
     print(answer.question)
     print(answer.alt)
     for note in answer.notes:

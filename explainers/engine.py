@@ -115,6 +115,7 @@ def compare(
     target: str | int | None = None,
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
+    stop: Callable[[], bool] | None = None,
 ) -> list[Explanation]:
     """The same question put to several methods, with one forward pass shared among them.
 
@@ -122,10 +123,10 @@ def compare(
     """
     chosen = [registry.suitable(registry.find(name), trace.classifier) for name in methods]
     starts = {method.start(method.check({})) for method in chosen}
-    shared = trace.ask(trace.target)
+    shared = trace.ask(trace.target, stop=stop)
     if len(chosen) > 1:
         shared.prepare(sorted(starts, key=[PIXELS, *DEPTHS].index))
-    answers = [explain(trace, method.id, target=target, versus=versus, score=score) for method in chosen]
+    answers = [explain(trace, m.id, target=target, versus=versus, score=score, stop=stop) for m in chosen]
     # The shared pass stands on the bill of the first, so that the bills add up to what was spent.
     return [replace(answers[0], spent=answers[0].spent + shared.spent), *answers[1:]] if answers else []
 

@@ -43,6 +43,10 @@ class Explanation:
     spent: Spent
     random_weights: bool = False
 
+    def __repr__(self) -> str:
+        h, w = self.native.shape
+        return f"<{self.method.title} of {self.model} for {self.subject}: {h} × {w}, {self.cost}>"
+
     @property
     def native(self) -> NDArray[np.float32]:
         """The heat at the method's own resolution (h, w), signed where the method is."""

@@ -8,6 +8,7 @@ import inspect
 import math
 import pkgutil
 import types
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Set
 from dataclasses import dataclass
 from enum import StrEnum
@@ -198,7 +199,10 @@ def _discover() -> None:
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        entry.load()
+        try:
+            entry.load()
+        except Exception as error:  # noqa: BLE001 - a stranger's package must not take the others' methods away
+            warnings.warn(f"the method {entry.name} of {entry.value} is left out: {error}", stacklevel=2)
 
 
 def _read(
