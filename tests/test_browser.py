@@ -191,6 +191,14 @@ def test_a_network_with_random_weights_says_so(open_page):
     assert "random weights" in page.locator(".reading .notes").inner_text()
 
 
+def test_a_photograph_beside_a_pond_network_is_offered_another_network(open_page):
+    page = open_page()
+    assert page.locator(".advice").is_hidden()
+    asked(page, lambda: page.set_input_files(".file", photograph()))
+    assert "knows pond creatures only" in page.locator(".advice").inner_text()
+    assert page.locator(".advice button").inner_text().startswith("Ask ")
+
+
 def test_a_network_that_is_not_there_is_a_sentence(open_page):
     page = open_page()
     page.select_option("#network", "")

@@ -123,10 +123,12 @@ def _seen(question: Question, given: Json, shelf: Shelf) -> Json:
 def _main(question: Question, given: Json, shelf: Shelf, stop: Stop) -> Json:
     shown = find_picture(question, shelf.pictures, shelf.catalogue)
     network = shelf.network(question.model)
-    key = (shown.picture.digest, replace(question, beside={}, strip=True).key, "main")
+    key = (shown.key, replace(question, beside={}, strip=True).key, "main")
     known = shelf.answers.get(key)
     if known is None:
-        known = shelf.answers.put(key, _answered(question, shown, shelf, stop))
+        known = _answered(question, shown, shelf, stop)
+        if not known["refusal"]:
+            shelf.answers.put(key, known)
     if given.get("knows_labels") == question.model:
         return known
     return known | {"labels": list(network.labels)}
@@ -196,7 +198,7 @@ def _strip(question: Question, shelf: Shelf, stop: Stop) -> Json:
     shown = find_picture(question, shelf.pictures, shelf.catalogue)
     network = shelf.network(question.model)
     trace = shelf.trace(question.model, shown)
-    key = (shown.picture.digest, replace(question, options={}, beside={}, method=None).key, "strip")
+    key = (shown.key, replace(question, options={}, beside={}, method=None).key, "strip")
     found = shelf.answers.get(key)
     if found is not None:
         return {"strip": found}
@@ -232,9 +234,7 @@ def _strip(question: Question, shelf: Shelf, stop: Stop) -> Json:
 
 
 def _compared(trace: Trace, methods: list[Method], question: Question, stop: Stop) -> list[Explanation]:
-    """`compare`, with a look at `stop` between two methods: the shared pass runs first, then each asks."""
-    if not methods:
-        return []
+    """`compare` of those methods, which looks at `stop` as it goes."""
     if stop():
         raise Stopped("Stopped.")
     return ex.compare(
@@ -243,6 +243,7 @@ def _compared(trace: Trace, methods: list[Method], question: Question, stop: Sto
         target=question.target,
         versus=question.versus,
         score=question.score,  # type: ignore[arg-type]
+        stop=stop,
     )
 
 

@@ -35,11 +35,16 @@ class Catalogue:
     def __init__(self, extra: Sequence[str] = (), photographs: Sequence[Path] = ()) -> None:
         self.photographs = {f"{pictures.PHOTO}{path.stem}": path for path in photographs}
         built_in = [s for s in ex.models() if not s.identifier.startswith("pond:") or _trained(s.identifier)]
-        own = [Network(parse(text).title, "", "", text) for text in extra]
+        own: list[Network] = []
+        for text in extra:
+            title = parse(text).title
+            same = sum(network.identifier.partition(" ")[0] == title for network in own)
+            own.append(Network(f"{title} ({same + 1})" if same else title, "", "", text))
         listed = [Network(s.identifier, s.line, f"{s.millions:.2g} M", s.identifier) for s in built_in]
         pond = [network for network in listed if network.identifier.startswith("pond:")]
         rest = [network for network in listed if not network.identifier.startswith("pond:")]
-        self.networks = tuple({n.identifier: n for n in [*pond, *own, *rest]}.values())
+        mine = {network.identifier for network in own}
+        self.networks = (*pond, *own, *(network for network in rest if network.identifier not in mine))
 
     @property
     def first(self) -> str:
@@ -71,6 +76,7 @@ class Catalogue:
             "fade": render.FADE,
             "scenes": self._thumbnails(),
             "welcome": pictures.WELCOME,
+            "for_photographs": next((n.identifier for n in self.networks if not n.identifier.startswith("pond:")), ""),
         }
 
     def _thumbnails(self) -> list[dict[str, str]]:

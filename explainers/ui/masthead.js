@@ -34,7 +34,7 @@ document.addEventListener("keydown", (event) => {
   const pressed = event.target.closest?.("button, a, summary, label, input");
   if (event.key >= "1" && event.key <= "5") {
     const each = sightglass.answer?.predictions[event.key - 1];
-    if (each) sightglass.ask({ target: each.label });
+    if (each) sightglass.about(each.label);
   } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
     if (event.target.type === "range") return;
     turn(event.key === "ArrowLeft" ? -1 : 1);

@@ -45,6 +45,11 @@ class Shown:
     scene: str = ""
     rendering: pond.Rendering | None = None
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What an answer about it depends on: the same pixels may come with a truth, or with notes of their own."""
+        return (self.picture.digest, self.scene, *self.picture.notes)
+
     def truth(self, network: str) -> Mask | None:
         """Which pixels (H, W) decide for a network of the pond; None where nobody knows."""
         kind, _, brain = network.partition(":")

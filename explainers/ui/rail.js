@@ -104,7 +104,27 @@ function drawNetwork() {
   find(".network").replaceChildren(select, typed, h("p", { class: "line quiet" }, known?.line ?? ""));
 }
 
+function fold(open) {
+  element.classList.toggle("open", open);
+  find(".slim").setAttribute("aria-expanded", String(open));
+}
+
+// The pond's networks know nothing but creatures: beside any other picture, propose one that knows photographs.
+function drawAdvice() {
+  const { catalogue, question, answer } = sightglass;
+  const photograph = question.upload || question.scene.startsWith("photo:");
+  const proposed = catalogue.for_photographs;
+  const advice = find(".advice");
+  advice.hidden = !(photograph && proposed && question.model.startsWith("pond:") && answer);
+  if (!advice.hidden) advice.replaceChildren("This network knows pond creatures only. ", h("button", { type: "button", class: "link", onclick: () => network(proposed) }, `Ask ${proposed}`));
+}
+
 // --- the class
+
+sightglass.about = (label) => {
+  fold(false); // on a phone the rail covers the map that is being asked for
+  sightglass.ask({ target: label, versus: sightglass.question.versus === label ? null : sightglass.question.versus });
+};
 
 function drawBars() {
   const { answer, question, catalogue } = sightglass;
@@ -116,7 +136,7 @@ function drawBars() {
   const { predictions } = answer;
   const asked = now?.target ?? question.target ?? predictions[0]?.label;
   const bars = predictions.map((each, i) =>
-    h("button", { type: "button", class: "bar", "aria-pressed": String(each.label === asked), "data-class": each.index, style: `--share:${100 * each.share}%`, title: `${each.label} (key ${i + 1})`, onclick: () => sightglass.ask({ target: each.label, versus: question.versus === each.label ? null : question.versus }) },
+    h("button", { type: "button", class: "bar", "aria-pressed": String(each.label === asked), "data-class": each.index, style: `--share:${100 * each.share}%`, title: `${each.label} (key ${i + 1})`, onclick: () => sightglass.about(each.label) },
       h("span", {}, each.label), h("b", {}, sightglass.percent(each.share))));
   if (now && !predictions.some((each) => each.label === asked))
     bars.push(h("button", { type: "button", class: "bar", "aria-pressed": "true", style: `--share:${100 * now.share}%` }, h("span", {}, asked), h("b", {}, sightglass.percent(now.share))));
@@ -138,7 +158,8 @@ function search(what, label) {
   const list = h("ul", { role: "listbox", "aria-label": label });
   const pick = (text) => {
     searching = "";
-    sightglass.ask({ [what]: text });
+    if (what === "target") sightglass.about(text);
+    else sightglass.ask({ versus: text });
   };
   const fill = (text) => {
     const wanted = text.toLowerCase();
@@ -146,7 +167,8 @@ function search(what, label) {
     const starts = labels.filter((each) => each.toLowerCase().startsWith(wanted));
     const holds = labels.filter((each) => !starts.includes(each) && each.toLowerCase().includes(wanted));
     const likely = what === "versus" && !wanted ? sightglass.answer.predictions.map((each) => each.label) : [];
-    const found = [...new Set([...likely, ...starts, ...holds])].filter((each) => what === "target" || each !== sightglass.current()?.target).slice(0, 7);
+    const rank = (label) => (sightglass.answer.predictions.findIndex((each) => each.label === label) + 6) % 6; // 0 to 4; the others, not found, 5
+    const found = [...new Set([...likely, ...starts.sort((a, b) => rank(a) - rank(b)), ...holds])].filter((each) => what === "target" || each !== sightglass.current()?.target).slice(0, 7);
     list.replaceChildren(...(found.length ? found.map((each) => h("li", { role: "option" }, h("button", { type: "button", onclick: () => pick(each) }, each))) : [h("li", { class: "quiet" }, "No class of that name.")]));
   };
   const input = h("input", { type: "search", "aria-label": label, placeholder: label, spellcheck: "false", oninput: (event) => fill(event.target.value), onkeydown: (event) => {
@@ -172,6 +194,7 @@ function draw() {
     find(".about").textContent = picture.about || `${picture.width} × ${picture.height} pixels`;
   }
   drawNetwork();
+  drawAdvice();
   drawBars();
   const banner = find(".banner");
   const notes = [...(answer?.network.random ? ["This network has random weights. It has learned nothing, and its maps mean nothing."] : []), ...(answer?.network.notes ?? [])];
@@ -180,10 +203,8 @@ function draw() {
   find(".says").replaceChildren(h("b", {}, now?.target ?? ""), ` ${now?.share == null ? "" : sightglass.percent(now.share)}`);
   find(".by").textContent = `${question.model} · tap to change`;
 }
-find(".slim").addEventListener("click", (event) => {
-  const open = element.classList.toggle("open");
-  event.currentTarget.setAttribute("aria-expanded", String(open));
-});
+find(".slim").addEventListener("click", () => fold(!element.classList.contains("open")));
+element.addEventListener("keydown", (event) => event.key === "Escape" && fold(false));
 find(".sources").replaceChildren(...[["Upload", choose], ["Paste", paste], ["Camera", camera], ["Another creature", another]].map(([words, act]) => h("button", { type: "button", class: "link", onclick: act }, words)));
 find(".scenes").replaceChildren(...sightglass.catalogue.scenes.map((each) => h("button", { type: "button", title: each.about, "aria-label": each.about, "data-scene": each.scene, onclick: () => scene(each.scene) }, h("img", { src: each.src, alt: "", width: 44, height: 44 }))));
 sightglass.on("picture", draw);

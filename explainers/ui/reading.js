@@ -96,7 +96,7 @@ function actions(pane, open) {
   return h("div", { class: "actions" },
     block("code", "Code", code, h("button", { type: "button", class: "link", onclick: (event) => copy(event, pane.code) }, "Copy")),
     block("save", "Save", h("p", {}, [["png", "Picture with heat (PNG)"], ["npz", "Numbers (NPZ)"], ["json", "All about it (JSON)"]].map(([kind, words]) => h("button", { type: "button", class: "link", "data-save": kind, onclick: () => sightglass.save(kind) }, words)))),
-    block("share", "Share", h("p", {}, uploaded ? "The link has network, class and method, but not the picture you uploaded: it is not kept." : "The link opens exactly this."), h("input", { type: "text", readonly: true, value: link, "aria-label": "Link", onfocus: (event) => event.target.select() }), h("button", { type: "button", class: "link", onclick: (event) => copy(event, link) }, "Copy")));
+    block("share", "Share", h("p", {}, uploaded ? "The link has network, class and method, but not the picture you uploaded: it is not kept." : "The link opens this question."), h("input", { type: "text", readonly: true, value: link, "aria-label": "Link", onfocus: (event) => event.target.select() }), h("button", { type: "button", class: "link", onclick: (event) => copy(event, link) }, "Copy")));
 }
 
 sightglass.save = (kind) => {

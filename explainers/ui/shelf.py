@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import explainers as ex
@@ -32,8 +32,8 @@ ANSWERS = 64
 class Lru(Generic[T]):
     """A mapping within a bound: what was not used for longest goes first. Safe from several threads."""
 
-    def __init__(self, bound: int, weigh: Callable[[T], int]) -> None:
-        self._bound, self._weigh = bound, weigh
+    def __init__(self, bound: int, weigh: Callable[[T], int], fewest: int = 1) -> None:
+        self._bound, self._weigh, self._fewest = bound, weigh, fewest
         self._items: OrderedDict[Hashable, T] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -45,13 +45,24 @@ class Lru(Generic[T]):
             return self._items.get(key)
 
     def put(self, key: Hashable, item: T) -> T:
-        """Keep it, and let go of the least used until all fit; the newest stays even when it alone is too large."""
+        """Keep it, and let go of the least used until all fit; the `fewest` newest stay however large."""
         with self._lock:
             self._items[key] = item
             self._items.move_to_end(key)
-            while len(self._items) > 1 and sum(map(self._weigh, self._items.values())) > self._bound:
+            while len(self._items) > self._fewest and sum(map(self._weigh, self._items.values())) > self._bound:
                 self._items.popitem(last=False)
             return item
+
+    def keep(self, wanted: Callable[[T], bool]) -> None:
+        """Let go of every item that is not wanted."""
+        with self._lock:
+            for key in [key for key, item in self._items.items() if not wanted(item)]:
+                del self._items[key]
+
+    def holds(self, item: T) -> bool:
+        """Whether this very item is there."""
+        with self._lock:
+            return any(kept is item for kept in self._items.values())
 
     def setdefault(self, key: Hashable, item: T) -> T:
         """The item that is there, or this one."""
@@ -65,7 +76,10 @@ class Shelf:
 
     catalogue: Catalogue
     device: str | None = None
-    networks: Lru[ex.Classifier] = field(default_factory=lambda: Lru(network_bytes(), lambda network: network.bytes))
+    # Two at least, since a comparison needs two at once.
+    networks: Lru[ex.Classifier] = field(
+        default_factory=lambda: Lru(network_bytes(), lambda network: network.bytes, fewest=2)
+    )
     pictures: Lru[Shown] = field(default_factory=lambda: Lru(PICTURE_BYTES, lambda shown: shown.picture.array.nbytes))
     traces: Lru[Trace] = field(default_factory=lambda: Lru(TRACES_BYTES, lambda _: TRACE_BYTES))
     answers: Lru[dict[str, Any]] = field(default_factory=lambda: Lru(ANSWERS, lambda _: 1))
@@ -81,19 +95,22 @@ class Shelf:
         """The network, loaded once however many ask at the same moment. Raises `ModelError`."""
         with self._lock:
             gate = self._loading.setdefault(identifier, threading.Lock())
-        with gate:
-            found = self.networks.get(identifier)
-            if found is None:
-                found = self._load(identifier)
-                self.networks.put(identifier, found)
-        with self._lock:
-            self._loading.pop(identifier, None)
-        return found
+        try:
+            with gate:
+                found = self.networks.get(identifier)
+                if found is None:
+                    found = self.networks.put(identifier, self._load(identifier))
+                    # Traces hold their network; those of one that had to go must not keep it in memory.
+                    self.traces.keep(lambda trace: self.networks.holds(trace.classifier))
+                return found
+        finally:
+            with self._lock:
+                self._loading.pop(identifier, None)
 
     def trace(self, identifier: str, shown: Shown) -> Trace:
         """What this network has computed about this picture so far."""
         network = self.network(identifier)
-        key = (identifier, shown.picture.digest)
+        key = (identifier, *shown.key)
         found = self.traces.get(key)
         # A network that was let go and loaded again is another object, and its old traces hold the old one alive.
         if found is None or found.classifier is not network:
@@ -109,7 +126,7 @@ class Shelf:
                 f"{identifier} takes {loaded.bytes / GIGABYTE:.1f} GB; at most {bound / GIGABYTE:.1f} GB fit here. "
                 "Choose a smaller one."
             )
-        return loaded
+        return replace(loaded, name=identifier)  # a file of this machine has no place in sentences
 
 
 def shelf_of(number: int) -> Shelf:

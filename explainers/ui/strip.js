@@ -44,7 +44,7 @@ function draw() {
   maps.replaceChildren(
     ...strip.maps.map((map) => h("button", { type: "button", "data-method": map.method, "aria-pressed": String(map.method === question.method), onclick: () => take(map.method) }, small(map), h("span", { class: "name" }, h("span", {}, map.title), h("b", {}, map.blank ? "blank" : (map.figure?.big ?? ""))))),
     ...strip.on_request.map((method) => h("button", { type: "button", "data-method": method.id, class: "later", "aria-pressed": String(method.id === question.method), onclick: () => take(method.id) }, h("span", { class: "blank" }, "Takes longer: click to run it"), h("span", { class: "name" }, h("span", {}, method.title)))));
-  element.querySelector(".total").textContent = `${strip.maps.length ? strip.cost : ""}${strip.maps.some((map) => map.figure) ? `. The number is the one beside the large map.` : ""}`;
+  element.querySelector(".total").textContent = `${strip.maps.length ? strip.cost : ""}${strip.maps.some((map) => map.figure) ? `. Each with its default options.` : ""}`;
   element.querySelector(".not-here").replaceChildren(...strip.not_here.map((each) => h("li", {}, h("b", {}, `${each.title}: `), each.why)));
 }
 sightglass.on("answer", draw);
