@@ -38,7 +38,7 @@ sweep: $(VENV)/.ready-test
 	PYTHONPATH=. $(BIN)/python tests/sweep.py
 
 $(VENV)/.ready: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sightglass needs Python 3.11 or newer."; exit 1; }
+	@$(if $(UV),true,$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))') || { echo "Sightglass needs Python 3.11 or newer."; exit 1; }
 	@echo "Installing into $(VENV): about 6 GB, some minutes; once."
 	test -x $(BIN)/python || { $(MAKE_VENV); }
 	$(INSTALL) -r requirements.txt
