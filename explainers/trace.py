@@ -215,7 +215,9 @@ class Trace:
 
     def _pixels(self) -> Tensor:
         if self._memory.pixels is None:
-            self._memory.pixels = self.classifier.framing.frame(self.picture).to(self.classifier.device)
+            # In double precision for a network that is; never in half, which cannot tell neighboring brightnesses.
+            dtype = torch.promote_types(torch.float32, self.classifier.dtype)
+            self._memory.pixels = self.classifier.framing.frame(self.picture).to(self.classifier.device, dtype)
         return self._memory.pixels
 
     def _any_pass(self) -> Pass:

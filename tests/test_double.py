@@ -1,0 +1,94 @@
+"""The identities of class activation maps in double precision, read off a trace before results become float32."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import explainers as ex
+from explainers.anatomy import _Attention
+from explainers.images import Framing
+from explainers.trace import Target
+
+PICTURE = np.random.default_rng(3).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+
+
+def network(shift: float = 0.0) -> nn.Module:
+    """Two convolutions, average pooling and a linear head, to whose rows one common vector is added."""
+    torch.manual_seed(0)
+    head = nn.Linear(8, 5)
+    layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
+    module = nn.Sequential(*layers, nn.Flatten(), head).double().eval()
+    with torch.no_grad():
+        head.weight += shift * torch.linspace(-1, 1, 8, dtype=torch.float64)
+    return module
+
+
+def view(module: nn.Module, target: Target) -> ex.Trace:
+    model = ex.wrap(module, framing=Framing(size=(40, 40), mode="squash"))
+    return ex.look(model, PICTURE).ask(target)
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max().clamp(min=1e-12))
+
+
+def test_t17_three_class_activation_maps_are_one_on_a_linear_head():
+    trace = view(network(), Target(2, score="logit"))
+    head = trace.classifier.anatomy.head
+    maps, slopes = trace.maps("last"), trace.slopes("last")
+    assert maps.dtype == torch.float64
+    cells = maps.shape[1] * maps.shape[2]
+    cam = torch.einsum("k,khw->hw", head.weight[2], maps)
+    grad_cam = torch.einsum("k,khw->hw", slopes.mean((1, 2)), maps)
+    hires_cam = (slopes * maps).sum(0)
+    assert relative(cells * grad_cam, cam) <= 1e-12
+    assert relative(cells * hires_cam, cam) <= 1e-12
+    assert relative(cam.mean() + head.bias[2], trace.logits[2]) <= 1e-12
+
+
+@pytest.mark.parametrize("target", [Target(1), Target(1, versus=3), Target(1, score="log_prob")])
+def test_t14_one_vector_added_to_every_row_of_the_head_changes_nothing(target):
+    plain, shifted = view(network(), target), view(network(shift=3.0), target)
+    assert relative(plain.logits.softmax(0), shifted.logits.softmax(0)) <= 1e-10
+    assert relative(shifted.slopes("last"), plain.slopes("last")) <= 1e-10
+    assert relative(shifted.pixel_slopes(), plain.pixel_slopes()) <= 1e-10
+
+
+def test_t14_but_the_map_of_a_bare_logit_does_change():
+    bare = Target(1, score="logit")
+    plain, shifted = view(network(), bare), view(network(shift=3.0), bare)
+    assert relative(shifted.slopes("last"), plain.slopes("last")) > 0.1
+
+
+def test_t27_watching_attention_changes_no_bit_and_leaves_gradients_alone():
+    import timm
+
+    torch.manual_seed(0)
+    module = timm.create_model("test_vit", num_classes=4).eval()
+    pixels = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(1)).requires_grad_()
+
+    def forward() -> tuple[torch.Tensor, torch.Tensor]:
+        output = module(pixels)
+        return output.detach(), torch.autograd.grad(output[0, 1], pixels)[0]
+
+    before = forward()
+    seen = _Attention()
+    with seen:
+        watched = forward()
+    after = forward()
+    assert seen.calls
+    for plain, other in ((before, watched), (before, after)):
+        assert torch.equal(plain[0], other[0])
+        assert torch.equal(plain[1], other[1])
+
+
+def test_t36_answers_do_not_depend_on_who_else_is_in_a_batch():
+    module = network()
+    model = ex.wrap(module, framing=Framing(size=(40, 40), mode="squash"))
+    pictures = [np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8) for i in range(3)]
+    leaf = torch.stack([ex.look(model, picture).pixels for picture in pictures]).requires_grad_()
+    (slopes,) = torch.autograd.grad(Target(2).of(module(model.framing.normalize(leaf))).sum(), leaf)
+    for picture, together in zip(pictures, slopes, strict=True):
+        alone = ex.look(model, picture).ask(Target(2)).pixel_slopes()
+        assert relative(alone, together) <= 1e-10
