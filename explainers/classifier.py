@@ -16,9 +16,6 @@ from .errors import ModelError, QuestionError
 from .images import Framing
 from .sources import fetch
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
@@ -137,7 +134,7 @@ def _wrap(
         )
     if any(m.training for m in module.modules()):
         raise ModelError(f"{title} is in training mode; call .eval() on it first, since Sightglass changes no mode.")
-    framing = framing or Framing(size=(224, 224), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    framing = framing or Framing(size=(224, 224))  # ImageNet's mean and deviation are its defaults
     tensor = next(module.parameters(), None)
     device = torch.device("cpu") if tensor is None else tensor.device
     probe = framing.normalize(_probe(framing.size)).to(device, _dtype(module))[None]
