@@ -90,6 +90,21 @@ def test_the_same_pixels_with_and_without_a_known_truth_are_two_answers():
     assert upload.key != scene.key
 
 
+@pytest.mark.parametrize("scene", ["test:6", "test:42+tag", "duet:8"])
+def test_the_code_beside_a_pond_picture_makes_the_picture_and_the_answer(scene, tmp_path, monkeypatch):
+    shelf = Shelf(Catalogue([TINY]))
+    own = next(n.identifier for n in shelf.catalogue.networks if "resnet10t" in n.identifier)
+    told = list(answers.stream({"model": own, "scene": scene, "strip": False}, shelf))
+    if told[-1]["state"] == "network":
+        shelf.network(own)
+        told = list(answers.stream({"model": own, "scene": scene, "strip": False}, shelf))
+    monkeypatch.chdir(tmp_path)
+    code = told[-1]["panes"][0]["code"].replace(repr(own), repr(TINY))
+    exec(compile(code, "code", "exec"), {})
+    assert np.array_equal(Picture.read("pond.png").array, shelf.catalogue.picture(scene).picture.array)
+    assert (tmp_path / "why.png").stat().st_size > 1000
+
+
 def test_a_released_trace_keeps_what_is_small():
     torch.manual_seed(0)
     layers = [torch.nn.Conv2d(3, 4, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3, 2, 1), torch.nn.ReLU()]

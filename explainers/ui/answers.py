@@ -271,17 +271,18 @@ def _explained(model: str, shelf: Shelf, shown: Shown, question: Question, metho
     if GPU_IS_LENT:
         return _explained_apart(shelf.number, model, shown, question, method.id)
     answer = _explain(shelf.trace(model, shown), question, method, stop)
-    return _pane(answer, model, shown.truth(model))
+    return _pane(answer, model, shown)
 
 
 @on_gpu
 def _explained_apart(number: int, model: str, shown: Shown, question: Question, method: str) -> Json:
     """In a process of its own, so all that comes and goes can be pickled, and nobody can stop it on the way."""
     answer = _explain(shelf_of(number).trace(model, shown), question, registry.find(method), None)
-    return _pane(answer, model, shown.truth(model))
+    return _pane(answer, model, shown)
 
 
-def _pane(answer: Explanation, model: str, truth: Mask | None) -> Json:
+def _pane(answer: Explanation, model: str, shown: Shown) -> Json:
+    truth = shown.truth(model)
     before, _, after = answer.method.question.partition("the chosen class")
     return {
         "model": model,
@@ -304,7 +305,7 @@ def _pane(answer: Explanation, model: str, truth: Mask | None) -> Json:
         "signed": answer.result.signed,
         "blank": answer.blank,
         "alt": answer.alt,
-        "code": answer.code(),
+        "code": shown.code + answer.code(shown.file),
         "figure": words.figure(answer, truth),
         "heat": _packed(answer.native),
         "box": _box(answer),

@@ -50,6 +50,26 @@ class Shown:
         """What an answer about it depends on: the same pixels may come with a truth, or with notes of their own."""
         return (self.picture.digest, self.scene, *self.picture.notes)
 
+    @property
+    def file(self) -> str:
+        """What the picture is called in code."""
+        return "pond.png" if self.rendering is not None else "picture.png"
+
+    @property
+    def code(self) -> str:
+        """Lines of Python that make `file` again, where it comes from the pond."""
+        if self.rendering is None:
+            return ""
+        match = _SCENE.fullmatch(self.scene)
+        assert match is not None
+        kind, number, tag = match.groups()
+        made = f'duet("test", {number}' if kind == "duet" else f'scene("{kind}", {number}'
+        forced = "" if _TAG[tag] is None else f", tag={_TAG[tag]}"
+        return (
+            "from PIL import Image\n\nfrom explainers import pond\n\n"
+            f'Image.fromarray(pond.render(pond.{made}{forced}), {SIDE}).pixels).save("{self.file}")\n\n'
+        )
+
     def truth(self, network: str) -> Mask | None:
         """Which pixels (H, W) decide for a network of the pond; None where nobody knows."""
         kind, _, brain = network.partition(":")
