@@ -98,7 +98,7 @@ def stream(
             source=trace.picture,
             framing=trace.classifier.framing,
             model=trace.classifier.name,
-            prediction=_prediction(view, None if view.target.index is None else view.target.index),
+            prediction=_prediction(view, view.target.index),
             versus=None if view.target.versus is None else _prediction(view, view.target.versus),
             score=view.target.score,
             method=chosen,
