@@ -48,6 +48,20 @@ class Layout:
             case _:
                 return output[0, :, self.prefix :].reshape(-1, *self.grid)
 
+    def put(self, output: Tensor, maps: Tensor) -> Tensor:
+        """N outputs like `output` (1, …) with these maps (N, K, h, w) in them; prefix tokens as they were."""
+        match self.form:
+            case "NCHW":
+                return maps
+            case "NHWC":
+                return maps.permute(0, 2, 3, 1)
+            case "tokens":
+                tokens, axis = maps.flatten(2).mT, 1
+            case _:
+                tokens, axis = maps.flatten(2), 2
+        prefix = output.narrow(axis, 0, self.prefix)
+        return torch.cat([prefix.expand(len(maps), *prefix.shape[1:]), tokens], axis)
+
 
 @dataclass(frozen=True)
 class Site:
@@ -86,6 +100,8 @@ class Anatomy:
     head: LinearHead | ClassMaps | None
     without_maps: str = ""
     without_head: str = ""
+    rectifiers: int = 0
+    """How often a pass rectifies: calls of ReLU by whatever name."""
     attention: tuple[tuple[int, int, int], ...] = ()
     """(heads, queries, keys) of each softmax attention in the order of the calls."""
     embedding: Point | None = None
@@ -121,12 +137,12 @@ def read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor
 
 
 def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor]) -> Anatomy:
-    attention = _Attention()
-    with attention:
+    seen = _Functions()
+    with seen:
         output, calls = watch(module, inputs)
     if not isinstance(output, Tensor):
         raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
-    found = _sites(calls, (inputs.shape[-2], inputs.shape[-1]), attention.calls)
+    found = _sites(calls, (inputs.shape[-2], inputs.shape[-1]), seen.attention)
     dominators = _dominators(output, inputs)
     trunk = _outermost(call for call in found if call.node in dominators)
     head_call = _head_call(calls, output)
@@ -143,7 +159,9 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
             last, read_from, trunk = branch, branch.site, [*trunk, branch]
     if last is None:
         why = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture."
-        return Anatomy({}, (), None, why, why, tuple(attention.calls), head_call.point if head_call else None)
+        return Anatomy(
+            {}, (), None, why, why, seen.rectifiers, tuple(seen.attention), head_call.point if head_call else None
+        )
     trunk = [f for f in trunk if f.order <= last.order]
     head, why = _head(calls, last, head_call, class_maps)
     return Anatomy(
@@ -151,7 +169,8 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         trunk=tuple(f.site for f in trunk),
         head=head,
         without_head=why,
-        attention=tuple(attention.calls),
+        rectifiers=seen.rectifiers,
+        attention=tuple(seen.attention),
         embedding=head_call.point if head_call else None,
         loose={str(f.site.point): f.layout for f in found},
     )
@@ -468,21 +487,27 @@ def _between(calls: list[Call], last: _Found, head: Call | None) -> str:
     return "between them stand " + ", ".join(names[:5]) if names else "functions without a module stand between them"
 
 
-class _Attention(TorchFunctionMode):
-    """Counts softmax attention by function: fused calls, and softmax over a square or oblong matrix of tokens."""
+class _Functions(TorchFunctionMode):
+    """Counts by function: rectifiers, and softmax attention, fused or over a square or oblong matrix of tokens."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[tuple[int, int, int]] = []
+        self.rectifiers = 0
+        self.attention: list[tuple[int, int, int]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if func is torch.nn.functional.scaled_dot_product_attention:
             q, k = args[0], args[1]
-            self.calls.append((q.shape[-3] if q.ndim > 3 else 1, q.shape[-2], k.shape[-2]))
+            self.attention.append((q.shape[-3] if q.ndim > 3 else 1, q.shape[-2], k.shape[-2]))
         elif func in _SOFTMAX and isinstance(result, Tensor) and result.ndim >= 3 and min(result.shape[-2:]) > 1:
-            self.calls.append((result.shape[-3], result.shape[-2], result.shape[-1]))
+            self.attention.append((result.shape[-3], result.shape[-2], result.shape[-1]))
+        elif getattr(func, "__name__", "") in RECTIFIERS:
+            self.rectifiers += 1
         return result
 
+
+RECTIFIERS = frozenset({"relu", "relu_", "relu6", "relu6_", "threshold", "threshold_"})
+"""Names of functions that rectify, in `torch`, `torch.nn.functional` and `Tensor` alike."""
 
 _SOFTMAX = (torch.softmax, torch.nn.functional.softmax, Tensor.softmax)

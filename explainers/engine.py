@@ -57,14 +57,16 @@ def explain(
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
     stop: Callable[[], bool] | None = None,
+    working: bool = False,
     **options: Any,
 ) -> Explanation:
     """Why this class? The last answer of the method; the winning class by default.
 
     `versus` asks "rather than what?", `score` which number is explained, `options` are the method's own. `stop` is
-    looked at often, and ends the work with `Stopped` when it says so. Raises `QuestionError` or `DoesNotApply`.
+    looked at often, and ends the work with `Stopped` when it says so. With `working`, the answer also holds the steps
+    from the network's numbers to the map, where the method tells them. Raises `QuestionError` or `DoesNotApply`.
     """
-    answers = stream(trace, method, target=target, versus=versus, score=score, stop=stop, **options)
+    answers = stream(trace, method, target=target, versus=versus, score=score, stop=stop, working=working, **options)
     last = deque(answers, maxlen=1)
     if not last:
         raise SightglassError(f"{registry.find(method).title} ended without an answer.")
@@ -79,12 +81,13 @@ def stream(
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
     stop: Callable[[], bool] | None = None,
+    working: bool = False,
     **options: Any,
 ) -> Iterator[Explanation]:
     """Like `explain`, with every answer on the way: a method that streams sharpens its map until it is stopped."""
     chosen = registry.suitable(registry.find(method), trace.classifier)
     checked = chosen.check(options)
-    view = trace.ask(_target(trace.classifier, target, versus, score), stop=stop)
+    view = trace.ask(_target(trace.classifier, target, versus, score), stop=stop, working=working)
     if target is None and versus is not None and view.class_index == view.target.versus:
         label = trace.classifier.labels[view.class_index]
         raise QuestionError(f"“{label}” is the winning class itself; choose another one to hold against it.")
@@ -104,6 +107,7 @@ def stream(
             method=chosen,
             options=checked,
             spent=replace(view.spent),
+            working=tuple(view.working or ()),
             random_weights=trace.classifier.random_weights,
         )
 

@@ -19,11 +19,14 @@ from .errors import QuestionError
 from .images import Framing, Picture
 from .registry import Method
 from .render import PaletteName
-from .results import Result
+from .results import Result, Step, Sum
 from .trace import DEFAULT_SCORE, Prediction, ScoreName, Spent
 
 SCHEMA = 1
 """The version of `payload`: raised when a field changes its meaning or goes."""
+
+ADDS_UP_WITHIN = 0.01
+"""A map whose parts miss the whole by less than this share of it adds up, as far as a picture can show."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,8 @@ class Explanation:
     options: dict[str, Any]
     spent: Spent
     random_weights: bool = False
+    working: tuple[Step, ...] = ()
+    """The steps from the network's numbers to the map, where they were asked for and the method tells them."""
 
     def __repr__(self) -> str:
         h, w = self.native.shape
@@ -88,6 +93,8 @@ class Explanation:
             notes.append(f"{what} {self.subject}: the map is zero everywhere.")
         if not self.method.class_specific:
             notes.append("This map does not depend on the class.")
+        if self.result.adds_up and self.result.adds_up.residual > ADDS_UP_WITHIN:
+            notes.append(f"The parts miss the whole by {render.percent(self.result.adds_up.residual)}.")
         if self.result.note:
             notes.append(self.result.note)
         return (*notes, *self.source.notes)
@@ -130,7 +137,9 @@ class Explanation:
                 "blank": self.blank,
                 "minimum": float(self.native.min()),
                 "maximum": float(self.native.max()),
+                "done": self.result.done,
             },
+            "adds_up": _sum_as_json(self.result.adds_up),
             "picture": {"width": self.source.width, "height": self.source.height, "digest": self.source.digest},
             "seen": list(self.framing.box(self.source.size)),
             "alt": self.alt,
@@ -198,6 +207,13 @@ def versions() -> dict[str, str]:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _sum_as_json(adds_up: Sum | None) -> dict[str, float] | None:
+    """What the map promised to add up to; None where the method makes no such promise."""
+    if adds_up is None:
+        return None
+    return {"parts": adds_up.parts, "whole": adds_up.whole, "residual": adds_up.residual}
 
 
 def _as_json(prediction: Prediction | None) -> dict[str, Any] | None:

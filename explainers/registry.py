@@ -28,7 +28,7 @@ from .trace import PIXELS, Trace
 ENTRY_POINTS = "explainers.methods"
 """Other people's packages add methods under this entry-point group."""
 
-RESERVED = {"trace", "picture", "model", "method", "methods", "target", "versus", "score", "stop"}
+RESERVED = {"trace", "picture", "model", "method", "methods", "target", "versus", "score", "stop", "working"}
 """Names that belong to every question, so that no option may take them."""
 
 Depth = Annotated[
@@ -42,6 +42,8 @@ class Family(StrEnum):
 
     CLASS_ACTIVATION = "Class activation"
     GRADIENTS = "Gradients and paths"
+    DIFFERENCES = "Differences from a reference"
+    PERTURBATION = "Perturbation"
 
 
 class Need(StrEnum):
@@ -51,6 +53,7 @@ class Need(StrEnum):
     MAPS = "maps over a grid"
     LINEAR_HEAD = "a linear head over pooled maps"
     PIXEL_SLOPES = "slopes at the pixels"
+    RECTIFIERS = "rectified units"
 
     def lacking(self, model: Classifier) -> str:
         """Why this network does not have it, as the end of a sentence; empty where it does."""
@@ -63,6 +66,8 @@ class Need(StrEnum):
                 why = model.anatomy.without_head
                 without_maps = Need.MAPS.lacking(model)
                 return without_maps or ("" if model.anatomy.head else f"has no linear head over pooled maps: {why}")
+            case Need.RECTIFIERS:
+                return "" if model.anatomy.rectifiers else "has no rectified units (ReLU)"
             case _:
                 return ""
 
@@ -95,6 +100,7 @@ class Method:
     needs: frozenset[Need]
     class_specific: bool
     passes: tuple[int, int]
+    sums: bool
     options: tuple[Option, ...]
     function: Callable[..., Any]
     given: tuple[type, ...]
@@ -145,16 +151,19 @@ def explainer(
     needs: Set[Need] = frozenset(),
     class_specific: bool = True,
     passes: tuple[int, int] = (1, 1),
+    sums: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the function below as a method. What is positional is given, what is keyword-only is chosen.
 
-    `passes` are the forward and backward passes that it takes at most on a fresh trace. A method about a class needs
-    `Need.CLASSES` by itself. Raises `TypeError` at import where the function does not say what the screen has to say.
+    `passes` are the forward and backward passes that it takes at most on a fresh trace, with its default options. A
+    method that `sums` promises that its map adds up to something, and every result says how well it does. A method
+    about a class needs `Need.CLASSES` by itself. Raises `TypeError` at import where the function does not say what the
+    screen has to say.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         all_needs = frozenset(needs) | ({Need.CLASSES} if class_specific else frozenset())
-        method = _read(function, title, family, paper, all_needs, class_specific, passes)
+        method = _read(function, title, family, paper, all_needs, class_specific, passes, sums)
         if method.id in _methods and _methods[method.id].function.__module__ != function.__module__:
             raise TypeError(f"two methods are called {method.id}")
         _methods[method.id] = method
@@ -213,6 +222,7 @@ def _read(
     needs: frozenset[Need],
     class_specific: bool,
     passes: tuple[int, int],
+    sums: bool,
 ) -> Method:
     name = function.__name__
     if function.__module__.rpartition(".")[2] != name:
@@ -256,6 +266,7 @@ def _read(
         needs=needs,
         class_specific=class_specific,
         passes=passes,
+        sums=sums,
         options=tuple(options),
         function=function,
         given=tuple(given),

@@ -17,3 +17,12 @@ Heat = Float[Tensor, "height width"]
 
 Logits = Float[Tensor, "classes"]
 """One number for each class, before any softmax."""
+
+Batch = Float[Tensor, "pictures rgb height width"]
+"""Several pictures as framed for the network, RGB in [0, 1]: variants of one picture, not a stranger's."""
+
+MapsBatch = Float[Tensor, "pictures channels height width"]
+"""Several versions of the maps of one picture."""
+
+Scores = Float[Tensor, "pictures"]
+"""The score in question, for each of several pictures."""

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from .errors import Stopped
 
@@ -93,6 +95,37 @@ def run(
     return Pass(output, recorder.kept, start)
 
 
+def resume(
+    module: nn.Module,
+    like: Tensor,
+    point: Point,
+    tensor: Tensor,
+    *,
+    skip: bool = True,
+    stop: Callable[[], bool] | None = None,
+) -> Tensor:
+    """The output of `module`, without a graph, when `point` puts out `tensor` (N, …) whatever the pictures are.
+
+    `like` (1, 3, H, W) says what the network is fed. With `skip`, nothing before the point is computed: tensors that
+    depend on the pictures have a shape there and no values. Where that cannot work, because something beside the point
+    depends on the pictures, too, `LookupError` is raised; without `skip` the pictures run all the way.
+    """
+    recorder = _Resumed(_names(module), point, tensor, stop)
+    inputs = like.expand(len(tensor), *like.shape[1:])
+    if not skip:
+        with torch.no_grad(), _recording(recorder):
+            return _whole(module(inputs.clone()), recorder)
+    shapes, hollow = _ShapesOnly(like.device), torch.empty_like(inputs, device="meta")
+    recorder.reached = shapes.end
+    try:
+        with torch.no_grad(), _recording(recorder), shapes:
+            return _whole(module(hollow), recorder)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+        if isinstance(error, Stopped):
+            raise
+        raise LookupError(f"the pass cannot begin at {point}: {error}") from error
+
+
 def watch(module: nn.Module, inputs: Tensor) -> tuple[Any, list[Call]]:
     """One forward pass with its graph, and every module call in it, in order of completion.
 
@@ -152,6 +185,70 @@ class _Taps:
 
 
 @dataclass(eq=False)
+class _Resumed:
+    """Puts a tensor in the place of what came out of a point."""
+
+    names: dict[int, str]
+    point: Point
+    tensor: Tensor
+    stop: Callable[[], bool] | None
+    reached: Callable[[], None] | None = None
+    calls: int = 0
+    done: bool = False
+
+    def see(self, module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
+        if self.stop is not None and self.stop():
+            raise Stopped("Stopped, as asked.")
+        if self.names.get(id(module)) != self.point.path:
+            return None
+        self.calls += 1
+        if self.calls - 1 != self.point.call:
+            return None
+        self.done = True
+        if self.reached is not None:
+            self.reached()
+        return _replaced(output, self.tensor.clone())
+
+
+class _ShapesOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Until its end, an operation on something that depends on the pictures gives a shape only."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._device, self._ended = device, False
+
+    def end(self) -> None:
+        self._ended = True
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        hollow = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t.is_meta]
+        if not hollow:
+            if str(kwargs.get("device", "")) == "meta":  # made beside the pictures, but not of them
+                kwargs = {**kwargs, "device": self._device}
+            return func(*args, **kwargs)
+        if self._ended:
+            raise LookupError("something beside the point depends on the pictures")
+        changed = [
+            a for a, given in zip(func._schema.arguments, args, strict=False) if a.is_write and not given.is_meta
+        ]
+        if changed:
+            raise LookupError("something that is known is written into on the way")
+        if "device" in kwargs:
+            kwargs = {**kwargs, "device": torch.device("meta")}
+        args, kwargs = tree_map_only(Tensor, lambda t: t.to("meta"), (args, kwargs))
+        return func(*args, **kwargs)
+
+
+def _whole(output: Any, recorder: _Resumed) -> Tensor:
+    if not recorder.done:
+        raise LookupError(f"{recorder.point} did not run in this pass")
+    if not isinstance(output, Tensor) or output.is_meta:
+        raise LookupError("no tensor came out at the end")
+    return output
+
+
+@dataclass(eq=False)
 class _Everything:
     names: dict[int, str]
     calls: list[Call] = field(default_factory=list)
@@ -175,7 +272,7 @@ def _names(module: nn.Module) -> dict[int, str]:
     return {id(child): path for path, child in module.named_modules() if path}
 
 
-_recorder: ContextVar[_Taps | _Everything | None] = ContextVar("recorder", default=None)
+_recorder: ContextVar[_Taps | _Resumed | _Everything | None] = ContextVar("recorder", default=None)
 _lock = threading.Lock()
 _users = 0
 _handle: Any = None
@@ -187,7 +284,7 @@ def _hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
 
 
 @contextmanager
-def _recording(recorder: _Taps | _Everything) -> Iterator[None]:
+def _recording(recorder: _Taps | _Resumed | _Everything) -> Iterator[None]:
     global _users, _handle  # noqa: PLW0603 - torch's hook is process-wide, and so is the count of its users
     with _lock:
         _users += 1

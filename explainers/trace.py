@@ -5,19 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from .anatomy import DEPTHS, ClassMaps, Site
+from .baselines import BaselineName, baseline
 from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError
 from .images import Picture
-from .shapes import Logits, Maps, Pixels, Slopes
-from .taps import Pass, Point, run
+from .results import Heatmap, Step
+from .rules.attention import Spelled
+from .shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes
+from .taps import Pass, Point, resume, run
 
 ScoreName = Literal["centered_logit", "logit", "log_prob", "probability"]
 SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
@@ -26,6 +29,11 @@ DEFAULT_SCORE: ScoreName = "centered_logit"
 PIXELS = "pixels"
 """Where a graph starts that is to reach the picture itself."""
 
+
+PIXELS_AT_ONCE = {"cpu": 8 * 224 * 224, "cuda": 64 * 224 * 224}
+"""Pixels of the pictures that run as one batch; more of them gain no speed, and only memory and waiting."""
+
+MOST_AT_ONCE = {"cpu": 64, "cuda": 512}
 
 KEPT_SLOPES = 8
 """Slopes that a released trace still has: enough for a few classes and methods in turn."""
@@ -98,11 +106,19 @@ class Trace:
     """What this view has caused so far; a pass that was there already costs nothing."""
     stop: Callable[[], bool] | None = None
     """Looked at in the middle of passes; when it says so, `Stopped` is raised."""
+    working: list[Step] | None = None
+    """The steps that a method told on the way, where they were asked for."""
     _memory: _Memory = field(default_factory=lambda: _Memory())  # noqa: PLW0108 - defined below
 
-    def ask(self, target: Target, *, stop: Callable[[], bool] | None = None) -> Trace:
+    def ask(self, target: Target, *, stop: Callable[[], bool] | None = None, working: bool = False) -> Trace:
         """A view of the same passes that asks about `target`, with its own count of what it spends."""
-        return replace(self, target=target, spent=Spent(), stop=stop)
+        return replace(self, target=target, spent=Spent(), stop=stop, working=[] if working else None)
+
+    def elsewhere(self, pixels: Pixels) -> Trace:
+        """The same question about other pixels (3, H, W) in [0, 1], on the same bill; nothing of it is kept here."""
+        memory = _Memory()
+        memory.pixels = pixels.detach()
+        return replace(self, target=self._target(), working=None, _memory=memory)
 
     @property
     def pixels(self) -> Pixels:
@@ -171,6 +187,108 @@ class Trace:
         """The gradient of the score with respect to the pixels in [0, 1]; the network's normalization is inside."""
         with self._turn():
             return self._gradient(PIXELS, self._at_pixels)
+
+    def logits_at(self, pixels: Batch) -> Tensor:
+        """The network's logits (N, C) for other pictures (N, 3, H, W) in [0, 1], without a graph."""
+        with self._turn(), torch.no_grad():
+            return torch.cat([_full(self._batch(part)) for part in torch.split(pixels, self.at_once)])
+
+    def score(self, pixels: Batch) -> Scores:
+        """The score for each of other pictures (N, 3, H, W) in [0, 1], without a graph; in batches that fit."""
+        target = self._target()
+        return target.of(self.logits_at(pixels))
+
+    def slopes_at(self, pixels: Batch, *, rule: AbstractContextManager[Any] | None = None) -> tuple[Batch, Scores]:
+        """The gradient of the score at other pictures (N, 3, H, W) in [0, 1], and their scores (N,).
+
+        Under `rule`, one of those in `rules`, the gradient flows through some functions in another way.
+        """
+        target, slopes, scores = self._target(), [], []
+        with self._turn():
+            for part in torch.split(pixels, self.at_once):
+                leaf = part.detach().clone().requires_grad_()
+                with rule or nullcontext():
+                    score = target.of(self._batch(leaf))
+                began = time.perf_counter()
+                slopes.append(self._backward(score.sum(), leaf))
+                self.spent.backwards += len(part)
+                self.spent.seconds += time.perf_counter() - began
+                scores.append(score.detach())
+        return torch.cat(slopes), torch.cat(scores)
+
+    def score_from(self, maps: MapsBatch, depth: str | Site = "last") -> Scores:
+        """The score for each of other maps (N, K, h, w) at a depth, the rest of the network running on from there.
+
+        What comes before that depth is not computed again, where the network allows it.
+        """
+        site, target, scores = self.site(depth), self._target(), []
+        with self._turn():
+            like = self._framed(self._pixels())
+            own = self._pass_through(site).taps[site.point].detach()
+            for part in torch.split(maps, self.at_once):
+                began = time.perf_counter()
+                output = self._resume(site, like, site.layout.put(own, part.to(own)))
+                scores.append(target.of(_full(output)))
+                self.spent.forwards += len(part)
+                self.spent.seconds += time.perf_counter() - began
+        return torch.cat(scores)
+
+    def slopes_of(self, weights: Logits, depth: str | Site = "last") -> Slopes:
+        """The gradient of any weighted sum of the logits, `weights` (C,), with respect to `maps(depth)`."""
+        site = self.site(depth)
+        with self._turn():
+            passed, tensor = self._at(site)
+            began = time.perf_counter()
+            slope = self._backward((_full(passed.output[0]) * weights).sum(), tensor, keep=True)
+            self.spent.backwards += 1
+            self.spent.seconds += time.perf_counter() - began
+            return _full(site.layout.maps(slope))
+
+    def slope_changes(self, along: Maps, depth: str | Site = "last") -> Slopes:
+        """How the slopes at a depth change along a direction (K, h, w): the Hessian of the score times `along`."""
+        site, target = self.site(depth), self._target()
+        with self._turn():
+            began = time.perf_counter()
+            with Spelled():  # fused attention has no second derivative
+                passed = run(
+                    self.classifier.module, self._framed(self._pixels()), taps=[site.point], start=site.point,
+                    stop=self.stop,
+                )  # fmt: skip
+                tensor = passed.taps[site.point]
+                score = target.of(passed.output[0])
+                slope = self._backward(score, tensor, create_graph=True)
+                inner = (site.layout.maps(slope) * along.to(slope)).sum()
+                change = self._backward(inner, tensor) if inner.requires_grad else torch.zeros_like(tensor)
+            self.spent.forwards += 1
+            self.spent.backwards += 2
+            self.spent.seconds += time.perf_counter() - began
+            return _full(site.layout.maps(change.detach()))
+
+    def baseline(self, name: BaselineName, *, seed: int = 0) -> Pixels:
+        """The picture with nothing in it that is called so: what `pixels` are held against, or covered with."""
+        return baseline(name, self.pixels, self.classifier.framing, seed=seed)
+
+    @property
+    def at_once(self) -> int:
+        """How many pictures run as one batch: a fixed number for a device and a size, so that sums round alike."""
+        height, width = self.classifier.framing.size
+        kind = self.classifier.device.type
+        most = MOST_AT_ONCE.get(kind, MOST_AT_ONCE["cpu"])
+        return max(2, min(most, PIXELS_AT_ONCE.get(kind, PIXELS_AT_ONCE["cpu"]) // (height * width)))
+
+    def step(
+        self,
+        sentence: str,
+        heat: Heat,
+        *,
+        signed: bool = True,
+        weight: float | None = None,
+        total: float | None = None,
+    ) -> None:
+        """Tell a stage of the working: what came out, and what it counts for. Kept only where somebody asked for it."""
+        if self.working is not None:
+            kept = Heatmap(heat, unit="").heat
+            self.working.append(Step(sentence, kept, signed, weight, total))
 
     def prepare(self, starts: Iterable[str]) -> None:
         """Run the one pass that serves all of `starts` (depths, or `PIXELS`), so that none runs a second one."""
@@ -243,9 +361,42 @@ class Trace:
         self._memory.leaf = leaf
         return passed
 
+    def _framed(self, pixels: Tensor) -> Tensor:
+        """What the network is fed (N, 3, H, W) for pixels (3, H, W) or (N, 3, H, W)."""
+        framed = self.classifier.framing.normalize(pixels).to(self.classifier.dtype)
+        return framed if framed.ndim == 4 else framed[None]
+
+    def _batch(self, pixels: Tensor) -> Tensor:
+        """Logits (N, C) of one batch, with a graph where the pixels have one."""
+        began = time.perf_counter()
+        passed = run(self.classifier.module, self._framed(pixels), graph=torch.is_grad_enabled(), stop=self.stop)
+        self.spent.forwards += len(pixels)
+        self.spent.seconds += time.perf_counter() - began
+        return _full(passed.output)
+
+    def _resume(self, site: Site, like: Tensor, tensor: Tensor) -> Tensor:
+        module, known = self.classifier.module, self._memory.resumes
+        if known.get(site.point, True):
+            try:
+                output = resume(module, like, site.point, tensor, stop=self.stop)
+            except LookupError:
+                known[site.point] = False
+            else:
+                return output
+        return resume(module, like, site.point, tensor, skip=False, stop=self.stop)
+
+    def _backward(self, score: Tensor, tensor: Tensor, *, keep: bool = False, create_graph: bool = False) -> Tensor:
+        """The gradient of a number with respect to a tensor of its graph; zeros where it does not depend on it."""
+        if not score.requires_grad:
+            raise DoesNotApply(f"{self.classifier.name} lets no gradient through, so its slopes cannot be read.")
+        (slope,) = torch.autograd.grad(
+            score, tensor, retain_graph=keep or create_graph, create_graph=create_graph, allow_unused=True
+        )
+        return torch.zeros_like(tensor) if slope is None else slope
+
     def _run(self, taps: list[Point], start: Point | None, pixels: Tensor) -> Pass:
         began = time.perf_counter()
-        framed = self.classifier.framing.normalize(pixels).to(self.classifier.dtype)[None]
+        framed = self._framed(pixels)
         module = self.classifier.module
         if any(tensor.is_inference() for tensor in [*module.parameters(), *module.buffers()]):
             raise DoesNotApply(
@@ -301,4 +452,6 @@ class _Memory:
     maps: dict[Point, Tensor] = field(default_factory=dict)
     """What passes had kept that have been released."""
     slopes: dict[tuple[Point | str, Target], Tensor] = field(default_factory=dict)
+    resumes: dict[Point, bool] = field(default_factory=dict)
+    """Where the network was seen to run on, or not, from maps alone."""
     lock: threading.RLock = field(default_factory=threading.RLock)

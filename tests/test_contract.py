@@ -219,6 +219,31 @@ def test_another_class_gives_another_map_exactly_where_that_is_promised(method):
             assert all("does not depend on the class" in " ".join(e.notes) for e in maps)
 
 
+@each_method
+def test_it_says_how_well_its_sum_holds_exactly_where_it_promises_one(method):
+    for model in suited(method):
+        for target in (None, 1):
+            e = ex.explain(ex.look(model, PICTURE), method.id, target=target)
+            assert (e.result.adds_up is not None) == method.sums
+            if method.sums:
+                assert e.result.adds_up.parts == pytest.approx(
+                    float(e.native.sum(dtype=np.float64)), rel=1e-3, abs=1e-4
+                )
+                assert e.result.adds_up.residual < 0.05
+                assert e.payload()["adds_up"]["residual"] == e.result.adds_up.residual
+
+
+@each_method
+def test_a_method_that_streams_ends_with_all_of_its_work_done(method):
+    for model in suited(method):
+        answers = list(ex.engine.stream(ex.look(model, PICTURE), method.id))
+        done = [e.result.done for e in answers]
+        assert done == sorted(done)
+        assert done[-1] == 1
+        assert all(0 < share <= 1 for share in done)
+        assert same(answers[-1], ex.explain(ex.look(model, PICTURE), method.id))
+
+
 # What can be chosen --------------------------------------------------------------------------------------------------
 
 

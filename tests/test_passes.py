@@ -1,0 +1,126 @@
+"""Passes beside the one on the picture itself: batches, passes that begin at the maps, second derivatives."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import explainers as ex
+from explainers.images import Framing
+from explainers.taps import Point, resume
+from explainers.trace import Target
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+FRAMING = Framing(size=(64, 64), mode="squash")
+
+
+def classifier(name, **options):
+    torch.manual_seed(0)
+    module = timm.create_model(name, num_classes=6, **options).eval()
+    return ex.wrap(module, framing=FRAMING, name=name)
+
+
+NETWORKS = {
+    "convolutions": lambda: classifier("resnet10t"),
+    "class token": lambda: classifier("vit_tiny_patch16_224", img_size=64, depth=3),
+    "windows": lambda: classifier("swin_tiny_patch4_window7_224", img_size=64, window_size=2),
+    "channels last": lambda: classifier("convnext_atto"),
+}
+each_network = pytest.mark.parametrize("network", NETWORKS)
+
+
+@each_network
+def test_a_batch_gives_what_each_picture_gives_alone(network):
+    trace = ex.look(NETWORKS[network](), PICTURE).ask(Target(2))
+    others = torch.stack([trace.pixels, trace.pixels.flip(-1), trace.pixels * 0.5])
+    together, alone = trace.score(others), torch.cat([trace.score(one[None]) for one in others])
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert float(together[0]) == pytest.approx(float(Target(2).of(trace.logits)), abs=1e-5)
+    assert trace.spent.forwards == 6 + 1  # one of them for the logits
+    slopes, scores = trace.slopes_at(others)
+    assert torch.allclose(scores, together, atol=1e-5)
+    assert torch.allclose(slopes[0], trace.pixel_slopes(), atol=1e-6, rtol=1e-3)
+    assert trace.spent.backwards == 3 + 1
+
+
+@each_network
+def test_a_pass_from_the_maps_gives_what_the_whole_pass_gives(network):
+    trace = ex.look(NETWORKS[network](), PICTURE)
+    for depth in ("middle", "last"):
+        maps = trace.maps(depth)
+        trials = torch.stack([maps, maps * 0.5, torch.zeros_like(maps)])
+        scores = trace.score_from(trials, depth)
+        target, site, model = trace._target(), trace.site(depth), trace.classifier
+        like = trace._framed(trace.pixels)
+        own = trace._pass_through(site).taps[site.point].detach()
+        whole = resume(model.module, like, site.point, site.layout.put(own, trials), skip=False)
+        assert torch.allclose(scores, target.of(whole).detach(), atol=1e-5)
+        assert float(scores[0]) == pytest.approx(float(target.of(trace.logits)), abs=1e-5)
+
+
+def test_what_comes_before_the_maps_is_not_computed():
+    model = NETWORKS["convolutions"]()
+    trace = ex.look(model, PICTURE)
+    maps, computed = trace.maps()[None], []
+    handle = model.module.layer1.register_forward_hook(lambda m, i, out: computed.append(not out.is_meta))
+    trace.score_from(maps)
+    handle.remove()
+    assert computed == [False]
+
+
+class Beside(nn.Module):
+    """What the maps at `maps` hold is not all: the mean brightness goes around them."""
+
+    def __init__(self):
+        super().__init__()
+        self.maps, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(5, 3)
+
+    def forward(self, x):
+        pooled = F.relu(self.maps(x)).mean((2, 3))
+        return self.head(torch.cat([pooled, x.mean((1, 2, 3))[:, None]], 1))
+
+
+def test_where_something_goes_around_the_maps_the_pass_is_whole():
+    torch.manual_seed(0)
+    module, pixels = Beside().eval(), torch.rand(1, 3, 8, 8)
+    maps = module.maps(pixels).detach()
+    with pytest.raises(LookupError, match="depends on the pictures"):
+        resume(module, pixels, Point("maps"), maps)
+    output = resume(module, pixels, Point("maps"), torch.cat([maps, 0 * maps]), skip=False)
+    assert torch.allclose(output[0], module(pixels)[0], atol=1e-6)
+    assert not torch.allclose(output[0], output[1])
+
+
+def test_the_change_of_slopes_is_the_hessian_times_the_direction():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Softplus(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    module = nn.Sequential(*module, nn.Linear(16, 5), nn.Softplus(), nn.Linear(5, 3)).double().eval()
+    trace = ex.look(ex.wrap(module, framing=Framing(size=(8, 8), mode="squash")), PICTURE).ask(Target(1))
+    maps = trace.maps("0")
+    along = torch.randn_like(maps)
+
+    def slopes(at):
+        leaf = at.clone().requires_grad_()
+        score = trace._target().of(module[1:](leaf[None])[0])
+        return torch.autograd.grad(score, leaf)[0]
+
+    step = 1e-6
+    expected = (slopes(maps + step * along) - slopes(maps - step * along)) / (2 * step)
+    assert torch.allclose(trace.slope_changes(along, "0"), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_slopes_of_any_weighted_sum_of_logits():
+    trace = ex.look(NETWORKS["convolutions"](), PICTURE)
+    weights = torch.randn(6)
+    each = [trace.slopes_of(torch.eye(6)[i]) for i in range(6)]
+    assert torch.allclose(trace.slopes_of(weights), sum(w * s for w, s in zip(weights, each, strict=True)), atol=1e-6)
+
+
+def test_a_question_about_other_pixels_stands_on_the_same_bill():
+    trace = ex.look(NETWORKS["class token"](), PICTURE).ask(Target(1))
+    mirrored = trace.elsewhere(trace.pixels.flip(-1))
+    assert not torch.allclose(mirrored.maps(), trace.maps())
+    assert mirrored.spent is trace.spent
+    assert trace.spent.forwards == 2
