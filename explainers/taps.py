@@ -92,6 +92,7 @@ def run(
     missing = [str(p) for p in recorder.wanted if p not in recorder.kept]
     if missing:
         raise LookupError(f"no tensor came out of {', '.join(missing)} in this pass")
+    _mend(output)
     return Pass(output, recorder.kept, start)
 
 
@@ -134,6 +135,8 @@ def watch(module: nn.Module, inputs: Tensor) -> tuple[Any, list[Call]]:
     recorder = _Everything(_names(module))
     with torch.enable_grad(), _recording(recorder):
         output = module(inputs.clone())
+    if isinstance(output, Tensor):
+        _mend(output)
     return output, recorder.calls
 
 
@@ -147,6 +150,27 @@ def first_tensor(output: Any) -> Tensor | None:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _mend(output: Tensor) -> None:
+    """Lay out the slopes that arrive at a batch norm as torch's kernel for the CPU takes them to be.
+
+    For one picture in eval mode, slopes that come with the channels last (from tokens, say) are read as if they came
+    with the channels first, and the gradient is silently wrong (seen in torch 2.14). Only this pass's graph is touched.
+    """
+    seen, waiting = set(), [output.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == "NativeBatchNormBackward0":
+            node.register_prehook(_contiguous)
+        waiting.extend(before for before, _ in node.next_functions)
+
+
+def _contiguous(slopes: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(None if slope is None else slope.contiguous() for slope in slopes)
 
 
 @dataclass(eq=False)

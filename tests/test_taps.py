@@ -291,3 +291,25 @@ def test_a_recording_does_not_see_another_network_that_runs_inside_it():
     done = run(outer, X, taps=[Point("conv")])
     assert torch.equal(done.taps[Point("conv")], outer.conv(X))
     assert torch.equal(done.output, inner(outer.conv(X)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_slopes_that_arrive_with_the_channels_last_are_right_behind_a_batch_norm(dtype):
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(6).to(dtype)
+    nn.init.uniform_(norm.weight, 0.5, 2)
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    mix = torch.randn(20, 6, dtype=dtype)
+
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = norm
+
+        def forward(self, x):
+            return (self.norm(x).flatten(2).mT * mix).sum((1, 2))[:, None]
+
+    x = torch.randn(1, 6, 4, 5, dtype=dtype).requires_grad_()
+    (slope,) = torch.autograd.grad(run(Tokens().eval(), x).output.sum(), x)
+    scale = (norm.weight / (norm.running_var + norm.eps).sqrt())[:, None, None]
+    assert torch.allclose(slope[0], (mix.T.view(6, 4, 5) * scale).detach(), rtol=1e-5)
