@@ -58,7 +58,8 @@ class Attention(nn.Module):
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, len(LABELS))
 
     def forward(self, x):
-        x = torch.cat([self.first, self.patches(x).flatten(2).mT], 1) + self.place
+        first = self.first.expand(len(x), -1, -1)
+        x = torch.cat([first, self.patches(x).flatten(2).mT], 1) + self.place
         return self.head(self.norm(self.blocks(x))[:, 0])
 
 
