@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .rules.guided import rectifies
 from .shapes import Maps
 from .taps import Call, Point, first_tensor, run, watch
 
@@ -502,12 +503,9 @@ class _Functions(TorchFunctionMode):
             self.attention.append((q.shape[-3] if q.ndim > 3 else 1, q.shape[-2], k.shape[-2]))
         elif func in _SOFTMAX and isinstance(result, Tensor) and result.ndim >= 3 and min(result.shape[-2:]) > 1:
             self.attention.append((result.shape[-3], result.shape[-2], result.shape[-1]))
-        elif getattr(func, "__name__", "") in RECTIFIERS:
+        elif rectifies(func, args, kwargs or {}):
             self.rectifiers += 1
         return result
 
-
-RECTIFIERS = frozenset({"relu", "relu_", "relu6", "relu6_", "threshold", "threshold_"})
-"""Names of functions that rectify, in `torch`, `torch.nn.functional` and `Tensor` alike."""
 
 _SOFTMAX = (torch.softmax, torch.nn.functional.softmax, Tensor.softmax)
