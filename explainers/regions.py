@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import felzenszwalb, slic
 
 COMPACTNESS = (10.0, 30.0, 100.0, 1000.0)
 """How much superpixels keep to squares rather than to colors, from the usual for Lab colors to hardly anything else."""
@@ -37,6 +36,8 @@ def superpixels(pixels: NDArray[Any], count: int) -> NDArray[np.int64]:
 
     `pixels` (H, W, 3) are RGB in [0, 1]. How many regions there are is the largest label plus one.
     """
+    from skimage.segmentation import slic  # slow to import, and not every answer needs it
+
     count = min(count, pixels.shape[0] * pixels.shape[1])
     for compactness in COMPACTNESS:
         found = slic(
@@ -54,6 +55,8 @@ def segments(pixels: NDArray[Any], scales: Sequence[float] = SCALES) -> Iterator
 
     `pixels` (H, W, 3) are RGB in [0, 1]. The larger the scale, the fewer and larger the regions.
     """
+    from skimage.segmentation import felzenszwalb
+
     height, width = pixels.shape[:2]
     for scale in scales:
         yield _without_gaps(

@@ -65,7 +65,11 @@ class Guided(TorchFunctionMode):
         given = args[0] if args else kwargs.pop("input")
         if not (isinstance(given, Tensor) and given.requires_grad and torch.is_grad_enabled()):
             return func(given, *args[1:], **kwargs)
-        result = _Rectified.apply(given, lambda x: func(x, *args[1:], **kwargs), self._everywhere)
+        with torch.enable_grad():
+            leaf = given.detach().requires_grad_()
+            result = func(leaf.clone(), *args[1:], **kwargs)
+            own = None if self._everywhere else torch.autograd.grad(result.sum(), leaf)[0]
+        result = _Rectified.apply(given, result.detach(), own)
         # In place means that whoever holds the tensor sees the change, and that the graph goes on from it.
         in_place = func.__name__.endswith("_") or kwargs.get("inplace") or _positional_in_place(name, args)
         return given.copy_(result) if in_place else result
@@ -88,25 +92,17 @@ _IN_PLACE_AT = {"relu": 1, "relu6": 1, "threshold": 3, "hardtanh": 3}
 
 
 class _Rectified(torch.autograd.Function):
-    """A function's own values on the way forward, and the rule on the way back."""
+    """What a rectifier put out on the way forward, and the rule on the way back."""
 
     @staticmethod
-    def forward(ctx: Any, given: Tensor, function: Callable[[Tensor], Tensor], everywhere: bool) -> Tensor:
-        if everywhere:
-            ctx.save_for_backward()
-            return function(given.clone())
-        with torch.enable_grad():
-            leaf = given.detach().requires_grad_()
-            result = function(leaf.clone())
-        ctx.save_for_backward(*torch.autograd.grad(result.sum(), leaf))
-        return result.detach()
+    def forward(ctx: Any, _given: Tensor, result: Tensor, own: Tensor | None) -> Tensor:
+        ctx.own = own
+        return result.clone()
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
         handed = slope.clamp(min=0)
-        for own in ctx.saved_tensors:
-            handed = handed * own
-        return handed, None, None
+        return (handed if ctx.own is None else handed * ctx.own), None, None
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -1,0 +1,73 @@
+"""Expected gradients (Erion et al., Nature Machine Intelligence 2021), over baselines that are drawn at random."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Generator
+
+from ..draws import Draws
+from ..registry import Family, explainer
+from ..results import Heatmap, Sum
+from ..shapes import Batch, Pixels
+from ..trace import Trace
+
+Kind = Literal["colors", "noise", "shuffled"]
+
+
+@explainer(
+    title="Expected gradients",
+    family=Family.GRADIENTS,
+    paper="https://arxiv.org/abs/1906.10670",
+    passes=(82, 64),
+    sums=True,
+)
+def expected_gradients(
+    trace: Trace,
+    *,
+    baselines: Annotated[
+        Kind,
+        Field(
+            description="What the picture is compared with: plain pictures of random colors, random pixels, or its own "
+            "pixels in random order."
+        ),
+    ] = "colors",
+    draws: Annotated[int, Field(ge=1, le=128, description="How many baselines are drawn.")] = 16,
+    steps: Annotated[int, Field(ge=1, le=64, description="Points on the way from each baseline to the picture.")] = 4,
+    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other baselines.")] = 0,
+) -> Iterator[Heatmap]:
+    """How much does each pixel add to the score of the chosen class, whichever baseline one starts from?
+
+    As integrated gradients, averaged over many baselines, so that no single color is the one that counts for nothing.
+    The baselines are made up, not other photographs. Points on the way are drawn at random, one in each stretch.
+    Read it as: the parts add up to the score here minus the mean score of the baselines, but for chance.
+    Beware: few draws leave noise in the map; its standard error says how much.
+    """
+    generator, parts, scores = Generator().manual_seed(seed), Draws(), Draws()
+    here, floor = float(trace.score(trace.pixels[None])[0]), 0.05 * float(trace.logits.std(correction=0))
+    together = max(1, trace.at_once // steps)
+    for first in range(0, draws, together):
+        count = min(together, draws - first)
+        starts = drawn(baselines, trace.pixels, count, generator)  # (N, 3, H, W)
+        shares = (torch.arange(steps) + torch.rand((count, steps), generator=generator)) / steps
+        changes = trace.pixels - starts
+        ways = starts[:, None] + shares.to(starts)[:, :, None, None, None] * changes[:, None]  # (N, steps, 3, H, W)
+        slopes = trace.slopes_at(ways.flatten(0, 1))[0].view_as(ways)
+        parts.add(torch.einsum("nschw,nchw->nhw", slopes, changes) / steps)
+        scores.add(trace.score(starts))
+        adds_up = Sum(float(parts.mean.sum()), here - float(scores.mean), floor)
+        yield Heatmap(
+            parts.mean, signed=True, unit="logit points", adds_up=adds_up, error=parts.error, done=parts.count / draws
+        )
+
+
+def drawn(kind: Kind, pixels: Pixels, count: int, generator: Generator) -> Batch:
+    """So many baselines (N, 3, H, W) in [0, 1] for a picture (3, H, W)."""
+    if kind == "shuffled":
+        flat = pixels.flatten(1)
+        orders = torch.stack([torch.randperm(flat.shape[1], generator=generator) for _ in range(count)])
+        return flat[:, orders.to(flat.device)].movedim(1, 0).reshape(count, *pixels.shape)
+    shape = (count, 3, 1, 1) if kind == "colors" else (count, *pixels.shape)
+    values = torch.rand(shape, generator=generator, dtype=pixels.dtype).to(pixels.device)
+    return values.expand(count, *pixels.shape)
