@@ -1,0 +1,63 @@
+"""DeepLIFT (Shrikumar, Greenside and Kundaje, ICML 2017), and DeepSHAP over several references."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from ..baselines import BASELINES
+from ..registry import Family, Need, explainer
+from ..results import Heatmap, Sum
+from ..rules.differences import Differences
+from ..trace import Trace
+
+
+@explainer(
+    title="DeepLIFT",
+    family=Family.DIFFERENCES,
+    needs={Need.PIXEL_SLOPES},
+    paper="https://arxiv.org/abs/1704.02685",
+    passes=(3, 1),
+    sums=True,
+)
+def deeplift(
+    trace: Trace,
+    *,
+    reference: Annotated[
+        Literal["gray", "black", "white", "blur", "noise", "all"],
+        Field(description="The picture with nothing in it that this one is held against; all averages over the five."),
+    ] = "gray",
+    rule: Annotated[
+        Literal["rescale", "reveal_cancel"],
+        Field(description="Reveal-cancel follows what raises and what lowers a unit apart; it takes longer."),
+    ] = "rescale",
+) -> Iterator[Heatmap]:
+    """How does each pixel's difference from a picture with nothing in it change the score of the chosen class?
+
+    Run both pictures, and hand the difference of the scores back through each operation in proportion to the
+    differences that went into it. Nothing is lost on the way, whatever the network is made of.
+    Read it as: all values together are the score here minus the score of the reference.
+    Beware: another reference is another question, and gets another map.
+    """
+    pixels, _ = trace.pixels, trace.class_index  # known before the passes that are compared
+    total, parts, whole = torch.zeros_like(pixels[0]), 0.0, 0.0
+    references = BASELINES if reference == "all" else (reference,)
+    for done, name in enumerate(references, 1):
+        nothing, passes = trace.baseline(name), Differences(rule)
+        with passes.reference():
+            before = trace.score(nothing[None])
+        multipliers, after = trace.slopes_at(pixels[None], rule=passes.compared())
+        shares = multipliers[0] * (pixels - nothing)  # (3, H, W)
+        total, parts, whole = total + shares.sum(0), parts + float(shares.double().sum()), whole + float(after - before)
+        trace.step(f"What differs from the {name} picture, red, green and blue together.", (pixels - nothing).sum(0))
+        trace.step("What a unit of that difference is worth: the multiplier.", multipliers[0].sum(0))
+        trace.step("Difference times multiplier: what each pixel adds to the score.", shares.sum(0), total=parts / done)
+        adds_up = Sum(parts / done, whole / done, floor=_FLOOR * float(trace.logits.std()))
+        yield Heatmap(
+            total / done, signed=True, unit="logit points per pixel", adds_up=adds_up, done=done / len(references)
+        )
+
+
+_FLOOR = 0.05
+"""Share of the logits' spread below which a difference of scores is too small to be a measure."""

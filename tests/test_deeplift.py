@@ -1,0 +1,283 @@
+"""DeepLIFT: hand-worked cases for both rules, the sum on any architecture, and parity where a peer's sum holds."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from networks import cifar, photo, resnet20, squeezenet
+from torch import nn
+
+import explainers as ex
+from explainers.errors import DoesNotApply
+from explainers.images import Framing
+from explainers.rules.differences import Differences
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+def multipliers(function, x, x0, rule="rescale"):
+    """Multipliers of a function's output, which is one number, and that output for both."""
+    passes = Differences(rule)
+    with passes.reference():
+        before = function(x0)
+    leaf = x.clone().requires_grad_()
+    with passes.compared():
+        after = function(leaf)
+    (slopes,) = torch.autograd.grad(after.sum(), leaf)
+    return slopes, after.detach().sum(), before.detach().sum()
+
+
+def shares(function, x, x0, rule="rescale"):
+    slopes, _, _ = multipliers(function, x, x0, rule)
+    return (slopes * (x - x0)).tolist()
+
+
+def residual(function, x, x0, rule="rescale"):
+    slopes, after, before = multipliers(function, x, x0, rule)
+    parts = slopes * (x - x0)
+    return abs(float(parts.sum() - (after - before))) / float(parts.abs().sum() + 1e-9)
+
+
+def numbers(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+# By hand -------------------------------------------------------------------------------------------------------------
+
+
+class Minimum(nn.Module):
+    """min(a, b) = a − relu(a − b), with the difference in a linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.difference = nn.Linear(2, 1, bias=False).double()
+        with torch.no_grad():
+            self.difference.weight.copy_(torch.tensor([[1.0, -1.0]]))
+
+    def forward(self, x):
+        return x[0] - F.relu(self.difference(x))[0]
+
+
+def test_rescale_gives_the_smaller_of_two_all_of_the_minimum_and_reveal_cancel_half_to_each():
+    x, x0 = numbers(3, 1), numbers(0, 0)
+    # a − b = 2 has risen by 2: the rectifier's multiplier is 1, so a gets 3 − 3 = 0 and b gets +1.
+    assert shares(Minimum(), x, x0) == pytest.approx([0, 1])
+    # Apart, +3 and −1: ½(relu 3 − relu 0) + ½(relu 2 − relu −1) = 2.5; ½(relu −1 − relu 0) + ½(relu 2 − relu 3) = −.5.
+    assert shares(Minimum(), x, x0, "reveal_cancel") == pytest.approx([0.5, 0.5])
+
+
+def test_one_rectifier_is_worth_the_share_of_its_change_that_it_lets_through():
+    assert shares(lambda x: F.relu(x - 1), numbers(3), numbers(-1)) == pytest.approx([2])  # from 0 to 2
+    slopes, _, _ = multipliers(lambda x: F.relu(x - 1), numbers(3), numbers(-1))
+    assert slopes.tolist() == pytest.approx([0.5])  # integrated gradients says the same of a single unit
+
+
+def test_a_product_is_split_at_the_midpoints():
+    # 3 · 5 − 1 · 2 = 13: (3 − 1) · 3.5 and (5 − 2) · 2
+    assert shares(lambda x: x[0] * x[1], numbers(3, 5), numbers(1, 2)) == pytest.approx([7, 6])
+
+
+def test_a_quotient_is_split_by_the_mean_of_the_divisors():
+    # 6/2 − 1/1 = 2: 2 · 5/(2 + 1) and −(3 + 1) · 1/(2 + 1)
+    assert shares(lambda x: x[0] / x[1], numbers(6, 2), numbers(1, 1)) == pytest.approx([10 / 3, -4 / 3])
+
+
+def test_of_a_maximum_the_place_that_wins_carries_the_change():
+    x, x0 = numbers(5, 1, 2).view(1, 1, 1, 3), numbers(0, 3, 2).view(1, 1, 1, 3)
+    assert shares(lambda x: F.max_pool2d(x, (1, 3)), x, x0) == [[[[2, 0, 0]]]]  # from 3, elsewhere, to 5
+    assert shares(lambda x: F.max_pool2d(x, (1, 3)), x0, x) == [[[[-2, 0, 0]]]]
+    assert shares(lambda x: x.amax(3), x, x0) == [[[[2, 0, 0]]]]
+
+
+def test_where_nothing_differs_the_gradient_of_the_same_sample_is_taken():
+    slopes, _, _ = multipliers(lambda x: F.silu(x), numbers(0.7, 2.0), numbers(0.7 + 4e-8, 0.0))
+    leaf = numbers(0.7, 2.0).requires_grad_()
+    (gradient,) = torch.autograd.grad(F.silu(leaf).sum(), leaf)
+    assert float(slopes[0]) == pytest.approx(float(gradient[0]), rel=1e-12)
+    assert float(slopes[1]) == pytest.approx(float(F.silu(numbers(2.0))) / 2)
+
+
+def test_on_a_linear_network_it_is_the_gradient_times_the_difference():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(36, 1))
+    network = network.double().eval()
+    x, x0 = torch.rand(2, 1, 3, 8, 8, dtype=torch.float64)
+    for rule in ("rescale", "reveal_cancel"):
+        slopes, _, _ = multipliers(network, x, x0, rule)
+        leaf = x.clone().requires_grad_()
+        assert torch.allclose(slopes, torch.autograd.grad(network(leaf).sum(), leaf)[0], rtol=1e-12)
+
+
+# The sum -------------------------------------------------------------------------------------------------------------
+
+OPERATIONS = {
+    "softmax": lambda x: (x.softmax(-1) * torch.arange(6.0)).sum(),
+    "log softmax": lambda x: F.log_softmax(x, -1)[..., 2].sum(),
+    "logsumexp": lambda x: torch.logsumexp(3 * x, -1).sum(),
+    "layer norm": lambda x: (F.layer_norm(x, (6,), torch.arange(6.0), torch.ones(6)) ** 3).sum(),
+    "group norm": lambda x: (F.group_norm(x.view(1, 6, 4), 3) ** 2)[:, 1].sum(),
+    "root mean square norm": lambda x: (F.rms_norm(x, (6,)) * torch.arange(6.0)).sum(),
+    "norm written out": lambda x: (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))[0].sum(),
+    "unit length": lambda x: (F.normalize(x, dim=-1) @ F.normalize(x, dim=-1).mT)[0].sum(),
+    "standard deviation": lambda x: ((x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-5)).square().sum(),
+    "attention": lambda x: F.scaled_dot_product_attention(x, 2 * x, x.flip(-1))[0].sum(),
+    "masked attention": lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None], is_causal=True)[:, 2].sum(),
+    "einsum": lambda x: torch.einsum("ij,kj->ik", x, x.exp()).tanh().sum(),
+    "gate": lambda x: F.glu(x, -1).sum() + (x * torch.sigmoid(x)).sum(),
+    "activations": lambda x: sum(f(x).sum() for f in (F.gelu, F.silu, F.mish, F.hardswish, F.elu, F.softplus, F.relu6)),
+    "in place": lambda x: F.relu_(F.hardswish(x.clone() - 0.2, inplace=True).mul_(x)).add_(1).sum(),
+    "written into": lambda x: _written_into(x).square().sum(),
+    "larger of two": lambda x: torch.maximum(x, x.flip(0)).sum() + torch.max(x, -1).values.sum(),
+    "clamped powers": lambda x: x.clamp(min=1e-3).pow(3).mean(-1).pow(1 / 3).sum() + (2.0 / (x + 5)).sum(),
+    "weights that move": lambda x: F.conv2d(x.view(1, 1, 4, 6), x[:3, :3].view(1, 1, 3, 3)).relu().sum(),
+    "encoder layer": lambda x: _encoder(x[None]).square().sum(),
+}  # fmt: skip
+
+
+def _written_into(x):
+    y = x.exp()
+    z = F.gelu(y)
+    y[0] = 3 * z[1]
+    y += z
+    return y
+
+
+torch.manual_seed(0)
+_encoder = nn.TransformerEncoderLayer(6, 2, 12, batch_first=True).double().eval()
+
+
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_parts_add_up_through(name, rule):
+    torch.manual_seed(1)
+    x = torch.randn(4, 6, dtype=torch.float64)
+    for x0 in (torch.zeros_like(x), torch.randn_like(x), x.roll(1, 0)):
+        torch.set_default_dtype(torch.float64)
+        try:
+            assert residual(OPERATIONS[name], x, x0, rule) < 1e-9
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+def classifier(name, **options):
+    torch.manual_seed(0)
+    module = timm.create_model(name, num_classes=6, **options).double().eval()
+    with torch.no_grad():
+        for parameter in module.parameters():  # gates that start at zero would hide what they gate
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return ex.wrap(module, framing=Framing(size=(64, 64), mode="squash"), name=name)
+
+
+FAMILIES = {
+    "resnet10t": {},
+    "vit_tiny_patch16_224": {"img_size": 64, "depth": 2},
+    "swin_tiny_patch4_window7_224": {"img_size": 64, "window_size": 2, "depths": (1, 1, 2, 1)},
+    "convnext_atto": {},
+    "test_efficientnet": {},
+    "mobilevit_xxs": {},
+    "poolformer_s12": {},
+    "efficientvit_b0": {},
+    "levit_128s": {"img_size": 64},
+    "xcit_nano_12_p8_224": {"img_size": 64, "depth": 2},
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_parts_add_up_on_any_architecture(name):
+    model = classifier(name, **FAMILIES[name])
+    for reference in ("gray", "blur"):
+        e = ex.explain(ex.look(model, PICTURE), "deeplift", target=3, reference=reference)
+        assert e.result.adds_up.residual < 1e-6
+        assert e.result.adds_up.whole
+
+
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+def test_the_parts_add_up_on_real_networks_written_with_functions_and_in_place(rule):
+    for model, picture in ((resnet20(), cifar("frog")), (squeezenet(), photo("tabby"))):
+        assert ex.explain(ex.look(model, picture), "deeplift", rule=rule).result.adds_up.residual < 1e-4
+        model.module.double()
+        for score in ("centered_logit", "log_prob", "probability"):
+            e = ex.explain(ex.look(model, picture), "deeplift", rule=rule, score=score)
+            assert e.result.adds_up.residual < 1e-9
+
+
+def test_over_several_references_the_sum_is_the_mean_of_theirs():
+    model = classifier("convnext_atto")
+    trace = ex.look(model, PICTURE)
+    alone = [ex.explain(trace, "deeplift", reference=name) for name in ("gray", "black", "white", "blur", "noise")]
+    together = ex.explain(trace, "deeplift", reference="all")
+    assert np.allclose(together.native, np.mean([e.native for e in alone], 0), atol=1e-6)
+    assert together.result.adds_up.whole == pytest.approx(np.mean([e.result.adds_up.whole for e in alone]))
+    assert together.result.adds_up.residual < 1e-9
+
+
+# Beside others -------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_what_captum_has_where_captum_sums():
+    captum = pytest.importorskip("captum.attr")
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 5, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(8, 12, 3), nn.Sigmoid(), nn.MaxPool2d(2)]
+    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(432, 40), nn.ELU(), nn.Linear(40, 5)).eval()
+    model = ex.wrap(network, framing=Framing(size=(64, 64), mode="squash"))
+    trace = ex.look(model, PICTURE)
+    e = ex.explain(trace, "deeplift", target=2, score="logit")
+    framed = model.framing.normalize(trace.pixels)[None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peer, delta = captum.DeepLift(network).attribute(
+            framed, torch.zeros_like(framed), target=2, return_convergence_delta=True
+        )
+    assert abs(float(delta)) < 1e-5
+    theirs = peer[0].sum(0).detach().numpy()
+    assert np.abs(e.native - theirs).max() < 1e-5 * np.abs(theirs).max()
+
+
+# What it leaves alone ------------------------------------------------------------------------------------------------
+
+
+def test_the_pass_is_what_it_always_is_and_the_gradient_afterwards_too():
+    model = classifier("vit_tiny_patch16_224", img_size=64, depth=2)
+    pixels = torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    plain = model.module(pixels)
+    passes = Differences()
+    with passes.reference():
+        model.module(torch.zeros_like(pixels))
+    with passes.compared():
+        ruled = model.module(pixels)
+    assert torch.allclose(plain, ruled, rtol=1e-12)
+    leaf = pixels.clone().requires_grad_()
+    first = torch.autograd.grad(model.module(leaf)[0, 0], leaf)[0]
+    ex.explain(ex.look(model, PICTURE), "deeplift")
+    assert torch.equal(torch.autograd.grad(model.module(leaf)[0, 0], leaf)[0], first)
+
+
+def test_other_threads_do_not_see_the_rules():
+    model, seen = classifier("resnet10t"), []
+    leaf = torch.rand(1, 3, 64, 64, dtype=torch.float64).requires_grad_()
+    alone = torch.autograd.grad(model.module(leaf)[0, 0], leaf)[0]
+    passes = Differences()
+    with passes.reference():
+        model.module(torch.zeros_like(leaf))
+    with passes.compared():
+        model.module(leaf)
+        worker = threading.Thread(target=lambda: seen.append(torch.autograd.grad(model.module(leaf)[0, 0], leaf)[0]))
+        worker.start()
+        worker.join()
+    assert torch.equal(seen[0], alone)
+
+
+def test_a_network_that_takes_another_course_on_the_reference_is_refused_in_words():
+    class Fickle(nn.Module):
+        def forward(self, x):
+            y = F.gelu(x).mean((2, 3))
+            return y.sigmoid() if float(x.detach().mean()) > 1e-3 else y
+
+    model = ex.wrap(Fickle().eval(), framing=Framing(size=(8, 8), mode="squash"))
+    with pytest.raises(DoesNotApply, match="another course"):
+        ex.explain(ex.look(model, np.full((8, 8, 3), 255, np.uint8)), "deeplift")
