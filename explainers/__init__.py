@@ -2,9 +2,10 @@
 
 from . import methods as _package  # noqa: F401 - bound first, so that the verb `methods` below has the name
 from .classifier import Classifier, load, wrap
-from .engine import compare, explain, look, methods, models
+from .engine import compare, explain, judge, look, methods, models
 from .explanation import Explanation
 from .registry import Method
+from .scores import Scorecard
 from .trace import Prediction, Trace
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "Explanation",
     "Method",
     "Prediction",
+    "Scorecard",
     "Trace",
     "compare",
     "explain",
+    "judge",
     "load",
     "look",
     "methods",

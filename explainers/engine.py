@@ -1,4 +1,4 @@
-"""The engine: look, explain, compare. Validate, inject, run, and give back an `Explanation`."""
+"""The engine: look, explain, compare, judge. Validate, inject, run, and give back an `Explanation`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from PIL import Image
 from . import registry
 from .anatomy import DEPTHS
 from .classifier import Classifier
-from .errors import QuestionError, SightglassError
+from .errors import DoesNotApply, QuestionError, SightglassError
 from .explanation import Explanation
 from .images import Picture
 from .registry import Method
+from .scores import Scorecard
+from .scores import judge as _judge
 from .sources import SUGGESTED, Suggestion
 from .trace import DEFAULT_SCORE, PIXELS, SCORES, Prediction, ScoreName, Target, Trace
 
 PictureSource = Picture | bytes | str | os.PathLike[str] | NDArray[Any] | Image.Image
+
+
+RIVAL_PASSES = 24
+"""A method that may take more passes than this is not run a second time, for another class, to judge one map."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,33 @@ def compare(
     answers = [explain(trace, m.id, target=target, versus=versus, score=score, stop=stop) for m in chosen]
     # The shared pass stands on the bill of the first, so that the bills add up to what was spent.
     return [replace(answers[0], spent=answers[0].spent + shared.spent), *answers[1:]] if answers else []
+
+
+def judge(trace: Trace, answer: Explanation, *, stop: Callable[[], bool] | None = None) -> Scorecard:
+    """How far an answer about the picture of `trace` can be trusted: its cells covered coldest and warmest first.
+
+    Where the method takes few passes, it is asked about the strongest rival, too (the class of `versus`, if there is
+    one), to tell whether the map depends on the class. Raises `QuestionError` for an answer about something else.
+    """
+    if answer.model != trace.classifier.name or answer.source.digest != trace.picture.digest:
+        raise QuestionError(f"This answer is about another picture or network than the trace of {answer.model}.")
+    if answer.prediction is None:
+        raise DoesNotApply(f"{answer.model} is a backbone: it has no score that a map could be judged by.")
+    index = answer.prediction.index
+    against = answer.versus.index if answer.versus else None
+    view = trace.ask(Target(index, against, answer.score), stop=stop)
+    if not answer.method.class_specific:
+        return _judge(view, answer.result, rival=answer.result, rival_label="any other", stop=stop)
+    rival = against if against is not None else next((p.index for p in trace.top(2) if p.index != index), None)
+    if rival is None or sum(answer.method.passes) > RIVAL_PASSES:
+        return _judge(view, answer.result, stop=stop)
+    swapped = index if against is not None else None
+    other = explain(
+        trace, answer.method.id, target=rival, versus=swapped, score=answer.score, stop=stop, **answer.options
+    )
+    label = trace.classifier.labels[rival]
+    card = _judge(view, answer.result, rival=other.result, rival_label=label, stop=stop)
+    return replace(card, spent=card.spent + other.spent)
 
 
 @overload

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .images import Picture
+from .scores import share_of_area
 
 PaletteName = Literal["ember", "moss", "tide"]
 
@@ -91,16 +92,6 @@ def whereabouts(heat: Array) -> str:
     place = "center" if (row_name, column_name) == ("middle", "center") else f"{row_name} {column_name}"
     half = share_of_area(heat, 0.5)
     return f"{percent(share)} of the heat lies in the {place} ninth; half of it on {percent(half)} of the picture."
-
-
-def share_of_area(heat: Array, mass: float) -> float:
-    """The smallest share of the picture's area that holds a share `mass` of the heat's size."""
-    ordered = np.sort(np.abs(heat), axis=None)[::-1].astype(np.float64)
-    total = ordered.sum()
-    if not total:
-        return 0.0
-    held = int(np.searchsorted(np.cumsum(ordered), mass * total)) + 1
-    return min(held, ordered.size) / ordered.size  # the two sums differ in rounding
 
 
 def percent(share: float) -> str:

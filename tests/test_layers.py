@@ -16,7 +16,7 @@ LEVELS = [
     {"pond", "sources"},
     {"classifier"},
     {"trace", "gallery"},
-    {"registry", "scores"},
+    {"registry", "scores", "sanity"},
     {"methods"},
     {"render"},
     {"explanation"},
@@ -108,7 +108,7 @@ def test_importing_the_package_is_light():
 def test_the_public_surface_is_what_it_is():
     import explainers as ex
 
-    verbs = {"load", "wrap", "look", "explain", "compare", "methods", "models"}
-    values = {"Classifier", "Trace", "Prediction", "Explanation", "Method"}
+    verbs = {"load", "wrap", "look", "explain", "compare", "judge", "methods", "models"}
+    values = {"Classifier", "Trace", "Prediction", "Explanation", "Scorecard", "Method"}
     assert set(ex.__all__) == verbs | values
     assert all(callable(getattr(ex, verb)) for verb in verbs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..explanation import Explanation
-from ..render import percent, share_of_area
+from ..render import percent
+from ..scores import share_of_area
 from .pictures import Mask
 
 SCORE_WORDS = {
