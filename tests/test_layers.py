@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "explainers"
 
 LEVELS = [
     {"errors", "shapes"},
-    {"taps", "images", "results", "rules"},
-    {"anatomy"},
+    {"taps", "images", "results", "rules", "regions"},
+    {"anatomy", "baselines"},
     {"pond", "sources"},
     {"classifier"},
     {"trace", "gallery"},
