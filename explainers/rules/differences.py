@@ -235,7 +235,8 @@ class Differences(TorchFunctionMode):
     def largest(self, x: Tensor, windows: Tensor, out: Tensor) -> Tensor:
         """Of maxima, each at a place `windows` (N, C, …) of the flattened rest of x (N, C, …): the winner's change.
 
-        Where the picture's maximum is the larger one, its own place carries the difference, else the reference's.
+        Where the picture's maximum is the larger one, or its place a winner for the reference, too (which is level
+        there, as a rule), its own place carries the difference; else the reference's.
         """
         flat = x.flatten(2)
         known = self.met(flat, windows.flatten(2), out.flatten(2))
@@ -243,7 +244,8 @@ class Differences(TorchFunctionMode):
             return out
         x0, windows0, out0 = known
         top, best = out.detach().flatten(2), flat.detach()
-        place = torch.where(top >= out0, windows.flatten(2), windows0)
+        own = windows.flatten(2)
+        place = torch.where((top >= out0) | (x0.gather(2, own) == out0), own, windows0)
         change = best.gather(2, place) - x0.gather(2, place)
         close = change.abs() < CLOSE.get(x.dtype, 1e-6)
         share = torch.where(close, 1, (top - out0) / torch.where(close, 1, change))
