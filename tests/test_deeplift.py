@@ -222,11 +222,11 @@ def test_over_several_references_the_sum_is_the_mean_of_theirs():
 def test_it_is_what_captum_has_where_captum_sums():
     captum = pytest.importorskip("captum.attr")
     torch.manual_seed(0)
-    layers = [nn.Conv2d(3, 8, 5, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 12, 4), nn.Sigmoid(), nn.MaxPool2d(2)]
+    layers = [nn.Conv2d(3, 8, 5, 2), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(8, 12, 4), nn.Sigmoid(), nn.AvgPool2d(2)]
     network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(432, 40), nn.ELU(), nn.Linear(40, 5)).eval()
     model = ex.wrap(network.double(), framing=Framing(size=(64, 64), mode="squash"))
     trace = ex.look(model, PICTURE)
-    e = ex.explain(trace, "deeplift", target=2, score="logit", reference="noise")  # which has no two equal maxima
+    e = ex.explain(trace, "deeplift", target=2, score="logit", reference="noise")
     framed, reference = (model.framing.normalize(each)[None] for each in (trace.pixels, trace.baseline("noise")))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
