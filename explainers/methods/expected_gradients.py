@@ -40,17 +40,18 @@ def expected_gradients(
     """How much does each pixel add to the score of the chosen class, whichever baseline one starts from?
 
     As integrated gradients, averaged over many baselines, so that no single color is the one that counts for nothing.
-    The baselines are made up, not other photographs. Points on the way are drawn at random, one in each stretch.
+    The baselines are made up, not other photographs. Where on the way the slopes are taken is drawn at random, too.
     Read it as: the parts add up to the score here minus the mean score of the baselines, but for chance.
     Beware: few draws leave noise in the map; its standard error says how much.
     """
     generator, parts, scores = Generator().manual_seed(seed), Draws(), Draws()
     here, floor = float(trace.score(trace.pixels[None])[0]), 0.05 * float(trace.logits.std(correction=0))
+    shifts = (torch.randperm(draws, generator=generator) + torch.rand(draws, generator=generator)) / draws
     together = max(1, trace.at_once // steps)
     for first in range(0, draws, together):
         count = min(together, draws - first)
         starts = drawn(baselines, trace.pixels, count, generator)  # (N, 3, H, W)
-        shares = (torch.arange(steps) + torch.rand((count, steps), generator=generator)) / steps
+        shares = (torch.arange(steps) + shifts[first : first + count, None]) / steps  # all together, an even grid
         changes = trace.pixels - starts
         ways = starts[:, None] + shares.to(starts)[:, :, None, None, None] * changes[:, None]  # (N, steps, 3, H, W)
         slopes = trace.slopes_at(ways.flatten(0, 1))[0].view_as(ways)
