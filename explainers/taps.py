@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -99,20 +99,19 @@ def run(
 def resume(
     module: nn.Module,
     like: Tensor,
-    point: Point,
-    tensor: Tensor,
+    given: Mapping[Point, Tensor],
     *,
     skip: bool = True,
     stop: Callable[[], bool] | None = None,
 ) -> Tensor:
-    """The output of `module`, without a graph, when `point` puts out `tensor` (N, …) whatever the pictures are.
+    """The output of `module`, without a graph, when each of `given` puts out that tensor (N, …), whatever the pictures.
 
-    `like` (1, 3, H, W) says what the network is fed. With `skip`, nothing before the point is computed: tensors that
-    depend on the pictures have a shape there and no values. Where that cannot work, because something beside the point
-    depends on the pictures, too, `LookupError` is raised; without `skip` the pictures run all the way.
+    `like` (1, 3, H, W) says what the network is fed. With `skip`, nothing before the first of them is computed: tensors
+    that depend on the pictures have a shape there and no values. Where that cannot work, because something beside the
+    points depends on the pictures, too, `LookupError` is raised; without `skip` the pictures run all the way.
     """
-    recorder = _Resumed(_names(module), point, tensor, stop)
-    inputs = like.expand(len(tensor), *like.shape[1:])
+    recorder = _Resumed(_names(module), given, stop)
+    inputs = like.expand(len(next(iter(given.values()))), *like.shape[1:])
     if not skip:
         with torch.no_grad(), _recording(recorder):
             return _whole(module(inputs.clone()), recorder)
@@ -124,7 +123,7 @@ def resume(
     except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
         if isinstance(error, Stopped):
             raise
-        raise LookupError(f"the pass cannot begin at {point}: {error}") from error
+        raise LookupError(f"the pass cannot begin at {', '.join(map(str, given))}: {error}") from error
 
 
 def watch(module: nn.Module, inputs: Tensor) -> tuple[Any, list[Call]]:
@@ -210,28 +209,32 @@ class _Taps:
 
 @dataclass(eq=False)
 class _Resumed:
-    """Puts a tensor in the place of what came out of a point."""
+    """Puts tensors in the place of what came out of some points."""
 
     names: dict[int, str]
-    point: Point
-    tensor: Tensor
+    given: Mapping[Point, Tensor]
     stop: Callable[[], bool] | None
     reached: Callable[[], None] | None = None
-    calls: int = 0
-    done: bool = False
+    calls: Counter[str] = field(default_factory=Counter)
+    waiting: set[Point] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.waiting = set(self.given)
 
     def see(self, module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
         if self.stop is not None and self.stop():
             raise Stopped("Stopped, as asked.")
-        if self.names.get(id(module)) != self.point.path:
+        path = self.names.get(id(module))
+        if path is None:
             return None
-        self.calls += 1
-        if self.calls - 1 != self.point.call:
+        point = Point(path, self.calls[path])
+        self.calls[path] += 1
+        if point not in self.given:
             return None
-        self.done = True
+        self.waiting.discard(point)
         if self.reached is not None:
             self.reached()
-        return _replaced(output, self.tensor.clone())
+        return _replaced(output, self.given[point].clone())
 
 
 class _ShapesOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -265,8 +268,8 @@ class _ShapesOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _whole(output: Any, recorder: _Resumed) -> Tensor:
-    if not recorder.done:
-        raise LookupError(f"{recorder.point} did not run in this pass")
+    if recorder.waiting:
+        raise LookupError(f"{', '.join(map(str, recorder.waiting))} did not run in this pass")
     if not isinstance(output, Tensor) or output.is_meta:
         raise LookupError("no tensor came out at the end")
     return output

@@ -378,15 +378,34 @@ class Trace:
         return _full(passed.output)
 
     def _resume(self, site: Site, like: Tensor, tensor: Tensor) -> Tensor:
-        module, known = self.classifier.module, self._memory.resumes
-        if known.get(site.point, True):
+        """The output when the maps at a site are those: from there on, or from the last site before, or all of it."""
+        module, given = self.classifier.module, {site.point: tensor}
+        for start in self._starts(site):
+            if not self._memory.resumes.get((site.point, start), True):
+                continue
+            before = {} if start is None else {start: self._known(start, like)}
+            before = {point: own.expand(len(tensor), *own.shape[1:]) for point, own in before.items()}
             try:
-                output = resume(module, like, site.point, tensor, stop=self.stop)
+                return resume(module, like, before | given, stop=self.stop)
             except LookupError:
-                known[site.point] = False
-            else:
-                return output
-        return resume(module, like, site.point, tensor, skip=False, stop=self.stop)
+                self._memory.resumes[site.point, start] = False
+        return resume(module, like, given, skip=False, stop=self.stop)
+
+    def _starts(self, site: Site) -> list[Point | None]:
+        """Where a pass may begin for other maps at a site: there, or, where a class token goes around it, before it."""
+        trunk = [each.point for each in self.classifier.anatomy.trunk]
+        return [None] if site.point in trunk or not trunk else [None, trunk[-1]]
+
+    def _known(self, point: Point, like: Tensor) -> Tensor:
+        """What came out of a point for this picture (1, …)."""
+        for passed in self._memory.passes:
+            if point in passed.taps:
+                return passed.taps[point].detach()
+        if point not in self._memory.maps:
+            passed = run(self.classifier.module, like, taps=[point], graph=False, stop=self.stop)
+            self._memory.maps[point] = passed.taps[point]
+            self.spent.forwards += 1
+        return self._memory.maps[point]
 
     def _backward(self, score: Tensor, tensor: Tensor, *, keep: bool = False, create_graph: bool = False) -> Tensor:
         """The gradient of a number with respect to a tensor of its graph; zeros where it does not depend on it."""
@@ -455,6 +474,6 @@ class _Memory:
     maps: dict[Point, Tensor] = field(default_factory=dict)
     """What passes had kept that have been released."""
     slopes: dict[tuple[Point | str, Target], Tensor] = field(default_factory=dict)
-    resumes: dict[Point, bool] = field(default_factory=dict)
+    resumes: dict[tuple[Point, Point | None], bool] = field(default_factory=dict)
     """Where the network was seen to run on, or not, from maps alone."""
     lock: threading.RLock = field(default_factory=threading.RLock)

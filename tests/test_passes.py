@@ -55,19 +55,23 @@ def test_a_pass_from_the_maps_gives_what_the_whole_pass_gives(network):
         target, site, model = trace._target(), trace.site(depth), trace.classifier
         like = trace._framed(trace.pixels)
         own = trace._pass_through(site).taps[site.point].detach()
-        whole = resume(model.module, like, site.point, site.layout.put(own, trials), skip=False)
+        whole = resume(model.module, like, {site.point: site.layout.put(own, trials)}, skip=False)
         assert torch.allclose(scores, target.of(whole).detach(), atol=1e-5)
         assert float(scores[0]) == pytest.approx(float(target.of(trace.logits)), abs=1e-5)
 
 
-def test_what_comes_before_the_maps_is_not_computed():
-    model = NETWORKS["convolutions"]()
+@pytest.mark.parametrize(("network", "first"), [("convolutions", "layer1"), ("class token", "blocks.0")])
+def test_what_comes_before_the_maps_is_not_computed(network, first):
+    model = NETWORKS[network]()  # where a class token goes around the maps, the pass begins before them
     trace = ex.look(model, PICTURE)
-    maps, computed = trace.maps()[None], []
-    handle = model.module.layer1.register_forward_hook(lambda m, i, out: computed.append(not out.is_meta))
-    trace.score_from(maps)
+    trace.score_from(trace.maps()[None])
+    computed = []
+    handle = model.module.get_submodule(first).register_forward_hook(lambda m, i, out: computed.append(not out.is_meta))
+    scores = trace.score_from(trace.maps()[None] * torch.tensor([1, 0.5])[:, None, None, None])
     handle.remove()
-    assert computed == [False]
+    assert computed
+    assert not computed[-1]
+    assert float(scores[0]) == pytest.approx(float(trace._target().of(trace.logits)), abs=1e-5)
 
 
 class Beside(nn.Module):
@@ -87,8 +91,8 @@ def test_where_something_goes_around_the_maps_the_pass_is_whole():
     module, pixels = Beside().eval(), torch.rand(1, 3, 8, 8)
     maps = module.maps(pixels).detach()
     with pytest.raises(LookupError, match="depends on the pictures"):
-        resume(module, pixels, Point("maps"), maps)
-    output = resume(module, pixels, Point("maps"), torch.cat([maps, 0 * maps]), skip=False)
+        resume(module, pixels, {Point("maps"): maps})
+    output = resume(module, pixels, {Point("maps"): torch.cat([maps, 0 * maps])}, skip=False)
     assert torch.allclose(output[0], module(pixels)[0], atol=1e-6)
     assert not torch.allclose(output[0], output[1])
 
