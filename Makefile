@@ -32,7 +32,7 @@ format: $(VENV)/.ready-test
 	$(BIN)/python -m explainers.docs
 
 bench: $(VENV)/.ready-bench
-	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py --long
 
 sweep: $(VENV)/.ready-test
 	PYTHONPATH=. $(BIN)/python tests/sweep.py

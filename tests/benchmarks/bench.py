@@ -20,6 +20,17 @@ from torch import Tensor, nn
 import explainers as ex
 from explainers.images import Framing, Picture
 
+CLASSICS = ["cam", "grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "xgrad_cam", "eigen_cam"]
+"""Seven maps that one forward and one short backward pass are enough for."""
+
+PERTURBING = {
+    "occlusion": {},
+    "rise": {"samples": 96},
+    "lime": {"samples": 96},
+    "kernel_shap": {"samples": 96},
+    "sobol": {},
+}
+
 NETWORKS = {"ResNet-50": "resnet50", "ViT-B/16": "vit_base_patch16_224", "ConvNeXt-T": "convnext_tiny"}
 
 
@@ -43,8 +54,7 @@ def contenders(model: ex.Classifier, module: nn.Module, picture: Picture) -> dic
     turn = [0]
 
     def bare() -> Tensor:
-        with torch.no_grad():
-            return module(pixels)
+        return bare_pass(module, pixels)
 
     def ours(method: str) -> Callable[[], Any]:
         return lambda: ex.explain(ex.look(model, picture), method, target=label).native
@@ -62,7 +72,78 @@ def contenders(model: ex.Classifier, module: nn.Module, picture: Picture) -> dic
     }
     if model.anatomy.head is not None:
         known["CAM after Grad-CAM"] = lambda: ex.explain(ready, "cam").native
+        known["seven CAMs, compared"] = lambda: ex.compare(ex.look(model, picture), CLASSICS, target=label)
+    known["DeepLIFT"] = ours("deeplift")
     return known | peers(module, layer, site.layout, pixels, label)
+
+
+def paths(model: ex.Classifier, module: nn.Module, picture: Picture) -> dict[str, Callable[[], Any]]:
+    """Integrated gradients: 50 equal steps, and as many steps as either takes to the same residual."""
+    trace = ex.look(model, picture)
+    label = trace.class_index
+    pixels = model.framing.normalize(trace.pixels)[None]
+
+    def ours(**options: float) -> ex.Explanation:
+        return ex.explain(ex.look(model, picture), "integrated_gradients", target=label, **options)
+
+    known: dict[str, Callable[[], Any]] = {
+        "bare forward": lambda: bare_pass(module, pixels),
+        "integrated gradients, 50 equal steps": lambda: ours(steps=50, tolerance=0),
+        "integrated gradients, within 1 %": lambda: ours(steps=512, tolerance=0.01),
+    }
+    try:
+        from captum.attr import IntegratedGradients
+    except ImportError:
+        return known
+    peer = IntegratedGradients(lambda x: (lambda z: z[:, label] - z.mean(1))(module(x)))
+
+    def theirs(steps: int) -> tuple[Tensor, Tensor]:
+        return peer.attribute(pixels, n_steps=steps, method="riemann_middle", return_convergence_delta=True)
+
+    answer = known["integrated gradients, within 1 %"]()
+    whole = abs(answer.result.adds_up.whole)
+    for steps in (8, 12, 16, 24, 32, 50, 75, 100, 150, 200):
+        missed = float(theirs(steps)[1].abs()) / whole
+        if missed <= max(answer.result.adds_up.residual, 1e-4):
+            break
+    print(
+        f"  to a residual of {answer.result.adds_up.residual:.1e}: here {answer.spent.backwards} slopes, "
+        f"captum {steps} steps ({missed:.1e})"
+    )
+    known["captum, 50 equal steps"] = lambda: theirs(50)
+    known[f"captum, to the same residual ({steps})"] = lambda: theirs(steps)
+    return known
+
+
+def bare_pass(module: nn.Module, pixels: Tensor) -> Tensor:
+    with torch.no_grad():
+        return module(pixels)
+
+
+def covering(model: ex.Classifier, module: nn.Module, picture: Picture) -> dict[str, tuple[Callable[[], Any], int]]:
+    """Each method that covers parts of the picture, and the same number of forwards in a bare batched loop."""
+    known: dict[str, tuple[Callable[[], Any], int]] = {}
+    label = ex.look(model, picture).class_index
+    at_once = ex.look(model, picture).at_once
+    pixels = model.framing.normalize(model.framing.frame(picture)).to(model.device)
+    pixels = pixels.expand(at_once, -1, -1, -1).contiguous()
+
+    def loop(forwards: int) -> None:
+        with torch.no_grad():
+            for first in range(0, forwards, at_once):
+                module(pixels[: min(at_once, forwards - first)])
+
+    for method, options in PERTURBING.items():
+        if method not in {m.id for m in ex.methods()}:
+            continue
+
+        def ask(method: str = method, options: dict[str, Any] = options) -> ex.Explanation:
+            return ex.explain(ex.look(model, picture), method, target=label, **options)
+
+        forwards = ask().spent.forwards
+        known[method] = (ask, forwards)
+        known[f"bare loop of {forwards}"] = (lambda n=forwards: loop(n), forwards)
+    return known
 
 
 def peers(module: nn.Module, layer: nn.Module, layout: Any, pixels: Tensor, label: int) -> dict[str, Callable[[], Any]]:
@@ -74,6 +155,20 @@ def peers(module: nn.Module, layer: nn.Module, layout: Any, pixels: Tensor, labe
             grad_cam = LayerGradCam(module, layer)
             found["captum Grad-CAM"] = lambda: grad_cam.attribute(pixels, target=label)
         saliency = Saliency(module)
+        from captum.attr import DeepLift
+
+        lift = DeepLift(module)
+
+        def deep_lift() -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return lift.attribute(pixels, torch.zeros_like(pixels), target=label)
+
+        try:
+            deep_lift()
+            found["captum DeepLIFT"] = deep_lift
+        except Exception as error:
+            print(f"captum's DeepLIFT does not run here: {str(error).splitlines()[0][:90]}")
         found["captum gradient"] = lambda: saliency.attribute(pixels.clone().requires_grad_(), target=label)
     except ImportError:
         print("captum is not installed")
@@ -103,15 +198,17 @@ def peers(module: nn.Module, layer: nn.Module, layout: Any, pixels: Tensor, labe
     return found
 
 
-def measure(known: dict[str, Callable[[], Any]], rounds: int, device: torch.device) -> dict[str, list[float]]:
+def measure(
+    known: dict[str, Callable[[], Any]], rounds: int, device: torch.device, warm: int = 2
+) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in known}
-    for done in range(rounds + 2):
+    for done in range(rounds + warm):
         for name, work in known.items():
             began = time.perf_counter()
             work()
             if device.type == "cuda":
                 torch.cuda.synchronize()
-            if done >= 2:  # the first rounds warm caches and allocators
+            if done >= warm:  # the first rounds warm caches and allocators
                 times[name].append(time.perf_counter() - began)
     return times
 
@@ -158,6 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--long", action="store_true", help="also methods of many passes, some minutes more")
     choice = parser.parse_args()
     warnings.simplefilter("ignore")
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -178,6 +276,20 @@ def main() -> None:
             layer = module.get_submodule(model.anatomy.sites["last"].point.path)
             bound, mine = memory(late_graph(module, layer, pixels), device), memory(known["Grad-CAM"], device)
             print(f"  memory: Grad-CAM {mine:.1f} MB at its peak, one forward with a graph from there {bound:.1f} MB")
+            if choice.long:
+                long(model, module, picture, device)
+
+
+def long(model: ex.Classifier, module: nn.Module, picture: Picture, device: torch.device) -> None:
+    """Methods of many passes: fewer rounds, and figures per forward where that is what counts."""
+    known = paths(model, module, picture)
+    for name, spent in measure(known, 3, device, warm=1).items():
+        print(f"  {name:44} {statistics.median(spent):8.2f} s")
+    for name in [n for n in known if "50 equal" in n]:
+        print(f"  memory: {name:40} {memory(known[name], device):8.0f} MB at its peak")
+    asked = covering(model, module, picture)
+    for name, spent in measure({n: work for n, (work, _) in asked.items()}, 3, device, warm=1).items():
+        print(f"  {name:44} {asked[name][1] / statistics.median(spent):8.2f} forwards/s")
 
 
 if __name__ == "__main__":
