@@ -162,11 +162,11 @@ def test_chosen_points_come_to_the_same_map_with_fewer_passes():
 
 
 def test_points_go_where_the_score_bends():
-    """The score is the brightness beyond three quarters; the straight way bends there, and nowhere else."""
+    """The score is the brightness beyond 0.78; the straight way bends there, and nowhere else."""
 
     class Late(nn.Module):
         def forward(self, x):
-            late = (x.mean((1, 2, 3)) - 0.75).relu()[:, None]
+            late = (x.mean((1, 2, 3)) - 0.78).relu()[:, None]
             return torch.cat([late, -late], 1)
 
     trace = look(Late(), np.full((SIDE, SIDE, 3), 255, np.uint8)).ask(Target(0), working=True)
@@ -174,10 +174,10 @@ def test_points_go_where_the_score_bends():
     original = trace.slopes_at
     trace.slopes_at = lambda pixels, **rest: points.extend(pixels[:, 0, 0, 0].tolist()) or original(pixels, **rest)
     method = ex.registry.find("integrated_gradients").function
-    *_, last = method(trace, baseline="black", tolerance=1e-3)
-    assert last.adds_up.residual <= 1e-3
-    assert last.adds_up.whole == pytest.approx(0.25)
-    assert all(abs(p - 0.75) < 1 / 15 for p in points[16:])
+    *_, last = method(trace, baseline="black", tolerance=1e-4)
+    assert last.adds_up.residual <= 1e-4
+    assert last.adds_up.whole == pytest.approx(0.22)
+    assert all(abs(p - 0.78) < 1 / 15 for p in points[16:])
     assert len(points) > 18
 
 
