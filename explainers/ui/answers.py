@@ -271,6 +271,7 @@ def _explained(model: str, shelf: Shelf, shown: Shown, question: Question, metho
     if GPU_IS_LENT:
         return _explained_apart(shelf.number, model, shown, question, method.id)
     answer = _explain(shelf.trace(model, shown), question, method, stop)
+    shelf.explanations.put(replace(question, method=method.id).about(shown), answer)
     return _pane(answer, model, shown)
 
 

@@ -76,6 +76,7 @@ class Catalogue:
             "fade": render.FADE,
             "scenes": self._thumbnails(),
             "welcome": pictures.WELCOME,
+            "cheater": pictures.CHEATER,
             "for_photographs": next((n.identifier for n in self.networks if not n.identifier.startswith("pond:")), ""),
         }
 

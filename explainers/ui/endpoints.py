@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def add(shelf: Shelf, heavy: Mapping[str, Any], light: Mapping[str, Any]) -> None:
-    """Add one endpoint for each method, and `predict`, `models`, `methods`; inside the context of the app's blocks.
+    """Add one endpoint for each method, and `predict`, `judge`, `models`, `methods`; within the app's blocks.
 
     `heavy` and `light` are the arguments that say how many run at once.
     """
@@ -46,6 +46,7 @@ def add(shelf: Shelf, heavy: Mapping[str, Any], light: Mapping[str, Any]) -> Non
         for method in registry.all_methods():
             _add_method(method, shelf, heavy)
         _add_predict(shelf, heavy)
+        _add_judge(shelf, heavy)
         _add_lists(shelf, light)
 
 
@@ -97,6 +98,38 @@ def _add_predict(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         [gr.JSON(label="predictions")],
         api_name="predict",
         api_description="The most probable classes of a picture, first the winning one.",
+        **limits,
+    )
+
+
+def _add_judge(shelf: Shelf, limits: Mapping[str, Any]) -> None:
+    def judge(
+        picture: Any, scene: Any, model: Any, target: Any, versus: Any, score: Any, name: Any, chosen: Any
+    ) -> Any:
+        method = registry.find(name)
+        if not isinstance(chosen, dict):
+            raise QuestionError('“options” are named values, such as {"depth": "late"}.')
+        checked = method.check(chosen, named_depths_only=True)
+        trace = shelf.trace(_model(model, shelf), _shown(picture, scene, shelf))
+        try:
+            found = ex.explain(trace, method.id, target=_label(target), versus=_label(versus), score=score, **checked)
+            return ex.judge(trace, found).payload()
+        finally:
+            trace.release()
+
+    listed = [method.id for method in registry.all_methods()]
+    method = Given(listed[0], {"enum": listed}, "method", "the method whose map is judged")
+    options = Given({}, {"type": "object"}, "options", "the method's own options by name; the defaults for the rest")
+    inputs = [*_about_picture(shelf), *_about_class(), method, options]
+    names = ["picture", "scene", "model", "target", "versus", "score", "method", "options"]
+    gr.on(
+        [],
+        _endpoint(judge, "judge", dict(zip(names, inputs, strict=True))),
+        inputs,
+        [gr.JSON(label="scorecard")],
+        api_name="judge",
+        api_description="How far the map of a method can be trusted: the share of the score that lies between covering "
+        "its coldest and its warmest cells first, beside random maps.",
         **limits,
     )
 

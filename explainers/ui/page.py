@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import QuestionError, SightglassError
-from . import answers, endpoints, parts, work
+from . import answers, endpoints, honest, parts, work
 from .catalogue import Catalogue
 from .question import read
 from .saving import KINDS, written
@@ -22,7 +22,7 @@ AT_ONCE = {HEAVY: 2, OPENING: 2, LIGHT: 8}
 """How many of each kind run at the same moment: as many explanations as a small machine has cores."""
 QUEUE = 64
 LARGEST_UPLOAD = "50mb"
-STYLES = ("page", "masthead", "rail", "viewer", "reading", "strip")
+STYLES = ("page", "masthead", "rail", "viewer", "reading", "honest", "strip")
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +93,24 @@ def _connect(wire: gr.HTML, shelf: Shelf) -> None:
     def save(event: gr.EventData) -> dict[str, Any]:
         return _saved(event._data, shelf, wire)
 
+    def measure(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from honest.judged(event._data, shelf)
+
+    def unlearn(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from honest.unlearned(event._data, shelf)
+
     hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     unreachable = "() => { window.sightglass.failed(); }"
+    unjudged = "() => { window.sightglass.emit('unjudged'); }"
     for listener, function, kind in (
         (wire.ask, ask, HEAVY),
         (wire.open, open_network, OPENING),
         (wire.save, save, HEAVY),
+        (wire.judge, measure, HEAVY),
+        (wire.unlearn, unlearn, HEAVY),
     ):
         event = listener(function, None, wire, **_limits(kind), **hidden)
-        event.failure(None, None, None, js=unreachable)
+        event.failure(None, None, None, js=unjudged if function in (measure, unlearn) else unreachable)
     wire.stop(stop, None, None, **_limits(LIGHT), **hidden)
 
 

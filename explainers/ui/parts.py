@@ -57,7 +57,7 @@ class Viewer(Part):
 class Reading(Part):
     """The answer in words, its options, and what to take along."""
 
-    scripts = ("address",)
+    scripts = ("address", "heat", "honest")
 
 
 class Strip(Part):

@@ -29,6 +29,8 @@ LONGEST_SHOWN = 1600
 WELCOME = "test:6"
 SCENES = ("test:6", "test:42+tag", "duet:8", "test:1")
 """The pond pictures offered at once: one alone, one with a scale bar, two creatures, one more."""
+CHEATER = "test:14+tag"
+"""A scene that the honest network and the cheater name alike, and rightly: one for its parts, the other for its tag."""
 
 PHOTO = "photo:"
 """How the name of a photograph begins that comes with the app."""
@@ -93,8 +95,7 @@ class Shown:
 
 def from_scene(name: str) -> Shown:
     """The pond picture of that name: “test:7”, “test:7+tag”, “duet:5”. Raises `QuestionError`."""
-    scene = _scene(name)
-    rendering = pond.render(scene, SIDE)
+    rendering = pond.render(scene(name), SIDE)
     return Shown(Picture.read(rendering.pixels), name, rendering)
 
 
@@ -109,32 +110,8 @@ def from_upload(path: object) -> Shown:
     return Shown(Picture.read(file.read_bytes()))
 
 
-def describe(name: str) -> str:
-    """What a pond picture shows, in plain words."""
-    return _scene(name).description
-
-
-def from_photograph(path: Path) -> Shown:
-    """A photograph that comes with the app, named by its file."""
-    return Shown(Picture.read(path), f"{PHOTO}{path.stem}")
-
-
-@cache
-def thumbnail(name: str) -> str:
-    """A small pond picture, as an address that holds it."""
-    return _data_url(Picture.read(pond.render(_scene(name), THUMBNAIL).pixels).image(), "PNG")
-
-
-def small(path: Path) -> str:
-    """A small photograph, as an address that holds it."""
-    image = Picture.read(path).image()
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side)).resize((THUMBNAIL, THUMBNAIL))
-    return _data_url(square, "JPEG")
-
-
-def _scene(name: object) -> pond.Scene:
+def scene(name: object) -> pond.Scene:
+    """The pond scene of that name. Raises `QuestionError`."""
     match = _SCENE.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         raise QuestionError(
@@ -145,6 +122,31 @@ def _scene(name: object) -> pond.Scene:
     if kind == "duet":
         return pond.duet("test", int(number), tag=_TAG[tag])
     return pond.scene(kind, int(number), tag=_TAG[tag])
+
+
+def describe(name: str) -> str:
+    """What a pond picture shows, in plain words."""
+    return scene(name).description
+
+
+def from_photograph(path: Path) -> Shown:
+    """A photograph that comes with the app, named by its file."""
+    return Shown(Picture.read(path), f"{PHOTO}{path.stem}")
+
+
+@cache
+def thumbnail(name: str) -> str:
+    """A small pond picture, as an address that holds it."""
+    return _data_url(Picture.read(pond.render(scene(name), THUMBNAIL).pixels).image(), "PNG")
+
+
+def small(path: Path) -> str:
+    """A small photograph, as an address that holds it."""
+    image = Picture.read(path).image()
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side)).resize((THUMBNAIL, THUMBNAIL))
+    return _data_url(square, "JPEG")
 
 
 def _data_url(image: Any, kind: str) -> str:

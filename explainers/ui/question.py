@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ModelError, QuestionError
@@ -51,6 +51,10 @@ class Question:
             self.strip,
         )
         return repr(parts)
+
+    def about(self, shown: Shown) -> tuple[object, ...]:
+        """The same for questions that get the same map."""
+        return (shown.key, replace(self, beside={}, strip=True).key)
 
 
 def read(given: object, catalogue: Catalogue) -> Question:

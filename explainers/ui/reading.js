@@ -18,7 +18,7 @@ function draw() {
       h("h1", {}, before, subject ? h("em", {}, subject) : "", after),
       h("p", { class: "by" }, picker(answer, pane?.method ?? refusal.method), h("span", { class: "quiet" }, pane?.cells ?? "")),
       pane && notes(pane),
-      pane?.figure && h("p", { class: "figure" }, h("b", {}, pane.figure.big), h("span", {}, pane.figure.words)),
+      pane && sightglass.honest(),
       pane && h("p", {}, h("b", {}, "Read it as: "), lower(pane.read_it_as)),
       pane && h("p", { class: "beware" }, h("b", {}, "Beware: "), lower(pane.beware)),
       pane && h("details", { class: "how", open: open.how }, h("summary", {}, "How it works"), h("p", {}, pane.how, " ", h("a", { href: pane.paper, target: "_blank", rel: "noreferrer" }, "Paper"))),

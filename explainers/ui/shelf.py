@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import explainers as ex
 
 from ..errors import ModelError
+from ..explanation import Explanation
 from ..trace import Trace
 from .catalogue import Catalogue
 from .pictures import Shown
@@ -25,6 +26,7 @@ TRACE_BYTES = 32 << 20
 """What a released trace takes at most, by rule of thumb: the maps of four depths of a ResNet-50 and one short graph."""
 PICTURE_BYTES = GIGABYTE // 4
 TRACES_BYTES = GIGABYTE
+EXPLANATIONS_BYTES = GIGABYTE // 4
 ANSWERS = 64
 """Finished answers that are kept; each is well below a megabyte."""
 
@@ -82,6 +84,8 @@ class Shelf:
     )
     pictures: Lru[Shown] = field(default_factory=lambda: Lru(PICTURE_BYTES, lambda shown: shown.picture.array.nbytes))
     traces: Lru[Trace] = field(default_factory=lambda: Lru(TRACES_BYTES, lambda _: TRACE_BYTES))
+    explanations: Lru[Explanation] = field(default_factory=lambda: Lru(EXPLANATIONS_BYTES, _explanation_bytes))
+    """What is on somebody's screen, so that judging it runs no method again."""
     answers: Lru[dict[str, Any]] = field(default_factory=lambda: Lru(ANSWERS, lambda _: 1))
     number: int = field(default_factory=lambda: next(_numbers))
     """Names the shelf where it cannot go itself: into the process that a Space lends its GPU to."""
@@ -144,6 +148,13 @@ def network_bytes() -> int:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _explanation_bytes(answer: Explanation) -> int:
+    """A map as the method gave it, and one as large as the picture."""
+    width, height = answer.source.size
+    return answer.native.nbytes + 4 * width * height
+
 
 _numbers: Iterator[int] = itertools.count()
 _shelves: weakref.WeakValueDictionary[int, Shelf] = weakref.WeakValueDictionary()

@@ -1,0 +1,206 @@
+// How far the map on the stage can be trusted: one number, the curves behind it, and in the pond the truth beside it.
+const { h, heat: ink } = sightglass;
+const box = h("section", { class: "honest", "aria-live": "polite" });
+const PAIR = ["pond:cnn", "pond:cheater"]; // equally right; one reads the creature, the other the tag
+const OPEN = {}; // which parts the visitor has opened
+let key = ""; // what the card is about
+let token = ""; // the measurement under way
+let found = {}; // what has been measured: card, truth, unlearned
+
+function drawn(tag, given = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(given)) element.setAttribute(name, value);
+  element.append(...children.filter(Boolean));
+  return element;
+}
+const percent = (share) => `${Math.round(100 * share)}\u00a0%`.replace("-", "−");
+const chance = (share) => sightglass.percent(share).replace(" ", "\u00a0");
+const rounded = (value) => (Math.abs(value) < 0.05 ? "0" : value.toFixed(1).replace("-", "−"));
+const about = () => {
+  const { question, picture } = sightglass;
+  const pane = sightglass.current();
+  return pane ? JSON.stringify([picture?.key, question.scene, pane.model, pane.method, pane.target, pane.versus, question.score, pane.options]) : "";
+};
+
+function measure(what, { unasked = false } = {}) {
+  const pane = sightglass.current();
+  if (!pane) return;
+  token = Math.random().toString(36).slice(2);
+  found[what === "judge" ? "card" : "unlearned"] = { waiting: true };
+  refresh();
+  sightglass.send(what, { ...sightglass.question, method: pane.method, beside: {}, strip: false, token, unasked });
+}
+
+sightglass.on("done", () => {
+  if (about() && (key !== about() || !found.card)) {
+    key = about();
+    found = {};
+    measure("judge", { unasked: true });
+  }
+});
+sightglass.on("question", () => {
+  if (token) sightglass.send("stop", { token });
+  token = "";
+  for (const name of ["card", "unlearned"]) if (found[name]?.waiting) delete found[name];
+});
+sightglass.on("honest", ({ honest, ...told }) => {
+  if (!token || honest !== token) return;
+  found = { ...found, ...told };
+  refresh();
+});
+sightglass.on("unjudged", () => {
+  for (const name of ["card", "unlearned"]) if (found[name]?.waiting) delete found[name];
+  found.card ??= { takes: "" };
+  refresh();
+});
+
+// The place of the number in the reading column: the same element, whatever is drawn around it.
+sightglass.honest = () => {
+  if (key !== about()) found = {};
+  refresh();
+  return box;
+};
+
+function refresh() {
+  const pane = sightglass.current();
+  if (!pane) return box.replaceChildren();
+  box.replaceChildren(...[pair(), ...headline(found.card), measured(pane), truth(), unlearned(), further(pane)].filter(Boolean));
+}
+
+function headline(card) {
+  if (!card || card.waiting) return [h("p", { class: "figure waiting" }, h("b", {}, "…"), h("span", {}, "measuring what lies between covering the coldest and the warmest cells first")), h("div", { class: "hold" })];
+  if (card.sentence) return [h("p", { class: "quiet" }, card.sentence)];
+  if ("takes" in card) return [h("p", {}, h("button", { type: "button", class: "link", id: "judge", onclick: () => measure("judge") }, "Measure how far to trust this map"), card.takes ? h("span", { class: "quiet" }, ` (takes ${card.takes})`) : "")];
+  if (card.share == null) return [h("p", {}, card.says), ...(card.blank ? [] : [curves(card)])];
+  const words = { above: "more than random maps reach", within: "no more than random maps reach", below: "less than random maps reach: the map has it backwards" }[card.verdict];
+  const tone = card.probability < 0.5 ? "unsure" : card.verdict;
+  return [
+    h("p", { class: `figure ${tone}` }, h("b", {}, percent(card.share)), h("span", {}, "of the score lies between covering the coldest and the warmest cells first")),
+    band(card, tone),
+    h("p", { class: `verdict ${tone}` }, h("i", { "aria-hidden": "true" }), `${percent(card.share)} is ${words}.`),
+    curves(card)];
+}
+
+// A line from −100 to 100 %, where nine of ten random maps lie, and this one.
+function band(card, tone) {
+  const at = (share) => 4 + 292 * (Math.max(-1, Math.min(1, share)) + 1) / 2;
+  const [low, high] = card.band;
+  return drawn("svg", { class: `band ${tone}`, viewBox: "0 0 300 34", role: "img", "aria-label": `Nine of ten random maps lie between ${percent(low)} and ${percent(high)}.` },
+    drawn("line", { x1: 4, x2: 296, y1: 9, y2: 9, class: "axis" }),
+    drawn("rect", { x: at(low), y: 3, width: Math.max(2, at(high) - at(low)), height: 12, rx: 3, class: "random" }),
+    drawn("circle", { cx: at(card.share), cy: 9, r: 5.5, class: "mark" }),
+    label(at(0), 30, `random maps: ${percent(low)} to ${percent(high)}`, "middle"));
+}
+function label(x, y, words, anchor = "start", given = {}) {
+  const text = drawn("text", { x, y, "text-anchor": anchor, ...given });
+  text.textContent = words;
+  return text;
+}
+
+// The score while cells are covered: coldest first above, warmest first below, what lies between tinted.
+function curves(card) {
+  const all = [...card.coldest_first, ...card.warmest_first];
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const x = (share) => 4 + 292 * share;
+  const y = (score) => 76 - 70 * (score - low) / (high - low || 1);
+  const points = (scores) => card.covered.map((share, i) => `${x(share).toFixed(1)},${y(scores[i]).toFixed(1)}`);
+  const coldest = points(card.coldest_first);
+  const warmest = points(card.warmest_first);
+  const svg = drawn("svg", { class: "curves", viewBox: "0 0 300 80", role: "img", "aria-label": `The score falls from ${sightglass.figure(card.score)} to ${sightglass.figure(card.score_covered)} while cells are covered; ${card.says}` },
+    drawn("polygon", { points: [...coldest, ...warmest.toReversed()].join(" "), class: "between" }),
+    drawn("polyline", { points: coldest.join(" "), class: "coldest" }),
+    drawn("polyline", { points: warmest.join(" "), class: "warmest" }));
+  return h("figure", { class: "curve" }, svg, h("figcaption", {}, h("span", {}, "0 %"), h("span", {}, "covering ", h("b", { class: "coldest" }, "coldest"), " or ", h("b", { class: "warmest" }, "warmest"), " first"), h("span", {}, "100 %")));
+}
+
+function fold(name, summary, ...inside) {
+  return h("details", { class: name, open: OPEN[name], ontoggle: (event) => (OPEN[name] = event.target.open) }, h("summary", {}, summary), ...inside);
+}
+
+function measured(pane) {
+  const { card } = found;
+  if (!card || card.waiting || card.sentence || "takes" in card) return null;
+  const rows = [];
+  if (card.keep != null) rows.push(["Warmest fifth kept", `${chance(card.keep)} ${card.label}, whole picture ${chance(card.probability)}`], ["and covered", `${chance(card.drop)} ${card.label}`]);
+  rows.push(["Sum", card.residual == null ? "makes no such promise" : `the parts miss the whole by ${chance(card.residual)}`]);
+  if (card.depends_on_class != null) rows.push(["Class", card.depends_on_class ? `depends on it: rank correlation ${sightglass.figure(card.contrast)} with the map for ${card.rival}` : "does not depend on the class"]);
+  if (card.half != null) rows.push(["Focus", `half of the heat on ${chance(card.half)} of the area (Gini ${sightglass.figure(card.gini)})`]);
+  if (pane.truth && pane.figure) rows.push(["Parts that decide", `${pane.figure.big} ${pane.figure.words}`]);
+  const { spent } = card;
+  const passes = `${spent.forwards} forward${spent.backwards ? `, ${spent.backwards} backward` : ""}, ${spent.seconds.toFixed(2)} s`;
+  const how = card.blank ? `Cost: ${passes}.` : `Cells in ${card.cells.join(" × ")} are covered with the mean color of the training pictures, in ${card.steps} steps; random maps are ${card.random_orders} orders of the same cells. ${passes}.`;
+  return fold("measured", "All that was measured",
+    h("dl", {}, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    card.caveats.length ? h("ul", {}, card.caveats.map((each) => h("li", {}, each))) : "",
+    h("p", { class: "quiet" }, how));
+}
+
+// In the pond: what taking an element out of the scene does to the score, beside what the map put there.
+function truth() {
+  const told = found.truth;
+  if (!told?.elements) return told?.sentence ? h("p", { class: "quiet" }, told.sentence) : null;
+  const most = Math.max(...told.elements.map((each) => Math.abs(each.effect))) || 1;
+  const top = Math.max(...told.elements.map((each) => Math.abs(each.given))) || 1;
+  const bar = (kind, share, words) => h("span", { class: `bar ${kind} ${share < 0 ? "lowers" : ""}`, style: `--share: ${Math.abs(100 * share).toFixed(1)}%`, title: words });
+  const rho = told.rho == null ? "no ranking" : `ρ ${sightglass.figure(told.rho)}`;
+  return fold("truth", h("span", {}, "What truly decides ", h("span", { class: "quiet" }, `beside the map: ${rho}`)),
+    h("p", { class: "key" }, h("span", {}, h("i", { class: "true" }), "score lost without it"), h("span", {}, h("i", { class: "map" }), "heat of the map on it")),
+    h("ul", {}, told.elements.map((each) => h("li", { "aria-label": `${each.name}: effect ${sightglass.figure(each.effect)}, heat ${sightglass.figure(each.given)}` }, h("span", { class: "name" }, each.name),
+      h("span", { class: "bars" }, bar("true", each.effect / most, `without it the score changes by ${sightglass.figure(-each.effect)}`), bar("map", each.given / top, `heat there: ${sightglass.figure(each.given)}`)),
+      h("span", { class: "value" }, rounded(each.effect))))),
+    h("p", { class: "quiet" }, `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${percent(told.pairs)} of the pairs in the right order; chance would be 50 %. `}A pale bar lowers the score.`));
+}
+
+function further(pane) {
+  const inPond = pane.model.startsWith("pond:") && sightglass.question.scene;
+  const links = [];
+  if (found.card && !found.unlearned) links.push(h("button", { type: "button", class: "link", id: "unlearn", onclick: () => measure("unlearn") }, "Try it on a network that has learned nothing"));
+  if (inPond && !isPair()) links.push(h("button", { type: "button", class: "link", id: "cheater", onclick: spot }, "Spot the cheater"));
+  return links.length ? h("p", { class: "further" }, links) : null;
+}
+
+function unlearned() {
+  const told = found.unlearned;
+  if (!told) return null;
+  if (told.waiting) return h("p", { class: "quiet" }, "Drawing the weights anew and asking again…");
+  if (told.sentence) return h("p", { class: "quiet" }, told.sentence);
+  const names = ["this network", "weights drawn anew"];
+  const words = told.alike == null ? "One of the two maps is the same everywhere." : told.unchanged
+    ? `Rank correlation ${sightglass.figure(told.alike)}: this map hardly depends on what the network has learned.`
+    : `Rank correlation ${sightglass.figure(told.alike)}: this map depends on what the network has learned.`;
+  return h("div", { class: "unlearned" }, h("div", {}, told.maps.map((map, i) => h("figure", {}, small(map), h("figcaption", { class: "quiet" }, names[i])))), h("p", {}, words));
+}
+
+const SIDE = 150;
+function small(map) {
+  const { picture, catalogue } = sightglass;
+  const shrink = (2 * SIDE) / Math.max(picture.width, picture.height);
+  const [width, height] = [picture.width * shrink, picture.height * shrink].map((side) => Math.max(1, Math.round(side)));
+  const canvas = h("canvas", { width, height, role: "img", "aria-label": map.alt });
+  const heat = ink.unpack(map.heat);
+  const values = ink.laid(heat, width, height, map.box.map((edge) => edge * shrink));
+  const layer = h("canvas", { width, height });
+  const name = map.signed ? catalogue.diverging : catalogue.sequential[0];
+  if (heat.top) layer.getContext("2d").putImageData(new ImageData(ink.colored(values, { signed: map.signed, sign: "both", top: heat.top, colors: ink.palette(catalogue.palettes[name]), fade: catalogue.fade }), width, height), 0, 0);
+  const image = new Image();
+  image.addEventListener("load", () => {
+    const pen = canvas.getContext("2d");
+    pen.drawImage(image, 0, 0, width, height);
+    pen.globalAlpha = 0.85;
+    pen.drawImage(layer, 0, 0);
+  });
+  image.src = picture.src;
+  return canvas;
+}
+
+// --- the same picture in two brains
+
+const isPair = () => sightglass.answer?.panes?.[0]?.model === PAIR[0] && sightglass.question.beside.model === PAIR[1];
+function spot() {
+  sightglass.ask({ scene: sightglass.catalogue.cheater, picture: "", upload: "", model: PAIR[0], target: null, versus: null, beside: { model: PAIR[1] } });
+}
+function pair() {
+  const [one, other] = sightglass.answer?.panes ?? [];
+  if (!isPair() || !other?.heat || sightglass.question.scene !== sightglass.catalogue.cheater) return null;
+  return h("p", { class: "pair" }, h("b", {}, "Spot the cheater. "), `Both networks name it ${one.target}, with ${chance(one.share)} and ${chance(other.share)}, and both are right. Without a scale bar, neither erred on 500 test pictures: accuracy cannot tell them apart. One reads the creature, the other the scale bar; the maps show which. The number below judges the map on the left.`);
+}

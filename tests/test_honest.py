@@ -1,0 +1,127 @@
+"""What the page is told about how far to trust a map."""
+
+import json
+
+import numpy as np
+import pytest
+from gradio_client import Client
+
+import explainers as ex
+from explainers.ui import answers, honest, pictures
+from explainers.ui.catalogue import Catalogue
+from explainers.ui.shelf import Shelf
+from tests.serving import QUIET, served
+
+pytestmark = QUIET
+
+
+@pytest.fixture(scope="module")
+def shelf():
+    return Shelf(Catalogue(["timm:resnet18?pretrained=false&num_classes=7"]), "cpu")
+
+
+def asked(shelf, **question):
+    """A question that is answered on the screen, and its method filled in as the browser does it."""
+    *_, last = answers.stream({"strip": False, **question}, shelf)
+    assert last["state"] in ("done", "network"), last
+    if last["state"] == "network":
+        shelf.network(last["network"])
+        return asked(shelf, **question)
+    return {**question, "method": last["panes"][0]["method"], "token": "t"}
+
+
+def last(steps):
+    *_, final = steps
+    return json.loads(json.dumps(final, allow_nan=False))
+
+
+def test_the_card_is_that_of_the_engine_and_the_truth_stands_beside_it(shelf):
+    question = asked(shelf, model="pond:cnn", scene="test:6")
+    told = last(honest.judged(question, shelf))
+    trace = ex.look(shelf.network("pond:cnn"), pictures.from_scene("test:6").picture)
+    card = ex.judge(trace, ex.explain(trace, question["method"]))
+    assert told["honest"] == "t"
+    assert told["card"]["share"] == pytest.approx(card.share)
+    assert told["card"]["label"] == card.label
+    names = [each["name"] for each in told["truth"]["elements"]]
+    assert {"blue ring nucleus", "cilia"} == set(names[:2])
+    assert names[-1] != "background"  # by size of effect, not by kind
+    assert -1 <= told["truth"]["rho"] <= 1
+    assert 0 <= told["truth"]["pairs"] <= 1
+
+
+def test_judging_runs_the_method_again_for_the_rival_only(shelf, monkeypatch):
+    question = asked(shelf, model="pond:cnn", scene="test:1", method="gradient")
+    seen = []
+    explain = ex.engine.explain
+    monkeypatch.setattr(ex.engine, "explain", lambda *a, **k: (seen.append(k["target"]), explain(*a, **k))[1])
+    monkeypatch.setattr(ex, "explain", lambda *a, **k: pytest.fail("the map was there already"))
+    told = last(honest.judged(question, shelf))
+    assert seen == [shelf.network("pond:cnn").index(told["card"]["rival"])]
+
+
+def test_what_nobody_asked_for_is_only_announced_where_it_takes_long(shelf, monkeypatch):
+    question = asked(shelf, model="pond:cnn", scene="test:2")
+    monkeypatch.setattr(honest, "_seconds", lambda question, trace: 5.2)
+    assert last(honest.judged({**question, "unasked": True}, shelf))["card"] == {"takes": "5 s"}
+    assert "share" in last(honest.judged(question, shelf))["card"]
+
+
+def test_outside_the_pond_nobody_knows_the_truth(shelf):
+    network = next(n.identifier for n in shelf.catalogue.networks if "resnet18" in n.identifier)
+    question = asked(shelf, model=network, scene="test:6")
+    told = last(honest.judged(question, shelf))
+    assert told["truth"] is None
+    assert "partly gray" in " ".join(told["card"]["caveats"])
+
+
+def test_a_network_that_learned_nothing_gives_another_map(shelf):
+    question = asked(shelf, model="pond:cnn", scene="test:6")
+    told = last(honest.unlearned(question, shelf))["unlearned"]
+    assert len(told["maps"]) == 2
+    assert told["alike"] < 0.5
+    assert not told["unchanged"]
+    again = last(honest.unlearned(question, shelf))["unlearned"]
+    assert again == told
+
+
+def test_the_same_answer_from_honest_network_and_cheater(shelf):
+    rendering = pictures.from_scene(pictures.CHEATER)
+    shares = []
+    for name in ("pond:cnn", "pond:cheater"):
+        trace = ex.look(shelf.network(name), rendering.picture)
+        (best,) = trace.top(1)
+        assert best.index == pictures.scene(pictures.CHEATER).class_a
+        heat = ex.explain(trace, "grad_cam").heat
+        shares.append(float(heat[rendering.rendering.masks["tag"]].sum() / heat.sum()))
+    assert shares[0] < 0.05
+    assert shares[1] > 0.2
+
+
+@pytest.mark.parametrize(
+    "given", [None, {}, {"method": 3}, {"method": "no such", "token": "x"}, {"scene": "whale", "method": "cam"}]
+)
+def test_nonsense_is_a_sentence(shelf, given):
+    for told in (last(honest.judged(given, shelf))["card"], last(honest.unlearned(given, shelf))["unlearned"]):
+        assert told["state"] == "error"
+        assert told["sentence"].endswith(".")
+
+
+def test_stopping_is_no_mishap(shelf):
+    from explainers.ui import work
+
+    question = asked(shelf, model="pond:cnn", scene="test:3")
+    work.stop("stopped before")
+    told = last(honest.judged({**question, "token": "stopped before"}, shelf))
+    assert told["card"]["state"] == "stopped"
+
+
+def test_judging_is_an_endpoint():
+    with served() as url:
+        client = Client(url, verbose=False)
+        card = client.predict(scene="test:6", method="gradient", options={"channels": "sum"}, api_name="/judge")
+        assert card["verdict"] in ("above", "within", "below")
+        assert np.isfinite(card["srg"])
+        named = client.view_api(return_format="dict")["named_endpoints"]
+        assert not {"/measure", "/unlearn"} & set(named)
+        client.close()
