@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
 from ..anatomy import ClassMaps, LinearHead
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..working import weighted_sum
 
 
 @explainer(
@@ -32,9 +32,10 @@ def cam(
     head = trace.classifier.anatomy.head
     over_logits = trace.logit_slopes()  # (C,): what each logit counts for in the score
     if isinstance(head, ClassMaps):
-        heat = torch.einsum("c,chw->hw", over_logits, trace.maps(head.site).to(over_logits))
+        heat = weighted_sum(trace, trace.maps(head.site).to(over_logits), over_logits, bias=0.0)
     else:
         assert isinstance(head, LinearHead)
         weights = over_logits @ head.weight.to(over_logits)  # (K,)
-        heat = torch.einsum("k,khw->hw", weights, trace.maps("last").to(weights))  # (h, w)
+        constant = float(over_logits @ head.bias.to(over_logits))
+        heat = weighted_sum(trace, trace.maps("last").to(weights), weights, bias=constant)  # (h, w)
     return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points, averaged over the cells")

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..working import weighted_sum
 
 
 @explainer(
@@ -18,6 +18,7 @@ def grad_cam(
     *,
     depth: Depth = "last",
     signed: Annotated[bool, Field(description="Keep what lowers the score, too.")] = False,
+    counterfactual: Annotated[bool, Field(description="Show what speaks against the class instead.")] = False,
 ) -> Heatmap:
     """Which regions raise the chosen class?
 
@@ -27,5 +28,5 @@ def grad_cam(
     """
     maps, slopes = trace.maps(depth), trace.slopes(depth)  # (K, h, w) each
     weights = slopes.mean((1, 2))  # (K,)
-    heat = torch.einsum("k,khw->hw", weights, maps)  # (h, w)
+    heat = weighted_sum(trace, maps, -weights if counterfactual else weights)  # (h, w)
     return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points per cell")

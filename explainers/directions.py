@@ -1,0 +1,26 @@
+"""The direction among channels in which maps are strongest, with a sign that means something."""
+
+from __future__ import annotations
+
+import torch
+
+from .shapes import Heat, Maps
+
+
+def strongest(maps: Maps) -> Heat:
+    """Maps (K, h, w) projected on their first right singular vector: (h, w), not centered, as the paper has it.
+
+    A singular vector has no sign of its own; it gets the one with which the map goes along with the mean over channels.
+    Worked out from the smaller of the two Gram matrices, in double precision.
+    """
+    rows = maps.flatten(1).T.double()  # (cells, K)
+    cells, channels = rows.shape
+    if cells <= channels:
+        values, vectors = torch.linalg.eigh(rows @ rows.T)
+        projected = vectors[:, -1] * values[-1].clamp_min(0).sqrt()
+    else:
+        projected = rows @ torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -1]
+    if float(projected @ rows.mean(1)) < 0:
+        projected = -projected
+    heat: Heat = projected.to(maps).view(maps.shape[1:])
+    return heat

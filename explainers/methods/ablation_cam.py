@@ -1,0 +1,51 @@
+"""Ablation-CAM (Desai and Ramaswamy, WACV 2020)."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from ..registry import Depth, Family, Need, explainer
+from ..results import Heatmap
+from ..trace import Trace
+from ..working import weighted_sum
+
+
+@explainer(
+    title="Ablation-CAM",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS},
+    paper="https://openaccess.thecvf.com/content_WACV_2020/html/Desai_Ablation-CAM_Visual_Explanations_for_Deep_Convolutional_Network_via_Gradient-free_Localization_WACV_2020_paper.html",
+    passes=(514, 1),
+)
+def ablation_cam(
+    trace: Trace,
+    *,
+    depth: Depth = "last",
+    channels: Annotated[
+        int, Field(ge=8, le=4096, description="How many channels are taken away in turn, the strongest first.")
+    ] = 512,
+) -> Iterator[Heatmap]:
+    """Which regions does the chosen class lose most without?
+
+    Set one channel of the maps to zero after the other, let the network run on from there, and weigh each channel by
+    how far the score falls.
+    Read it as: no slope is used, so a map that has saturated still counts for what it holds up.
+    Beware: channels are taken away one at a time; what two of them say alike is counted for neither.
+    """
+    maps = trace.maps(depth)  # (K, h, w)
+    own = trace.score_from(maps[None], depth)[0]
+    # The order only decides what is seen first, and what is left out where there are more channels than asked for.
+    guess = (trace.slopes(depth) * maps).sum((1, 2)).abs()
+    order = guess.argsort(descending=True, stable=True)[:channels]
+    weights = torch.zeros(len(maps), device=maps.device)
+    note = None if len(order) == len(maps) else f"The {len(order)} strongest of {len(maps)} channels were taken away."
+    seen = 0
+    for part in torch.split(order, trace.at_once):
+        without = maps.repeat(len(part), 1, 1, 1)
+        without[torch.arange(len(part)), part] = 0
+        weights[part] = own - trace.score_from(without, depth)
+        seen += len(part)
+        heat = weighted_sum(trace, maps, weights) if seen == len(order) else torch.einsum("k,khw->hw", weights, maps)
+        yield Heatmap(heat.relu(), unit="logit points lost, times activity", note=note, done=seen / len(order))

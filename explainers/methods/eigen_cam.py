@@ -1,0 +1,24 @@
+"""Eigen-CAM (Bany Muhammad and Yeasin, IJCNN 2020)."""
+
+from ..directions import strongest
+from ..registry import Depth, Family, Need, explainer
+from ..results import Heatmap
+from ..trace import Trace
+
+
+@explainer(
+    title="Eigen-CAM",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS},
+    paper="https://arxiv.org/abs/2008.00299",
+    class_specific=False,
+    passes=(1, 0),
+)
+def eigen_cam(trace: Trace, *, depth: Depth = "last") -> Heatmap:
+    """What stands out most in the maps, whatever the class?
+
+    Take the one mixture of channels that carries most of the maps' activity, and show how strong it is at each place.
+    Read it as: what the features respond to most in this picture.
+    Beware: no class is asked about, so the map is the same for all of them.
+    """
+    return Heatmap(strongest(trace.maps(depth)).relu(), unit="activity along the strongest direction")

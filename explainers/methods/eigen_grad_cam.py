@@ -1,0 +1,22 @@
+"""EigenGrad-CAM: Eigen-CAM of maps times slopes, as the field's tools have it."""
+
+from ..directions import strongest
+from ..registry import Depth, Family, Need, explainer
+from ..results import Heatmap
+from ..trace import Trace
+
+
+@explainer(
+    title="EigenGrad-CAM",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS},
+    paper="https://arxiv.org/abs/2008.00299",
+)
+def eigen_grad_cam(trace: Trace, *, depth: Depth = "last") -> Heatmap:
+    """What stands out most among the places that matter to the chosen class?
+
+    Multiply maps by slopes, then show the one mixture of channels that carries most of that.
+    Read it as: the main pattern in what raises the class; smoother than the sum over channels.
+    Beware: only the first of many patterns is shown, and its sign is that of their mean.
+    """
+    return Heatmap(strongest(trace.maps(depth) * trace.slopes(depth)).relu(), unit="along the strongest direction")

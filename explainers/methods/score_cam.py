@@ -1,0 +1,59 @@
+"""Score-CAM (Wang, Wang, Du and others, CVPR workshops 2020)."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch.nn import functional as fn
+
+from ..baselines import Baseline
+from ..registry import Depth, Family, Need, explainer
+from ..results import Heatmap
+from ..trace import Trace
+from ..working import weighted_sum
+
+
+@explainer(
+    title="Score-CAM",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS},
+    paper="https://arxiv.org/abs/1910.01279",
+    passes=(130, 0),
+)
+def score_cam(
+    trace: Trace,
+    *,
+    depth: Depth = "last",
+    channels: Annotated[
+        int, Field(ge=8, le=2048, description="How many channels are tried, those that vary most first.")
+    ] = 128,
+    cover: Baseline = "gray",
+) -> Iterator[Heatmap]:
+    """Which regions bring back the score of the chosen class, when only they are shown?
+
+    Lay each map over the picture as a mask, so that only what it marks is seen, and weigh the map by how much of the
+    score comes back, against the picture all covered.
+    Read it as: no slope is used; a warm region is one that is enough by itself.
+    Beware: it takes one pass for each channel, and a picture with most of it covered is nothing the network has seen.
+    """
+    maps = trace.maps(depth)  # (K, h, w)
+    pixels, covered = trace.pixels, trace.baseline(cover)
+    nothing = trace.score(covered[None])[0]
+    low, high = maps.amin((1, 2)), maps.amax((1, 2))
+    varied = torch.nonzero(high > low)[:, 0]  # a flat channel marks nothing
+    order = varied[maps[varied].var((1, 2)).argsort(descending=True, stable=True)][:channels]
+    weights, seen = torch.zeros(len(maps), device=maps.device), 0
+    note = None if len(order) == len(varied) else f"The {len(order)} liveliest of {len(maps)} channels were tried."
+    if not len(order):
+        yield Heatmap(torch.zeros_like(maps[0]), unit=_UNIT, note="No channel marks any place.")
+    for part in torch.split(order, trace.at_once):
+        raised = (maps[part] - low[part, None, None]) / (high - low)[part, None, None]
+        masks = fn.interpolate(raised[:, None], pixels.shape[1:], mode="bilinear", align_corners=False).to(pixels)
+        weights[part] = (trace.score(covered + masks * (pixels - covered)) - nothing).to(weights)
+        seen += len(part)
+        heat = weighted_sum(trace, maps, weights) if seen == len(order) else torch.einsum("k,khw->hw", weights, maps)
+        yield Heatmap(heat.relu(), unit=_UNIT, note=note, done=seen / len(order))
+
+
+_UNIT = "logit points brought back, times activity"

@@ -1,0 +1,36 @@
+"""ShapleyCAM (Cai, 2025)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ..registry import Depth, Family, Need, explainer
+from ..results import Heatmap
+from ..trace import Trace
+from ..working import weighted_sum
+
+
+@explainer(
+    title="ShapleyCAM",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS},
+    paper="https://arxiv.org/abs/2501.06261",
+    passes=(3, 3),
+)
+def shapley_cam(
+    trace: Trace,
+    *,
+    depth: Depth = "last",
+    signed: Annotated[bool, Field(description="Keep what lowers the score, too.")] = False,
+) -> Heatmap:
+    """Which regions raise the chosen class, when it is counted how the maps work together?
+
+    Grad-CAM's weights, corrected by half of how the slopes change when the maps are taken away: a second-order guess at
+    each channel's fair share.
+    Read it as: as Grad-CAM; the difference to it is what first-order slopes miss.
+    Beware: where the network is piecewise linear above the maps the correction is zero, and this is Grad-CAM.
+    """
+    maps = trace.maps(depth)  # (K, h, w)
+    fair = trace.slopes(depth) - trace.slope_changes(maps, depth) / 2
+    heat = weighted_sum(trace, maps, fair.mean((1, 2)))
+    return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points per cell")

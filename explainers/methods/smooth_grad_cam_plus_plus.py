@@ -1,0 +1,52 @@
+"""Smooth Grad-CAM++: Grad-CAM++ over pictures with noise (Omeiza, Speakman, Cintas and Weldermariam, 2019)."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from ..registry import Depth, Family, Need, explainer
+from ..results import Heatmap
+from ..trace import Trace
+
+
+@explainer(
+    title="Smooth Grad-CAM++",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS},
+    paper="https://arxiv.org/abs/1908.01224",
+    passes=(12, 10),
+)
+def smooth_grad_cam_plus_plus(
+    trace: Trace,
+    *,
+    depth: Depth = "last",
+    samples: Annotated[int, Field(ge=2, le=64, description="How many noisy pictures are averaged.")] = 10,
+    noise: Annotated[
+        float, Field(ge=0, le=0.5, description="Deviation of the noise, as a share of full brightness.")
+    ] = 0.1,
+) -> Iterator[Heatmap]:
+    """Which regions raise the chosen class, whatever a little noise does to the picture?
+
+    Average slopes and their powers over noisy copies of the picture, weigh the channels as Grad-CAM++ does, and lay the
+    weights over the maps of the picture itself.
+    Read it as: what stays warm does not hang on a few pixels.
+    Beware: the noise is itself a change of the picture; with much of it another picture is explained.
+    """
+    maps, pixels = trace.maps(depth), trace.pixels
+    generator = torch.Generator().manual_seed(0)
+    first, second, third = (torch.zeros_like(maps) for _ in range(3))
+    for done in range(1, samples + 1):
+        added = noise * torch.randn(pixels.shape, generator=generator, dtype=pixels.dtype).to(pixels.device)
+        slopes = trace.elsewhere((pixels + added).clamp(0, 1)).slopes(depth)
+        first, second, third = first + slopes, second + slopes.square(), third + slopes**3
+        below = 2 * second / done + maps.sum((1, 2), keepdim=True) * third / done
+        share = torch.where(below.abs() > _NOTHING * second.max() / done, second / done / below, 0)
+        weights = (share * (first / done).relu()).sum((1, 2))  # (K,)
+        heat = torch.einsum("k,khw->hw", weights, maps).relu()
+        yield Heatmap(heat, unit="logit points, reweighed", done=done / samples)
+
+
+_NOTHING = 1e-6
+"""As in Grad-CAM++: a divisor beneath this share has lost its digits."""
