@@ -30,6 +30,9 @@ PictureSource = Picture | bytes | str | os.PathLike[str] | NDArray[Any] | Image.
 RIVAL_PASSES = 24
 """A method that may take more passes than this is not run a second time, for another class, to judge one map."""
 
+COUNTERFACTUAL = "counterfactual"
+"""The option under which a method's map is warm where it speaks against the class, whatever the method."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -152,19 +155,20 @@ def judge(trace: Trace, answer: Explanation, *, stop: Callable[[], bool] | None 
     if answer.prediction is None:
         raise DoesNotApply(f"{answer.model} is a backbone: it has no score that a map could be judged by.")
     index = answer.prediction.index
-    against = answer.versus.index if answer.versus else None
-    view = trace.ask(Target(index, against, answer.score), stop=stop)
+    versus = answer.versus.index if answer.versus else None
+    view = trace.ask(Target(index, versus, answer.score), stop=stop)
+    against = answer.options.get(COUNTERFACTUAL) is True
     if not answer.method.class_specific:
-        return _judge(view, answer.result, rival=answer.result, rival_label="any other", stop=stop)
-    rival = against if against is not None else next((p.index for p in trace.top(2) if p.index != index), None)
+        return _judge(view, answer.result, rival=answer.result, rival_label="any other", against=against, stop=stop)
+    rival = versus if versus is not None else next((p.index for p in trace.top(2) if p.index != index), None)
     if rival is None or sum(answer.method.passes) > RIVAL_PASSES:
-        return _judge(view, answer.result, stop=stop)
-    swapped = index if against is not None else None
+        return _judge(view, answer.result, against=against, stop=stop)
+    swapped = index if versus is not None else None
     other = explain(
         trace, answer.method.id, target=rival, versus=swapped, score=answer.score, stop=stop, **answer.options
     )
     label = trace.classifier.labels[rival]
-    card = _judge(view, answer.result, rival=other.result, rival_label=label, stop=stop)
+    card = _judge(view, answer.result, rival=other.result, rival_label=label, against=against, stop=stop)
     return replace(card, spent=card.spent + other.spent)
 
 

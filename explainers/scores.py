@@ -125,6 +125,8 @@ class Scorecard:
     """The share of the area that holds half of the heat."""
     cells: tuple[int, int]
     plan: Plan
+    against: bool
+    """Whether the map is warm where it speaks against the class: covering a warm cell should raise the score."""
     domain: bool
     """Whether the network knows partly covered pictures from its training."""
     spent: Spent = field(compare=False)
@@ -143,7 +145,12 @@ class Scorecard:
     def share(self) -> float | None:
         """The share of the score that lies between the two orders; None where there is nothing to share out."""
         least = NEAR_ZERO * max(abs(self.score), abs(self.score_covered))
-        return None if self.srg is None or self.span <= least else self.srg / self.span
+        return None if self.gap is None or self.span <= least else self.gap / self.span
+
+    @property
+    def gap(self) -> float | None:
+        """`srg` as far as it goes the way the map says."""
+        return -self.srg if self.srg is not None and self.against else self.srg
 
     @property
     def band(self) -> tuple[float, float] | None:
@@ -153,9 +160,9 @@ class Scorecard:
     @property
     def verdict(self) -> Verdict | None:
         """Whether the map beats random ones, cannot be told from them, or has it backwards; None if blank."""
-        if self.srg is None:
+        if self.gap is None:
             return None
-        return "above" if self.srg > self.spread else "below" if self.srg < -self.spread else "within"
+        return "above" if self.gap > self.spread else "below" if self.gap < -self.spread else "within"
 
     @property
     def depends_on_class(self) -> bool | None:
@@ -168,18 +175,17 @@ class Scorecard:
         if self.srg is None:
             return "The map is the same everywhere, so there is nothing to judge."
         if self.share is None or self.band is None:
-            return (
-                f"The picture raises {self.label} hardly more than plain gray does, so there is no score to share out."
-            )
+            return f"The picture hardly raises {self.label} above what plain gray gives it: no score to share out."
         low, high = (_percent(edge) for edge in self.band)
         told = {
             "above": "more than random maps reach",
             "within": "no more than random maps reach",
             "below": "less than random maps reach: the map has it backwards",
         }[self.verdict or "within"]
+        orders = "warmest and the coldest" if self.against else "coldest and the warmest"
         return (
-            f"{_percent(self.share)} of the score of {self.label} lies between covering the coldest and the warmest "
-            f"cells first, {told} ({low} to {high})."
+            f"{_percent(self.share)} of the score of {self.label} lies between covering the {orders} cells first, "
+            f"{told} ({low} to {high})."
         )
 
     @property
@@ -212,6 +218,7 @@ class Scorecard:
             "srg": self.srg,
             "spread": self.spread,
             "share": self.share,
+            "against": self.against,
             "band": None if self.band is None else list(self.band),
             "verdict": self.verdict,
             "says": self.says,
@@ -242,10 +249,13 @@ def judge(
     *,
     rival: Heatmap | None = None,
     rival_label: str | None = None,
+    against: bool = False,
     plan: Plan | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Scorecard:
     """The scorecard of a map about the target of `trace`; `rival` is the same method's map for another class.
+
+    `against` says that the map is warm where it speaks against the class.
 
     Cells are covered with the mean color of the training pictures, coldest first and warmest first. `plan` is by
     default the finest that the network's speed allows, found once for each network. Raises `DoesNotApply` for a
@@ -271,6 +281,7 @@ def judge(
         half=share_of_area(size, 0.5) if size.any() else None,
         cells=cells,
         plan=plan,
+        against=against,
         domain=view.classifier.name.startswith(COVERED_IN_TRAINING),
         spent=view.spent,
     )

@@ -16,7 +16,7 @@ LEVELS = [
     {"pond", "sources"},
     {"classifier"},
     {"trace", "gallery"},
-    {"registry", "scores", "sanity"},
+    {"registry", "scores", "sanity", "working", "covering"},
     {"methods"},
     {"render"},
     {"explanation"},

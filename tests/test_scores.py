@@ -138,7 +138,7 @@ def test_a_network_that_says_the_same_of_everything_scores_zero(worth):
     assert card.share is None
     assert card.band is None
     assert card.verdict == "within"
-    assert "hardly more than plain gray" in card.says
+    assert "hardly raises it above" in card.says
 
 
 def test_a_picture_that_lowers_the_class_has_no_score_to_share_out(worth):
@@ -172,6 +172,16 @@ def test_whether_the_map_depends_on_the_class(worth):
     assert other.contrast == pytest.approx(-1)
     assert other.depends_on_class is True
     assert judge(white(worth), heat(worth), plan=SIX).depends_on_class is None
+
+
+def test_a_map_of_what_speaks_against_the_class_is_judged_the_other_way_round(worth):
+    plain, turned = (
+        judge(white(worth), heat(worth), plan=SIX),
+        judge(white(worth), heat(-worth), against=True, plan=SIX),
+    )
+    assert turned.share == pytest.approx(plain.share)
+    assert turned.verdict == "above"
+    assert "between covering the warmest and the coldest cells first" in turned.says
 
 
 def test_rank_correlation_by_hand_and_with_ties():
@@ -261,6 +271,8 @@ def test_judging_an_answer_asks_the_rival_and_knows_its_own():
     assert card.contrast == pytest.approx(spearman(answer.native, rival.native))
     rather = ex.judge(trace, ex.explain(trace, "grad_cam", versus="c" if first != "c" else "a", signed=True))
     assert rather.contrast == pytest.approx(-1)  # the map of a difference, the other way round
+    turned = ex.judge(trace, ex.explain(trace, "grad_cam", signed=True, counterfactual=True))
+    assert turned.share == pytest.approx(card.share)
     with pytest.raises(QuestionError, match="another picture"):
         ex.judge(ex.look(model, pixels[::-1].copy()), answer)
     backbone = ex.wrap(module, framing=Framing(size=(24, 24)), labels=(), name="backbone")

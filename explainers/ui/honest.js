@@ -68,16 +68,16 @@ function refresh() {
 }
 
 function headline(card) {
-  if (!card || card.waiting) return [h("p", { class: "figure waiting" }, h("b", {}, "…"), h("span", {}, "measuring what lies between covering the coldest and the warmest cells first")), h("div", { class: "hold" })];
+  if (!card || card.waiting) return [h("p", { class: "figure waiting" }, h("b", {}, "…"), h("span", {}, "measuring what lies between covering the coldest and the warmest cells first")), h("div", { class: sightglass.question.scene ? "hold pond" : "hold" })];
   if (card.sentence) return [h("p", { class: "quiet" }, card.sentence)];
   if ("takes" in card) return [h("p", {}, h("button", { type: "button", class: "link", id: "judge", onclick: () => measure("judge") }, "Measure how far to trust this map"), card.takes ? h("span", { class: "quiet" }, ` (takes ${card.takes})`) : "")];
   if (card.share == null) return [h("p", {}, card.says), ...(card.blank ? [] : [curves(card)])];
   const words = { above: "more than random maps reach", within: "no more than random maps reach", below: "less than random maps reach: the map has it backwards" }[card.verdict];
   const tone = card.probability < 0.5 ? "unsure" : card.verdict;
   return [
-    h("p", { class: `figure ${tone}` }, h("b", {}, percent(card.share)), h("span", {}, "of the score lies between covering the coldest and the warmest cells first")),
+    h("p", { class: `figure ${tone}` }, h("b", {}, percent(card.share)), h("span", {}, `of the score lies between covering the ${card.against ? "warmest and the coldest" : "coldest and the warmest"} cells first`)),
     band(card, tone),
-    h("p", { class: `verdict ${tone}` }, h("i", { "aria-hidden": "true" }), `${percent(card.share)} is ${words}.`),
+    h("p", { class: `verdict ${tone}` }, h("i", { "aria-hidden": "true" }), `${percent(card.share)} is ${words}.${tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : ""}`),
     curves(card)];
 }
 
@@ -154,7 +154,7 @@ function truth() {
 function further(pane) {
   const inPond = pane.model.startsWith("pond:") && sightglass.question.scene;
   const links = [];
-  if (found.card && !found.unlearned) links.push(h("button", { type: "button", class: "link", id: "unlearn", onclick: () => measure("unlearn") }, "Try it on a network that has learned nothing"));
+  if (found.card && !found.unlearned && !sightglass.answer.network.random) links.push(h("button", { type: "button", class: "link", id: "unlearn", onclick: () => measure("unlearn") }, "Try it on a network that has learned nothing"));
   if (inPond && !isPair()) links.push(h("button", { type: "button", class: "link", id: "cheater", onclick: spot }, "Spot the cheater"));
   return links.length ? h("p", { class: "further" }, links) : null;
 }

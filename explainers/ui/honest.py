@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import explainers as ex
 
 from .. import registry, sanity, scores
-from ..engine import RIVAL_PASSES
+from ..engine import COUNTERFACTUAL, RIVAL_PASSES
 from ..errors import QuestionError
 from ..explanation import Explanation
 from ..images import Picture
@@ -27,7 +27,7 @@ from .work import GPU_IS_LENT, Job, on_gpu
 Json = dict[str, Any]
 Stop = Callable[[], bool]
 
-AT_ONCE = 2.0
+AT_ONCE = 3.0
 """Seconds that a map may be judged in without being asked for."""
 
 UNCHANGED = 0.5
@@ -110,14 +110,15 @@ def _truth(given: Json, shelf: Shelf, stop: Stop) -> Json | None:
 
     scene = pictures.scene(shown.scene)
     true = effects.effects(scene, score)
-    given_ = effects.given(answer.native, scene)
+    speaks_for = -answer.native if answer.options.get(COUNTERFACTUAL) else answer.native
+    put_there = effects.given(speaks_for, scene)
     order = sorted(true, key=lambda name: -abs(true[name]))
     return {
         "elements": [
-            {"name": effects.described(name, scene), "effect": true[name], "given": given_[name]} for name in order
+            {"name": effects.described(name, scene), "effect": true[name], "given": put_there[name]} for name in order
         ],
-        "rho": scores.spearman(np.array(list(true.values())), np.array(list(given_.values()))),
-        "pairs": effects.pairwise(true, given_),
+        "rho": scores.spearman(np.array(list(true.values())), np.array(list(put_there.values()))),
+        "pairs": effects.pairwise(true, put_there),
     }
 
 
