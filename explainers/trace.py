@@ -271,8 +271,8 @@ class Trace:
     def constant_parts(self) -> list[tuple[Tensor, bool]]:
         """What each constant of the network contributes: constant times slope, shaped as its operation's output.
 
-        Together with the pixels as the network is fed them, times their slopes, they are the score, where the network is
-        piecewise linear (Srinivas & Fleuret, NeurIPS 2019). Each with whether its channels come last.
+        Together with the pixels as the network is fed them, times their slopes, they are the score where the network
+        is piecewise linear (Srinivas & Fleuret, NeurIPS 2019). Each with whether its channels come last.
         """
         target, biases = self._target(), Biases()
         with self._turn():

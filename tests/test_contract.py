@@ -169,7 +169,8 @@ def test_it_leaves_what_the_trace_remembers_as_it_was(method):
     for model in suited(method):
         trace = ex.look(model, PICTURE)
         before = trace.logits.clone(), trace.pixels.clone()
-        others = {m.id: ex.explain(trace, m.id).native for m in METHODS if not m.why_not(model)}
+        quick = [m for m in METHODS if not m.why_not(model) and sum(m.passes) <= 4]
+        others = {m.id: ex.explain(trace, m.id).native for m in quick}
         ex.explain(trace, method.id)
         assert torch.equal(trace.logits, before[0])
         assert torch.equal(trace.pixels, before[1])
