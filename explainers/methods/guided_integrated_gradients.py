@@ -12,6 +12,9 @@ from ..results import Heatmap, Sum
 from ..shapes import Pixels
 from ..trace import Trace
 
+EDGE = 1e-3
+"""Where the slope at the start is taken: on the baseline itself many units may stand at their kink, and have none."""
+
 CLOSE = 0.02
 """A sum that misses by less than this needs no word."""
 
@@ -48,7 +51,7 @@ def guided_integrated_gradients(
     first, last = trace.score(torch.stack([start, end])).tolist()
     floor = 0.05 * float(trace.logits.std(correction=0))
     at, heat = start.clone(), torch.zeros_like(start)
-    slopes = trace.slopes_at(at[None])[0][0]
+    slopes = trace.slopes_at((start + EDGE * (end - start))[None])[0][0]
     for step in range(1, steps + 1):
         moved = _moved(at, start, end, slopes.abs(), step / steps, leash, fraction)
         ahead = trace.slopes_at(moved[None])[0][0]

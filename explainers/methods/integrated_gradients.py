@@ -23,6 +23,9 @@ ROUND = 8
 EDGE = 1e-3
 """Where the slope at the start is taken: on the baseline itself many units may stand at their kink, and have none."""
 
+NARROWEST = 1e-5
+"""A stretch that is no wider is not halved again."""
+
 TOLD = 6
 """How many points of the path the working shows."""
 
@@ -105,7 +108,9 @@ class _Path:
             if max(abs(float(misses.sum())), float(misses.norm())) <= allowed:
                 break
             worst = misses.abs().argsort(descending=True, stable=True)[: min(ROUND, steps - len(self.at))]
-            worst = worst[misses.abs()[worst] > allowed / len(misses)]  # less than its share needs no closer look
+            # Less than its share of what is allowed needs no closer look, and a jump cannot be halved for ever.
+            wide = torch.tensor(self.at).diff() > NARROWEST
+            worst = worst[wide[worst] & (misses.abs()[worst] > allowed / len(misses))]
             points = sorted((self.at[i] + self.at[i + 1]) / 2 for i in worst.tolist())
             if points:
                 yield min(0.95, len(self.at) / steps)
@@ -138,7 +143,7 @@ class _Path:
             told = total
 
     def _visit(self, points: list[float]) -> tuple[Tensor, list[float]]:
-        shares = self.change.new_tensor(points).clamp(min=EDGE)[:, None, None, None]
+        shares = self.change.new_tensor([point or EDGE for point in points])[:, None, None, None]
         slopes, scores = self.trace.slopes_at(self.start + shares * self.change)
         return torch.einsum("nchw,chw->nhw", slopes, self.change), scores.tolist()
 
