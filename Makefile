@@ -12,7 +12,7 @@ else
   INSTALL   = uv pip install --quiet --python $(BIN)/python
 endif
 
-.PHONY: run test check format bench sweep clean
+.PHONY: run test check format bench truth sweep clean
 
 run: $(VENV)/.ready
 	$(BIN)/python app.py
@@ -33,6 +33,9 @@ format: $(VENV)/.ready-test
 
 bench: $(VENV)/.ready-bench
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py --long
+
+truth: $(VENV)/.ready-test
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/truth.py
 
 sweep: $(VENV)/.ready-test
 	PYTHONPATH=. $(BIN)/python tests/sweep.py
