@@ -85,7 +85,7 @@ def main() -> None:
             true = effects.effects(drawn, score_of(model, target), SIZE)
             view = trace.ask(ex.engine._target(model, target, None, "centered_logit"))
 
-            def tell(title: str, result: Heatmap, passes: int, drawn=drawn, true=true, view=view) -> None:
+            def tell(title: str, result: Heatmap, passes: int, drawn=drawn, true=true, view=view, rows=rows) -> None:
                 amount = effects.given(result.heat, drawn, SIZE)
                 row = rows.setdefault(title, Row())
                 amounts = np.array([amount[n] for n in true])
