@@ -11,7 +11,8 @@ def strongest(maps: Maps) -> Heat:
     """Maps (K, h, w) projected on their first right singular vector: (h, w), not centered, as the paper has it.
 
     A singular vector has no sign of its own; it gets the one with which the map goes along with the mean over channels.
-    Worked out from the smaller of the two Gram matrices, in double precision.
+    (By their plain product: centered, a map without negative values could come out below zero everywhere.) Worked out
+    from the smaller of the two Gram matrices, in double precision.
     """
     rows = maps.flatten(1).T.double()  # (cells, K)
     cells, channels = rows.shape

@@ -19,7 +19,6 @@ from .errors import DoesNotApply, QuestionError
 from .images import Picture
 from .results import Heatmap, Step
 from .rules.attention import Spelled
-from .rules.biases import Biases
 from .shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes
 from .taps import Pass, Point, resume, run
 
@@ -267,24 +266,6 @@ class Trace:
             self.spent.backwards += 2
             self.spent.seconds += time.perf_counter() - began
             return _full(site.layout.maps(change.detach()))
-
-    def constant_parts(self) -> list[tuple[Tensor, bool]]:
-        """What each constant of the network contributes: constant times slope, shaped as its operation's output.
-
-        Together with the pixels as the network is fed them, times their slopes, they are the score where the network
-        is piecewise linear (Srinivas & Fleuret, NeurIPS 2019). Each with whether its channels come last.
-        """
-        target, biases = self._target(), Biases()
-        with self._turn():
-            leaf = self._pixels()[None].clone().requires_grad_()
-            with biases:
-                score = target.of(self._batch(leaf))
-            began = time.perf_counter()
-            slopes = torch.autograd.grad(score.sum(), biases.outputs, allow_unused=True)
-            self.spent.backwards += 1
-            self.spent.seconds += time.perf_counter() - began
-        kept = zip(biases.constants, slopes, biases.channels_last, strict=True)
-        return [(_full(constant * slope), last) for constant, slope, last in kept if slope is not None]
 
     def baseline(self, name: BaselineName, *, seed: int = 0) -> Pixels:
         """The picture with nothing in it that is called so: what `pixels` are held against, or covered with."""

@@ -22,6 +22,7 @@ def cam(
     trace: Trace,
     *,
     signed: Annotated[bool, Field(description="Keep what lowers the score, too.")] = False,
+    counterfactual: Annotated[bool, Field(description="Show what speaks against the class instead.")] = False,
 ) -> Heatmap:
     """Which regions does the score of the chosen class add up from?
 
@@ -31,11 +32,15 @@ def cam(
     """
     head = trace.classifier.anatomy.head
     over_logits = trace.logit_slopes()  # (C,): what each logit counts for in the score
+    if counterfactual:
+        over_logits = -over_logits
     if isinstance(head, ClassMaps):
-        heat = weighted_sum(trace, trace.maps(head.site).to(over_logits), over_logits, bias=0.0)
+        maps, weights, constant = trace.maps(head.site).to(over_logits), over_logits, 0.0
+        weighs = "what the class that it looks for counts in the score"
     else:
         assert isinstance(head, LinearHead)
-        weights = over_logits @ head.weight.to(over_logits)  # (K,)
-        constant = float(over_logits @ head.bias.to(over_logits))
-        heat = weighted_sum(trace, trace.maps("last").to(weights), weights, bias=constant)  # (h, w)
-    return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points, averaged over the cells")
+        maps, weights = trace.maps("last").to(over_logits), over_logits @ head.weight.to(over_logits)  # (K, h, w), (K,)
+        constant, weighs = float(over_logits @ head.bias.to(over_logits)), "which the network has learned for the class"
+    averages = trace.target.score in ("centered_logit", "logit") and not counterfactual
+    heat = weighted_sum(trace, maps, weights, weighs=weighs, signed=signed, bias=constant if averages else None)
+    return Heatmap(heat, signed=signed, unit="logit points, averaged over the cells")

@@ -26,17 +26,22 @@ def finer_cam(
 ) -> Heatmap:
     """What sets the chosen class apart from the classes that are most like it?
 
-    Grad-CAM of the class's logit less a share of the mean logit of the classes nearest to it in this picture.
+    Grad-CAM of the score less a share of the mean score of the classes whose logits are nearest in this picture.
     Read it as: warm is what speaks for this class and not for its neighbors alike.
     Beware: neighbors are the classes with the nearest logits here, which need not be the most similar things.
     """
     maps, logits, chosen = trace.maps(depth), trace.logits, trace.class_index
+    counts = trace.logit_slopes()  # (C,): what each logit counts for in the score that was asked about
     apart = (logits - logits[chosen]).abs()
-    apart[chosen] = torch.inf
-    others = apart.topk(min(alike, len(logits) - 1), largest=False).indices
-    counted = trace.logit_slopes().clone()  # what each logit counts for in the score that was asked about
+    asked = [chosen] if trace.target.versus is None else [chosen, trace.target.versus]
+    apart[asked] = torch.inf
+    others = apart.topk(min(alike, len(logits) - len(asked)), largest=False).indices
+    shared = torch.zeros_like(counts)
     if len(others):
-        counted[others] -= strength * counted[chosen] / len(others)
-    heat = weighted_sum(trace, maps, trace.slopes_of(counted, depth).mean((1, 2)))
-    names = ", ".join(trace.classifier.labels[int(i)] for i in others)
-    return Heatmap(heat.relu(), unit="logit points per cell", note=f"Held against {names}." if names else None)
+        shared[others] = counts[chosen] / len(others)
+        # Where the score is blind to what is added to all logits, as all but the bare logit are, it stays so.
+        shared -= (1 - counts.sum()) * shared.mean()
+    weights = trace.slopes_of(counts - strength * shared, depth).mean((1, 2))  # (K,)
+    heat = weighted_sum(trace, maps, weights, weighs="how fast the lead over similar classes grows with it")
+    names = ", ".join(trace.classifier.labels[i] for i in others.tolist())
+    return Heatmap(heat, unit="logit points per cell", note=f"Held against {names}." if names else None)

@@ -10,6 +10,7 @@ from torch.nn import functional as fn
 from ..anatomy import Anatomy
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
+from ..rules.biases import Biases
 from ..trace import Trace
 
 
@@ -18,7 +19,7 @@ from ..trace import Trace
     family=Family.GRADIENTS,
     needs={Need.PIXEL_SLOPES},
     paper="https://arxiv.org/abs/1905.00780",
-    passes=(3, 2),
+    passes=(2, 1),
 )
 def full_grad(
     trace: Trace,
@@ -35,47 +36,60 @@ def full_grad(
     Read it as: where inputs and units that matter come together.
     Beware: the same function written with other biases gets another map.
     """
-    framing, pixels = trace.classifier.framing, trace.pixels
-    fed = framing.normalize(pixels)
-    deviation = torch.tensor(framing.std).to(pixels)[:, None, None]
-    slopes = trace.pixel_slopes()
-    slopes = (slopes.flip(0) if framing.channels == "bgr" else slopes) * deviation  # of what the network is fed
-    own = (fed * slopes).sum(0)  # (H, W)
-    total, nowhere, layers = float(own.double().sum()), 0.0, [own]
-    for part, last in trace.constant_parts():
-        total += float(part.double().sum())
-        placed = _placed(part, last, trace.classifier.anatomy)
+    pixels, biases = trace.pixels, Biases()
+    slopes, scores = trace.slopes_at(pixels[None], rule=biases)
+    part = _above_mean(trace) * slopes[0]  # (3, H, W)
+    total, nowhere = float(part.double().sum()), 0.0
+    signed = shown == "signed"
+    layers = [part.sum(0) if signed else part.abs().sum(0) / part.abs().max().clamp_min(1e-30)]
+    for added, size in zip(biases.signed, biases.sizes, strict=True):
+        counts = float(added.double().sum())
+        total += counts
+        placed = _placed(added if signed else size, trace.classifier.anatomy)
         if placed is None:
-            nowhere += float(part.double().sum())
+            nowhere += counts
         else:
             layers.append(placed)
-    size = tuple(pixels.shape[1:])
-    signed = shown == "signed"
-    if not signed:
-        layers = [layer.abs() / layer.abs().max().clamp_min(1e-12) for layer in layers]
-    heat = torch.stack([_spread(layer, size, keep_sum=signed) for layer in layers]).sum(0)
-    score = float(trace.score(pixels[None]))
+    heat = sum(_spread(layer, pixels.shape[1:], keep_sum=signed) for layer in layers)
+    assert isinstance(heat, Tensor)
+    unit = "logit points per pixel" if signed else "sum of shares"
+    return Heatmap(heat, signed=signed, unit=unit, note=_told(total, nowhere, float(scores[0])))
+
+
+def _above_mean(trace: Trace) -> Tensor:
+    """The pixels as the network is fed them, (pixels − mean) / deviation, in the unit of their slopes: undivided."""
+    framing, pixels = trace.classifier.framing, trace.pixels
+    mean = torch.tensor(framing.mean).to(pixels)
+    return pixels - (mean.flip(0) if framing.channels == "bgr" else mean)[:, None, None]
+
+
+def _told(total: float, nowhere: float, score: float) -> str:
     missed = abs(total - score) / max(abs(score), 1e-12)
-    off = f"miss the score by {100 * missed:.2g} %" if missed > 1e-4 else "add up to the score"
-    note = f"All parts together {off}"
-    note += f"; {nowhere:+.2g} of it comes from constants that have no place in the picture." if nowhere else "."
-    return Heatmap(heat, signed=signed, unit="logit points per pixel" if signed else "sum of shares", note=note)
+    held = "add up to the score" if missed < _EXACT else f"miss the score by {100 * missed:.2g} %"
+    return f"All parts together {held}; {nowhere:+.2g} of it comes from constants that have no place in the picture."
 
 
-def _placed(part: Tensor, last: bool, anatomy: Anatomy) -> Tensor | None:
-    """A part (1, C, h, w), (1, h, w, C) or (1, tokens, C) as a map (h, w); None where it lies on no grid."""
-    part = part.movedim(-1, 1) if last else part
-    if part.ndim == 4 and part.shape[2] * part.shape[3] > 1 and len(part) == 1:
-        return part[0].sum(0)
-    if part.ndim == 3 and len(part) == 1:
+_EXACT = 1e-4
+
+
+def _placed(part: Tensor, anatomy: Anatomy) -> Tensor | None:
+    """A part (1, h, w) or (1, tokens) as a map (h, w); None where it lies on no grid."""
+    if len(part) != 1:
+        return None
+    if part.ndim == 3 and part.numel() > 1:
+        return part[0]
+    if part.ndim == 2:
         for layout in [site.layout for site in anatomy.trunk] + list(anatomy.loose.values()):
             h, w = layout.grid
-            if part.shape[2] in (h * w, layout.prefix + h * w):
-                return part[0, :, part.shape[2] - h * w :].sum(0).view(h, w)
+            if part.shape[1] in (h * w, layout.prefix + h * w):
+                return part[0, part.shape[1] - h * w :].view(h, w)
     return None
 
 
-def _spread(layer: Tensor, size: tuple[int, ...], *, keep_sum: bool) -> Tensor:
+def _spread(layer: Tensor, size: torch.Size, *, keep_sum: bool) -> Tensor:
     """A map at the picture's size, with its heights or its sum kept."""
-    share = layer.numel() / (size[0] * size[1]) if keep_sum else 1.0
-    return fn.interpolate(layer[None, None], size, mode="bilinear", align_corners=False)[0, 0] * share
+    wide = fn.interpolate(layer[None, None], tuple(size), mode="bilinear", align_corners=False)[0, 0]
+    if not keep_sum:
+        return wide
+    wide = wide * (layer.numel() / wide.numel())
+    return wide + (layer.sum() - wide.sum()) / wide.numel()  # what stretching by a broken number gains or loses

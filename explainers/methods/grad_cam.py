@@ -28,5 +28,6 @@ def grad_cam(
     """
     maps, slopes = trace.maps(depth), trace.slopes(depth)  # (K, h, w) each
     weights = slopes.mean((1, 2))  # (K,)
-    heat = weighted_sum(trace, maps, -weights if counterfactual else weights)  # (h, w)
-    return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points per cell")
+    weighs = f"how fast the score {'falls' if counterfactual else 'rises'} with it, averaged over the places"
+    heat = weighted_sum(trace, maps, -weights if counterfactual else weights, weighs=weighs, signed=signed)  # (h, w)
+    return Heatmap(heat, signed=signed, unit="logit points per cell")

@@ -7,6 +7,9 @@ from ..results import Heatmap
 from ..trace import Trace
 from ..working import weighted_sum
 
+SMALLEST = 1e-3
+"""Places whose divisor is below this count nothing: it is two or more where no channel sums below zero."""
+
 
 @explainer(
     title="Grad-CAM++",
@@ -17,20 +20,19 @@ from ..working import weighted_sum
 def grad_cam_plus_plus(trace: Trace, *, depth: Depth = "last") -> Heatmap:
     """Which regions raise the chosen class, when every place of a map that raises it may count?
 
-    Like Grad-CAM, but a channel's weight adds up only slopes above zero, and each place counts the more the steeper
-    it is beside the channel's whole activity.
+    Like Grad-CAM, but a channel's weight adds up only slopes above zero, each counting for less the more active the
+    whole channel is beside it.
     Read it as: several objects of the class light up alike, even where one of them would be enough.
     Beware: what lowers the class is left out from the start, so the map is generous; and its powers of the slope stand
     for higher derivatives only where the network is piecewise linear above the maps.
     """
     maps, slopes = trace.maps(depth), trace.slopes(depth)  # (K, h, w) each
-    squares = slopes.square()
-    # For exp(score), second and third derivatives are the score's slope squared and cubed.
-    below = 2 * squares + maps.sum((1, 2), keepdim=True) * slopes**3
-    share = torch.where(below.abs() > _NOTHING * squares.max(), squares / below, 0)
-    weights = (share * slopes.relu()).sum((1, 2))  # (K,)
-    return Heatmap(weighted_sum(trace, maps, weights).relu(), unit="logit points, reweighed")
-
-
-_NOTHING = 1e-6
-"""A divisor smaller than this share of the largest square has lost its digits to the sum above it."""
+    # For exp(score), second and third derivatives are the slope squared and cubed, so a place counts for
+    # g² / (2 g² + ΣA g³): without the common square, which would underflow, that is 1 / (2 + ΣA g).
+    below = 2 + maps.sum((1, 2), keepdim=True) * slopes
+    fine = below > SMALLEST
+    weights = torch.where(fine, slopes.relu() / torch.where(fine, below, 1), 0).sum((1, 2))  # (K,)
+    heat = weighted_sum(trace, maps, weights, weighs="its slopes above zero, added up place by place")
+    left = int((~fine & (slopes > 0)).any(2).any(1).sum())
+    note = f"{left} of {len(maps)} channels sum to less than zero; where the formula breaks down, they do not count."
+    return Heatmap(heat, unit="logit points, reweighed", note=note if left else None)

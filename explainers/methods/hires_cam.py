@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 
 from ..registry import Depth, Family, Need, explainer
@@ -17,6 +18,7 @@ def hires_cam(
     *,
     depth: Depth = "last",
     signed: Annotated[bool, Field(description="Keep what lowers the score, too.")] = False,
+    counterfactual: Annotated[bool, Field(description="Show what speaks against the class instead.")] = False,
 ) -> Heatmap:
     """Which places does the score of the chosen class come from, each with its own slope?
 
@@ -25,5 +27,6 @@ def hires_cam(
     Read it as: a warm place is one whose own activity raises the score.
     Beware: above a network that ends in one linear layer this is exact; elsewhere it is a first-order guess.
     """
-    heat = (trace.slopes(depth) * trace.maps(depth)).sum(0)  # (h, w)
+    heat = torch.einsum("khw,khw->hw", trace.slopes(depth), trace.maps(depth))
+    heat = -heat if counterfactual else heat
     return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points per cell")

@@ -12,8 +12,9 @@ from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
+SHALLOW = ("early", "middle")
 GAMMA = 2.0
-"""How strongly a shallow layer's weak heat is lifted before it is fused; the paper's figure."""
+"""How strongly the weak heat of shallow maps is lifted before it is joined; the paper's figure."""
 
 
 @explainer(
@@ -26,28 +27,37 @@ def layer_cam(
     trace: Trace,
     *,
     depth: Depth = "last",
-    fused: Annotated[
-        bool, Field(description="Join the maps of all depths; each is scaled to its own maximum, and the largest wins.")
-    ] = False,
+    fused: Annotated[bool, Field(description="Join the maps of all four depths, whichever depth is chosen.")] = False,
+    counterfactual: Annotated[bool, Field(description="Show what speaks against the class instead.")] = False,
 ) -> Heatmap:
     """Which places raise the chosen class, at whatever depth one looks?
 
-    Multiply each map by those of its slopes that raise the score, place by place, and add up the channels.
+    Multiply each map by those of its slopes that raise the score, place by place, and add up the channels. Fused: each
+    depth is brought to a maximum of one, weak heat in the two shallow ones is lifted (tanh of twice the share), all are
+    stretched to the finest grid, and the largest wins at each place.
     Read it as: warm places raise the class; at shallow depths the map follows fine detail.
     Beware: what lowers the class is left out before the channels are added, so that nothing cancels.
     """
     if not fused:
-        return Heatmap(_layer(trace, depth), unit="logit points per cell")
-    layers = [_layer(trace, each) for each in DEPTHS]
-    scaled = [torch.tanh(GAMMA * heat / heat.max().clamp_min(1e-12)) for heat in layers]
-    size = scaled[0].shape
-    largest = torch.stack([_resized(heat, size) for heat in scaled]).amax(0)
-    return Heatmap(largest, unit="share of each depth's strongest value")
+        return Heatmap(_layer(trace, depth, counterfactual), unit="logit points per cell")
+    layers = {each: _layer(trace, each, counterfactual) for each in DEPTHS}  # the earliest first: one pass serves all
+    empty = [each for each, heat in layers.items() if not heat.any()]
+    shares = [_share(heat, lifted=each in SHALLOW) for each, heat in layers.items()]
+    finest = max((heat.shape for heat in shares), key=lambda shape: shape[0] * shape[1])
+    largest = torch.stack([_stretched(heat, finest) for heat in shares]).amax(0)
+    note = f"Nothing came from the maps at depth {' and '.join(empty)}." if empty else None
+    return Heatmap(largest, unit="share of each depth's strongest value", note=note)
 
 
-def _layer(trace: Trace, depth: str) -> Tensor:
-    return (trace.slopes(depth).relu() * trace.maps(depth)).sum(0).relu()  # (h, w)
+def _layer(trace: Trace, depth: str, counterfactual: bool) -> Tensor:
+    slopes = trace.slopes(depth)
+    return torch.einsum("khw,khw->hw", (-slopes if counterfactual else slopes).relu(), trace.maps(depth)).relu()
 
 
-def _resized(heat: Tensor, size: torch.Size) -> Tensor:
+def _share(heat: Tensor, *, lifted: bool) -> Tensor:
+    share = heat / heat.max() if heat.any() else heat
+    return torch.tanh(GAMMA * share) if lifted else share
+
+
+def _stretched(heat: Tensor, size: torch.Size) -> Tensor:
     return fn.interpolate(heat[None, None], tuple(size), mode="bilinear", align_corners=False)[0, 0]

@@ -15,30 +15,34 @@ from ..trace import Trace
     family=Family.CLASS_ACTIVATION,
     needs={Need.MAPS},
     paper="https://arxiv.org/abs/2605.14641",
-    passes=(2, 4),
+    passes=(1, 4),
 )
 def refine_cam(trace: Trace) -> Heatmap:
     """Where do all depths of the network agree that something raises the chosen class?
 
     At each depth, multiply maps by the slopes that raise the score and add up the channels; bring each to a maximum of
-    one, and multiply them with each other at the finest resolution.
+    one, stretch them to the finest grid, and multiply them with each other.
     Read it as: warm only where every depth is warm, so the outline is finer than the last maps allow.
-    Beware: a product is severe, one depth that says nothing somewhere silences all; and it is no longer a share of the
-    score.
+    Beware: a product is severe: where one depth is cold, all is; and it is no longer a share of the score.
     """
-    layers = {depth: (trace.slopes(depth).relu() * trace.maps(depth)).sum(0).relu() for depth in DEPTHS}
+    depths = list({trace.site(depth).point: depth for depth in reversed(DEPTHS)}.values())  # one maps, one factor
+    layers = {depth: _layer(trace, depth) for depth in reversed(depths)}  # the earliest first: one pass serves all
     empty = [depth for depth, heat in layers.items() if not heat.any()]
     spoken = [heat / heat.max() for heat in layers.values() if heat.any()]
+    note = f"Nothing came from the maps at depth {' and '.join(empty)}, which had to be left out." if empty else None
+    finest = max((heat.shape for heat in layers.values()), key=lambda shape: shape[0] * shape[1])
     if not spoken:
-        return Heatmap(torch.zeros_like(layers[DEPTHS[0]]), unit=_UNIT)
-    size = max((heat.shape for heat in layers.values()), key=lambda shape: shape[0] * shape[1])
-    product = torch.stack([_resized(heat, size) for heat in spoken]).prod(0)
-    said = "The {} maps say nothing and were left out of the product."
-    return Heatmap(product, unit=_UNIT, note=said.format(" and ".join(empty)) if empty else None)
+        return Heatmap(torch.zeros(finest), unit=_UNIT, note=note)
+    product = torch.stack([_stretched(heat, finest) for heat in spoken]).prod(0)
+    return Heatmap(product, unit=_UNIT, note=note if product.any() else "The depths agree on no place.")
 
 
 _UNIT = "product of shares, 1 at most"
 
 
-def _resized(heat: Tensor, size: torch.Size) -> Tensor:
+def _layer(trace: Trace, depth: str) -> Tensor:
+    return torch.einsum("khw,khw->hw", trace.slopes(depth).relu(), trace.maps(depth)).relu()
+
+
+def _stretched(heat: Tensor, size: torch.Size) -> Tensor:
     return fn.interpolate(heat[None, None], tuple(size), mode="bilinear", align_corners=False)[0, 0]

@@ -43,17 +43,21 @@ def score_cam(
     low, high = maps.amin((1, 2)), maps.amax((1, 2))
     varied = torch.nonzero(high > low)[:, 0]  # a flat channel marks nothing
     order = varied[maps[varied].var((1, 2)).argsort(descending=True, stable=True)][:channels]
-    weights, seen = torch.zeros(len(maps), device=maps.device), 0
-    note = None if len(order) == len(varied) else f"The {len(order)} liveliest of {len(maps)} channels were tried."
     if not len(order):
-        yield Heatmap(torch.zeros_like(maps[0]), unit=_UNIT, note="No channel marks any place.")
+        yield Heatmap(torch.zeros_like(maps[0]), unit=_UNIT, note="Every channel is flat, so none marks a place.")
+        return
+    weights, seen = torch.zeros_like(low), 0
+    note = None if len(order) == len(varied) else f"The {len(order)} liveliest of {len(maps)} channels were tried."
     for part in torch.split(order, trace.at_once):
         raised = (maps[part] - low[part, None, None]) / (high - low)[part, None, None]
         masks = fn.interpolate(raised[:, None], pixels.shape[1:], mode="bilinear", align_corners=False).to(pixels)
         weights[part] = (trace.score(covered + masks * (pixels - covered)) - nothing).to(weights)
         seen += len(part)
-        heat = weighted_sum(trace, maps, weights) if seen == len(order) else torch.einsum("k,khw->hw", weights, maps)
-        yield Heatmap(heat.relu(), unit=_UNIT, note=note, done=seen / len(order))
+        if seen < len(order):
+            heat = torch.einsum("k,khw->hw", weights, maps).relu()
+        else:
+            heat = weighted_sum(trace, maps, weights, weighs="the score that its places bring back by themselves")
+        yield Heatmap(heat, unit=_UNIT, note=note, done=seen / len(order))
 
 
 _UNIT = "logit points brought back, times activity"

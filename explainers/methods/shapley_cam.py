@@ -15,7 +15,7 @@ from ..working import weighted_sum
     family=Family.CLASS_ACTIVATION,
     needs={Need.MAPS},
     paper="https://arxiv.org/abs/2501.06261",
-    passes=(3, 3),
+    passes=(2, 3),
 )
 def shapley_cam(
     trace: Trace,
@@ -28,9 +28,11 @@ def shapley_cam(
     Grad-CAM's weights, corrected by half of how the slopes change when the maps are taken away: a second-order guess at
     each channel's fair share.
     Read it as: as Grad-CAM; the difference to it is what first-order slopes miss.
-    Beware: where the network is piecewise linear above the maps the correction is zero, and this is Grad-CAM.
+    Beware: where the network is piecewise linear above the maps, the correction of a logit score is zero, and this is
+    Grad-CAM.
     """
     maps = trace.maps(depth)  # (K, h, w)
     fair = trace.slopes(depth) - trace.slope_changes(maps, depth) / 2
-    heat = weighted_sum(trace, maps, fair.mean((1, 2)))
-    return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points per cell")
+    weighs = "its mean slope, halfway between the maps as they are and none"
+    heat = weighted_sum(trace, maps, fair.mean((1, 2)), weighs=weighs, signed=signed)
+    return Heatmap(heat, signed=signed, unit="logit points per cell")

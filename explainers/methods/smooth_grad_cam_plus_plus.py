@@ -1,4 +1,4 @@
-"""Smooth Grad-CAM++: Grad-CAM++ over pictures with noise (Omeiza, Speakman, Cintas and Weldermariam, 2019)."""
+"""Smooth Grad-CAM++: Grad-CAM++ over pictures with noise (Omeiza, Speakman, Cintas and Weldemariam, 2019)."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -9,6 +9,10 @@ from pydantic import Field
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..working import weighted_sum
+
+SMALLEST = 1e-3
+"""Places whose divisor is below this count nothing: it is two or more where no channel sums below zero."""
 
 
 @explainer(
@@ -16,7 +20,7 @@ from ..trace import Trace
     family=Family.CLASS_ACTIVATION,
     needs={Need.MAPS},
     paper="https://arxiv.org/abs/1908.01224",
-    passes=(12, 10),
+    passes=(11, 10),
 )
 def smooth_grad_cam_plus_plus(
     trace: Trace,
@@ -36,17 +40,16 @@ def smooth_grad_cam_plus_plus(
     """
     maps, pixels = trace.maps(depth), trace.pixels
     generator = torch.Generator().manual_seed(0)
-    first, second, third = (torch.zeros_like(maps) for _ in range(3))
+    first, second, third = (torch.zeros_like(maps, dtype=torch.double) for _ in range(3))  # of which powers underflow
     for done in range(1, samples + 1):
         added = noise * torch.randn(pixels.shape, generator=generator, dtype=pixels.dtype).to(pixels.device)
-        slopes = trace.elsewhere((pixels + added).clamp(0, 1)).slopes(depth)
+        slopes = trace.elsewhere((pixels + added).clamp(0, 1)).slopes(depth).double()
         first, second, third = first + slopes, second + slopes.square(), third + slopes**3
-        below = 2 * second / done + maps.sum((1, 2), keepdim=True) * third / done
-        share = torch.where(below.abs() > _NOTHING * second.max() / done, second / done / below, 0)
-        weights = (share * (first / done).relu()).sum((1, 2))  # (K,)
-        heat = torch.einsum("k,khw->hw", weights, maps).relu()
+        below = 2 + maps.sum((1, 2), keepdim=True) * third / second.clamp_min(torch.finfo(torch.double).tiny)
+        fine = below > SMALLEST
+        weights = torch.where(fine, first.relu() / done / torch.where(fine, below, 1), 0).sum((1, 2)).to(maps)  # (K,)
+        if done < samples:
+            heat = torch.einsum("k,khw->hw", weights, maps).relu()
+        else:
+            heat = weighted_sum(trace, maps, weights, weighs="its slopes above zero, averaged over noisy copies")
         yield Heatmap(heat, unit="logit points, reweighed", done=done / samples)
-
-
-_NOTHING = 1e-6
-"""As in Grad-CAM++: a divisor beneath this share has lost its digits."""

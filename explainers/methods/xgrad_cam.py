@@ -10,6 +10,9 @@ from ..results import Heatmap
 from ..trace import Trace
 from ..working import weighted_sum
 
+CANCELS = 1e-3
+"""A sum below this share of the channel's activity is what rounding left of it."""
+
 
 @explainer(
     title="XGrad-CAM", family=Family.CLASS_ACTIVATION, needs={Need.MAPS}, paper="https://arxiv.org/abs/2008.02312"
@@ -19,6 +22,7 @@ def xgrad_cam(
     *,
     depth: Depth = "last",
     signed: Annotated[bool, Field(description="Keep what lowers the score, too.")] = False,
+    counterfactual: Annotated[bool, Field(description="Show what speaks against the class instead.")] = False,
 ) -> Heatmap:
     """Which regions raise the chosen class, so that the map adds up to what the layer contributes?
 
@@ -28,13 +32,10 @@ def xgrad_cam(
     """
     maps, slopes = trace.maps(depth), trace.slopes(depth)  # (K, h, w) each
     sums, sizes = maps.sum((1, 2)), maps.abs().sum((1, 2))  # (K,)
-    steady = sums.abs() > _CANCELS * sizes
+    steady = sums.abs() > CANCELS * sizes
     weights = torch.where(steady, (slopes * maps).sum((1, 2)) / torch.where(steady, sums, 1), 0)
+    weighs = f"how fast the score {'falls' if counterfactual else 'rises'} with it where it is active"
+    heat = weighted_sum(trace, maps, -weights if counterfactual else weights, weighs=weighs, signed=signed)
     left_out = int((~steady & (sizes > 0)).sum())
-    heat = weighted_sum(trace, maps, weights)
     note = f"{left_out} of {len(maps)} channels cancel themselves and were left out." if left_out else None
-    return Heatmap(heat if signed else heat.relu(), signed=signed, unit="logit points per cell", note=note)
-
-
-_CANCELS = 1e-3
-"""A sum below this share of the channel's activity is what rounding left of it."""
+    return Heatmap(heat, signed=signed, unit="logit points per cell", note=note)

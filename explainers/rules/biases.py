@@ -1,7 +1,8 @@
-"""What the constants of a network add on the way: every bias, and what batch norms subtract, recorded by function."""
+"""What the constants of a network count for: every bias times the slope where it is added, recorded by function."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,22 +11,26 @@ from torch.overrides import TorchFunctionMode
 
 from .opened import opened
 
-CHANNELS_FIRST = {"conv1d", "conv2d", "conv3d", "conv_transpose2d", "batch_norm", "group_norm", "instance_norm"}
-CHANNELS_LAST = {"linear", "layer_norm"}
+Mark = Callable[[Tensor], None]
+
+_CHANNELS_FIRST = {"conv1d": 2, "conv2d": 2, "conv3d": 2, "conv_transpose2d": 2, "group_norm": 3, "instance_norm": 2}
+_CHANNELS_LAST = {"linear": 2, "layer_norm": 3}
+"""Functions that add a constant for each channel, and the place of that constant among their arguments."""
 
 
 class Biases(TorchFunctionMode):
-    """While it lasts, in this thread, keeps what came out of each operation with a constant, and the constant.
+    """While it lasts, in this thread, marks where a constant is added; a backward pass fills in what it counts for.
 
-    A copy goes downstream, so that nothing in place changes what was kept; the values are what they always are.
+    A batch norm in eval mode adds beta − mu · gamma / sigma, which is a bias like any other. Nothing flows in another
+    way: what comes out, and every gradient, are what they always are.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.outputs: list[Tensor] = []
-        self.constants: list[Tensor] = []
-        """Shaped to be multiplied with the outputs (N, C, …) or (N, …, C)."""
-        self.channels_last: list[bool] = []
+        self.signed: list[Tensor] = []
+        """Constant times slope, summed over channels, (N, …) over places; the last operation first."""
+        self.sizes: list[Tensor] = []
+        """The same with each channel's size, as a share of the largest of the operation."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -34,32 +39,37 @@ class Biases(TorchFunctionMode):
                 return body(*args, **kwargs)
         out = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
-        if name not in CHANNELS_FIRST | CHANNELS_LAST or not isinstance(out, Tensor):
-            return out
         constant = _constant(name, args, kwargs)
-        if constant is None:
+        if constant is None or not isinstance(out, Tensor) or not out.requires_grad:
             return out
-        last = name in CHANNELS_LAST
-        self.outputs.append(out)
-        self.constants.append(constant.detach() if last else constant.detach().view(-1, *[1] * (out.ndim - 2)))
-        self.channels_last.append(last)
-        return out.clone()
+        channels = -1 if name in _CHANNELS_LAST else 1
+        shape = [1] * out.ndim
+        shape[channels] = -1
+        out.register_hook(self._filled_in(constant.detach().view(shape), channels))  # type: ignore[no-untyped-call]
+        return out.clone()  # whatever is written into it afterwards
+
+    def _filled_in(self, constant: Tensor, channels: int) -> Mark:
+        def mark(slope: Tensor) -> None:
+            part = (constant * slope).to(torch.promote_types(slope.dtype, torch.float32))
+            size = part.abs()
+            self.signed.append(part.sum(channels))
+            self.sizes.append(size.sum(channels) / size.max().clamp_min(torch.finfo(size.dtype).tiny))
+
+        return mark
 
 
 def _constant(name: str, args: Any, kwargs: Any) -> Tensor | None:
-    """The constant that an operation adds, (C,); None where it adds none."""
-
-    def given(place: int, word: str) -> Any:
-        return args[place] if len(args) > place else kwargs.get(word)
-
-    if name == "batch_norm":  # (input, weight, bias, mean, variance, training, momentum, eps)
-        weight, bias, mean, variance, training = args[1:6]
+    """The constant (C,) that an operation adds; None where it adds none."""
+    if name == "batch_norm":  # input, weight, bias, mean, variance, training, momentum, eps
+        weight, bias, mean, variance, training, _, eps = args[1:8]
         if training or mean is None:
-            return None if bias is None else bias
-        shift = mean / torch.sqrt(variance + args[7])
+            return bias if isinstance(bias, Tensor) else None
+        shift = mean / torch.sqrt(variance + eps)
         shift = shift if weight is None else weight * shift
         constant: Tensor = -shift if bias is None else bias - shift
         return constant
-    place = {"layer_norm": 3, "group_norm": 3, "instance_norm": 4}.get(name, 2)
-    bias = given(place, "bias")
+    place = (_CHANNELS_FIRST | _CHANNELS_LAST).get(name)
+    if place is None:
+        return None
+    bias = args[place] if len(args) > place else kwargs.get("bias")
     return bias if isinstance(bias, Tensor) else None
