@@ -10,7 +10,7 @@ import pkgutil
 import types
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -106,6 +106,7 @@ class Method:
     given: tuple[type, ...]
     streams: bool
     _schema: type[BaseModel]
+    classic: bool = False
 
     def why_not(self, model: Classifier) -> str:
         """Why it does not apply to a network, as a sentence without a way out; empty where it does."""
@@ -152,18 +153,20 @@ def explainer(
     class_specific: bool = True,
     passes: tuple[int, int] = (1, 1),
     sums: bool = False,
+    classic: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the function below as a method. What is positional is given, what is keyword-only is chosen.
 
     `passes` are the forward and backward passes that it takes at most on a fresh trace, with its default options. A
-    method that `sums` promises that its map adds up to something, and every result says how well it does. A method
-    about a class needs `Need.CLASSES` by itself. Raises `TypeError` at import where the function does not say what the
-    screen has to say.
+    method that `sums` promises that its map adds up to something, and every result says how well it does. A `classic`
+    is one that papers hold new methods against. A method about a class needs `Need.CLASSES` by itself. Raises
+    `TypeError` at import where the function does not say what the screen has to say.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         all_needs = frozenset(needs) | ({Need.CLASSES} if class_specific else frozenset())
         method = _read(function, title, family, paper, all_needs, class_specific, passes, sums)
+        method = replace(method, classic=classic)
         if method.id in _methods and _methods[method.id].function.__module__ != function.__module__:
             raise TypeError(f"two methods are called {method.id}")
         _methods[method.id] = method

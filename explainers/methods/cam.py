@@ -17,6 +17,7 @@ from ..working import weighted_sum
     needs={Need.MAPS, Need.LINEAR_HEAD},
     paper="https://arxiv.org/abs/1512.04150",
     passes=(1, 0),
+    classic=True,
 )
 def cam(
     trace: Trace,

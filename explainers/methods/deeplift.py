@@ -20,6 +20,7 @@ from ..trace import Trace
     paper="https://arxiv.org/abs/1704.02685",
     passes=(3, 1),
     sums=True,
+    classic=True,
 )
 def deeplift(
     trace: Trace,

@@ -11,7 +11,11 @@ from ..working import weighted_sum
 
 
 @explainer(
-    title="Grad-CAM", family=Family.CLASS_ACTIVATION, needs={Need.MAPS}, paper="https://arxiv.org/abs/1610.02391"
+    title="Grad-CAM",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS},
+    paper="https://arxiv.org/abs/1610.02391",
+    classic=True,
 )
 def grad_cam(
     trace: Trace,

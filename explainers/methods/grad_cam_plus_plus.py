@@ -16,6 +16,7 @@ SMALLEST = 1e-3
     family=Family.CLASS_ACTIVATION,
     needs={Need.MAPS},
     paper="https://arxiv.org/abs/1710.11063",
+    classic=True,
 )
 def grad_cam_plus_plus(trace: Trace, *, depth: Depth = "last") -> Heatmap:
     """Which regions raise the chosen class, when every place of a map that raises it may count?

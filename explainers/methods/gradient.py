@@ -14,6 +14,7 @@ from ..trace import Trace
     family=Family.GRADIENTS,
     needs={Need.PIXEL_SLOPES},
     paper="https://arxiv.org/abs/1312.6034",
+    classic=True,
 )
 def gradient(
     trace: Trace,

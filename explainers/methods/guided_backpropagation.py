@@ -12,6 +12,7 @@ from ..trace import Trace
     needs={Need.RECTIFIERS},
     paper="https://arxiv.org/abs/1412.6806",
     passes=(2, 1),
+    classic=True,
 )
 def guided_backpropagation(trace: Trace) -> Heatmap:
     """Which pixels raise the chosen class, if only what raises it is followed back?

@@ -36,6 +36,7 @@ TOLD = 6
     paper="https://arxiv.org/abs/1703.01365",
     passes=(67, 64),
     sums=True,
+    classic=True,
 )
 def integrated_gradients(
     trace: Trace,

@@ -20,6 +20,7 @@ from ..working import weighted_sum
     needs={Need.MAPS},
     paper="https://arxiv.org/abs/1910.01279",
     passes=(130, 0),
+    classic=True,
 )
 def score_cam(
     trace: Trace,

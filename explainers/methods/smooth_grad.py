@@ -12,7 +12,13 @@ from ..results import Heatmap
 from ..trace import Trace
 
 
-@explainer(title="SmoothGrad", family=Family.GRADIENTS, paper="https://arxiv.org/abs/1706.03825", passes=(49, 48))
+@explainer(
+    title="SmoothGrad",
+    family=Family.GRADIENTS,
+    paper="https://arxiv.org/abs/1706.03825",
+    passes=(49, 48),
+    classic=True,
+)
 def smooth_grad(
     trace: Trace,
     *,
