@@ -1,15 +1,15 @@
-"""Kernel SHAP (Lundberg and Lee, NeurIPS 2017), with its two end points held exactly."""
+"""Kernel SHAP (Lundberg & Lee, NeurIPS 2017), with its two end points held exactly."""
 
-import math
 from collections.abc import Iterator
+from itertools import combinations
+from math import comb
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..baselines import Baseline
-from ..covering import InPieces, Pieces, batches
+from ..covering import Cover, InPieces, Pieces
 from ..registry import Family, explainer
 from ..results import Heatmap, Sum
 from ..trace import Trace
@@ -28,71 +28,84 @@ def kernel_shap(
     pieces: Pieces = "superpixels",
     count: Annotated[int, Field(ge=4, le=200, description="About how many pieces.")] = 40,
     samples: Annotated[int, Field(ge=32, le=8000, description="How many pictures with some pieces covered.")] = 512,
-    cover: Baseline = "gray",
-    seed: Annotated[int, Field(ge=0, le=1000, description="Another seed, other samples.")] = 0,
+    cover: Cover = "gray",
+    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other samples.")] = 0,
 ) -> Iterator[Heatmap]:
     """What is each piece's fair share in the score of the chosen class?
 
-    A fair share is what a piece adds on average, over all orders in which the pieces could be shown one after the other
-    (Shapley). It is estimated by a weighted fit to pictures with some pieces covered; where there are few pieces, all
-    such pictures are taken, and it is exact.
+    The fair share (Shapley) is what a piece adds on average over all orders in which the pieces could be shown one
+    after the other. It is found by a weighted fit to the scores with some pieces covered; where all such pictures can
+    be tried, it is exact.
     Read it as: all shares together are the score here minus the score with everything covered.
-    Beware: it rates pieces, and how the picture is cut decides what can be told apart.
+    Beware: most of these pictures show scattered pieces, which is nothing the network was trained on.
     """
     covered = InPieces(trace, cover, pieces, count)
     nothing, everything = covered.ends()
     whole, m = everything - nothing, covered.count
-    if m == 1:
-        yield _map(covered, torch.tensor([whole], dtype=torch.float64), whole, trace, 1.0)
-        return
-    shown, weights = _all(m) if m < _COUNTED and 2**m - 2 <= samples else _drawn(m, samples, seed)
-    found = torch.empty(0, dtype=torch.float64)
-    for part, done in batches(shown, trace.at_once):
-        found = torch.cat([found, covered.scores_of(part.to(covered.pixels.device)).double().cpu()])
-        shares = _fair(shown[: len(found)].double(), found - nothing, weights[: len(found)], whole)
-        yield _map(covered, shares, whole, trace, done)
+    floor = 0.05 * float(trace.logits.std(correction=0))
+    shown, weights, drawn = _choices(m, samples, seed)
+    for scores in covered.scored(shown) if len(shown) else [torch.empty(0, dtype=torch.float64)]:
+        n = len(scores) - len(scores) % 2  # whole pairs
+        random = max(0, n - len(shown) + drawn)
+        shares, error = _fair(shown[:n].double(), scores[:n] - nothing, weights[:n], whole, (random, drawn))
+        few = n < min(2 * m, 2**m - 2)
+        yield Heatmap(
+            covered.spread(shares), signed=True, unit=f"logit points per {'cell' if covered.on_grid else 'pixel'}",
+            note=f"There are too few samples to tell {m} pieces apart." if few else None,
+            error=covered.spread(error) if random and not few else None,
+            adds_up=Sum(float(shares.sum()), whole, floor), done=n / len(shown) if len(shown) else 1.0,
+        )  # fmt: skip
 
 
-def _map(covered: InPieces, shares: Tensor, whole: float, trace: Trace, done: float) -> Heatmap:
-    adds_up = Sum(float(shares.sum()), whole, floor=0.05 * float(trace.logits.std(correction=0)))
-    unit = "logit points" if covered.on_grid else "logit points per pixel"
-    return Heatmap(covered.laid(shares), signed=True, unit=unit, adds_up=adds_up, done=done)
+def _choices(m: int, samples: int, seed: int) -> tuple[Tensor, Tensor, int]:
+    """Choices (N, m) of the pieces to show, their weights (N,), and how many of them, at the end, were drawn.
 
-
-def _all(m: int) -> tuple[Tensor, Tensor]:
-    """Every choice (2^m − 2, m) but none and all, with the Shapley kernel."""
-    numbers = torch.arange(1, 2**m - 1)
-    shown = (numbers[:, None] >> torch.arange(m)) & 1 == 1
-    sizes = shown.sum(1)
-    weights = [(m - 1) / (math.comb(m, s) * s * (m - s)) for s in sizes.tolist()]
-    return shown, torch.tensor(weights, dtype=torch.float64)
-
-
-def _drawn(m: int, samples: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Choices drawn by the kernel, each followed by its opposite, so that all count alike."""
+    Each is followed by its opposite. Sizes of which all choices fit into the samples are taken whole, from the ends,
+    where the kernel is largest; the rest is drawn by the kernel, in pairs (Covert & Lee, AISTATS 2021).
+    """
     generator = torch.Generator().manual_seed(seed)
-    sizes = torch.arange(1, m, dtype=torch.float64)
-    odds = (m - 1) / (sizes * (m - sizes))
-    drawn = torch.multinomial(odds, -(-samples // 2), replacement=True, generator=generator) + 1
-    order = torch.rand(len(drawn), m, generator=generator).argsort(1).argsort(1)
-    half = order < drawn[:, None]
-    shown = torch.stack([half, ~half], 1).flatten(0, 1)[:samples]
-    return shown, torch.ones(samples, dtype=torch.float64)
+    mass = [1 / (size * (m - size)) for size in range(1, m)]  # of the kernel, on all choices of that many pieces
+    left, halves, weights = samples - samples % 2, [torch.zeros(0, m, dtype=torch.bool)], [torch.zeros(0).double()]
+    size = 1
+    while 2 * size <= m:
+        middle, rest = 2 * size == m, sum(mass[size - 1 : m - size])
+        number, share = comb(m, size) * (2 - middle), mass[size - 1] * (2 - middle) / rest
+        if number > left * share and 2**m - 2 > samples:
+            break
+        rows = torch.tensor(list(combinations(range(m), size))[: number // 2])
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        halves.append(torch.zeros(len(rows), m, dtype=torch.bool).scatter_(1, rows, True))
+        weights.append(torch.full((len(rows),), mass[size - 1] / comb(m, size), dtype=torch.float64))
+        left, size = left - number, size + 1
+    drawn = left if 2 * size <= m else 0
+    if drawn:
+        odds = torch.tensor(mass[size - 1 : m - size], dtype=torch.float64)
+        sizes = torch.multinomial(odds, drawn // 2, replacement=True, generator=generator) + size
+        order = torch.rand(len(sizes), m, generator=generator).argsort(1).argsort(1)
+        halves.append(order < sizes[:, None])
+        weights.append(torch.full((len(sizes),), float(odds.sum()) / drawn, dtype=torch.float64))
+    half = torch.cat(halves)
+    shown = torch.stack([half, ~half], 1).flatten(0, 1)
+    return shown, torch.cat(weights).repeat_interleave(2), drawn
 
 
-def _fair(shown: Tensor, gained: Tensor, weights: Tensor, whole: float) -> Tensor:
-    """The weighted least squares fit of Σ shares = gained, among shares that add up to `whole` exactly."""
+def _fair(
+    shown: Tensor, gained: Tensor, weights: Tensor, whole: float, random: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """The weighted least squares fit of Σ shares = gained among shares that add up to `whole`, and standard errors.
+
+    So many of the last choices are random, and stand for so many that will be there in the end.
+    """
+    (n, m), (few, many) = shown.shape, random
+    weights = torch.cat([weights[: n - few], weights[n - few :] * (many / max(1, few))])
     weighted = shown * weights[:, None]
-    scale = weights.sum()
-    matrix = weighted.T @ shown / scale + _LEAST * torch.eye(shown.shape[1], dtype=shown.dtype)
-    both = torch.stack([weighted.T @ gained / scale, torch.ones(shown.shape[1], dtype=shown.dtype)], 1)
-    free, step = torch.linalg.solve(matrix, both).unbind(1)
-    shares: Tensor = free - step * (free.sum() - whole) / step.sum()
-    return shares
-
-
-_COUNTED = 20
-"""From this many pieces on there are more choices than anybody asks for."""
-
-_LEAST = 1e-9
-"""Keeps the equations solvable while there are fewer samples than pieces."""
+    inverse = torch.linalg.pinv(weighted.T @ shown, hermitian=True)  # there may be fewer choices than pieces
+    step = inverse.sum(1) / inverse.sum() if n else torch.full((m,), 1 / m).double()
+    free = inverse @ (weighted.T @ gained)
+    shares = free - step * (free.sum() - whole)
+    # What each random pair does to the shares: its spread is the error (White 1980), for those are drawn together.
+    missed = weighted[n - few :] * (gained - shown @ shares)[n - few :, None]
+    moves = missed.unflatten(0, (-1, 2)).sum(1) @ inverse if few else missed  # (pairs, M)
+    moves = moves - moves.sum(1, keepdim=True) * step
+    spread = (moves - moves.mean(0)).square().sum(0) if few else torch.zeros(m).double()
+    return shares, (spread * n / max(1, n - m)).sqrt()

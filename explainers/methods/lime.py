@@ -1,4 +1,4 @@
-"""LIME for pictures (Ribeiro, Singh and Guestrin, KDD 2016)."""
+"""LIME for pictures (Ribeiro, Singh & Guestrin, KDD 2016)."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -7,14 +7,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..baselines import Baseline
-from ..covering import InPieces, Pieces, batches
+from ..covering import Cover, InPieces, Pieces
 from ..registry import Family, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
 
-@explainer(title="LIME", family=Family.PERTURBATION, paper="https://arxiv.org/abs/1602.04938", passes=(502, 0))
+@explainer(title="LIME", family=Family.PERTURBATION, paper="https://arxiv.org/abs/1602.04938", passes=(501, 0))
 def lime(
     trace: Trace,
     *,
@@ -25,48 +24,60 @@ def lime(
         float, Field(ge=0.05, le=5, description="How far from the picture a sample may be and still count.")
     ] = 0.25,
     ridge: Annotated[float, Field(ge=0, le=10, description="How strongly the weights are drawn to zero.")] = 0.01,
-    cover: Baseline = "gray",
-    seed: Annotated[int, Field(ge=0, le=1000, description="Another seed, other samples.")] = 0,
+    cover: Cover = "gray",
+    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other samples.")] = 0,
 ) -> Iterator[Heatmap]:
     """Which pieces of the picture does the score of the chosen class hang on, near this picture?
 
-    Cover random pieces, and fit a linear rule from "which pieces are shown" to the score; samples that leave more of
+    Cover random pieces, and fit a linear rule from "which pieces are shown" to the score; samples that show more of
     the picture count more. The map shows the rule's weights.
-    Read it as: a warm piece adds its weight to the score whenever it is shown.
-    Beware: the cut into pieces decides what can be found, and other samples give other weights.
+    Read it as: by the rule, showing a warm piece adds so much to the score, whatever else is shown.
+    Beware: the network is not linear. The note says how much of what the scores do the rule accounts for.
     """
     covered = InPieces(trace, cover, pieces, count)
-    generator = torch.Generator().manual_seed(seed)
-    shown = torch.rand(samples, covered.count, generator=generator) < 0.5
-    shown[0] = True
+    shown = _shown(covered.count, samples, seed)  # (N, M)
     apart = 1 - shown.double().mean(1).sqrt()  # the cosine between a choice and the whole picture is √(share shown)
-    nearness = torch.exp(-(apart**2) / width**2)
-    found = torch.empty(0, dtype=torch.float64)
-    for part, done in batches(shown, trace.at_once):
-        found = torch.cat([found, covered.scores_of(part.to(covered.pixels.device)).double().cpu()])
-        weights, explained = _fitted(shown[: len(found)].double(), found, nearness[: len(found)], ridge)
-        note = f"The linear rule accounts for {max(0.0, explained):.0%} of how the scores vary."
-        heat = covered.laid(weights)
+    nearness = torch.exp(-((apart / width) ** 2))
+    for scores in covered.scored(shown):
+        n = len(scores)
+        weights, error, explained = _fitted(shown[:n].double(), scores, nearness[:n], ridge)
+        if explained is None:
+            note = f"So far there are too few samples to tell {covered.count} pieces apart."
+        else:
+            note = f"The linear rule accounts for {max(0.0, explained):.0%} of how the scores vary."
         yield Heatmap(
-            heat,
-            signed=True,
-            unit="logit points" if covered.on_grid else "logit points per pixel",
-            note=note,
-            done=done,
-        )
+            covered.painted(weights), signed=True, unit="logit points for the whole piece", note=note,
+            error=covered.painted(error) if explained is not None and len(shown) < 2**covered.count else None,
+            done=n / len(shown),
+        )  # fmt: skip
 
 
-def _fitted(shown: Tensor, scores: Tensor, nearness: Tensor, ridge: float) -> tuple[Tensor, float]:
-    """Weights (M,) of the ridge regression with a free constant, and the share of the variance that it explains."""
+def _shown(m: int, samples: int, seed: int) -> Tensor:
+    """Which pieces each sample shows (N, m): all choices there are, or the whole picture and random ones."""
+    if m < samples.bit_length() and 2**m <= samples:
+        return (torch.arange(2**m).flip(0)[:, None] >> torch.arange(m)) & 1 == 1
+    shown = torch.rand(samples, m, generator=torch.Generator().manual_seed(seed)) < 0.5
+    shown[0] = True
+    return shown
+
+
+def _fitted(shown: Tensor, scores: Tensor, nearness: Tensor, ridge: float) -> tuple[Tensor, Tensor, float | None]:
+    """The weights (M,) of a ridge regression with a free constant, their standard errors, and what it accounts for.
+
+    That is the share of the variance, adjusted for the number of pieces; None where there are too few samples.
+    """
+    n, m = shown.shape
     total = nearness.sum()
-    mean_shown, mean_score = (nearness @ shown) / total, (nearness @ scores) / total
-    x, y = shown - mean_shown, scores - mean_score
-    weighted = x * nearness[:, None]
-    penalty = max(ridge, _LEAST) * torch.eye(x.shape[1], dtype=x.dtype)
-    weights = torch.linalg.solve(weighted.T @ x + penalty, weighted.T @ y)
-    spread = float(nearness @ y.square())
-    return weights, 1 - float(nearness @ (y - x @ weights).square()) / spread if spread else 0.0
-
-
-_LEAST = 1e-9
-"""Keeps the equations solvable while there are fewer samples than pieces."""
+    x, y = shown - nearness @ shown / total, scores - nearness @ scores / total
+    near = x * nearness[:, None]
+    inverse = torch.linalg.pinv(near.T @ x + ridge * torch.eye(m).to(x), hermitian=True)
+    weights = inverse @ (near.T @ y)
+    missed = y - x @ weights
+    enough = n - m - 1
+    # What each sample does to the weights; the sum of squares is the usual robust variance (White 1980).
+    moves = (near * missed[:, None]) @ inverse  # (N, M)
+    error = (moves.square().sum(0) * n / max(1, enough)).sqrt()
+    if enough < 1:
+        return weights, error, None
+    varied, left = float(nearness @ y.square()), float(nearness @ missed.square())
+    return weights, error, 1 - left / varied * (n - 1) / enough if varied > 0 else 1.0

@@ -1,79 +1,90 @@
-"""Occlusion (Zeiler and Fergus, ECCV 2014)."""
+"""Occlusion (Zeiler & Fergus, ECCV 2014), along the network's own grid."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..baselines import Baseline
-from ..covering import Covered, batches
+from ..covering import Cover, Covered
 from ..registry import Family, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
-CELLS = 12
-"""Cells along the shorter side, where the network has no grid of its own."""
+CELLS = 16
+"""At most so many cells along a side: with the default window, 225 places for it."""
 
 
-@explainer(
-    title="Occlusion",
-    family=Family.PERTURBATION,
-    paper="https://arxiv.org/abs/1311.2901",
-    passes=(260, 0),
-)
+@explainer(title="Occlusion", family=Family.PERTURBATION, paper="https://arxiv.org/abs/1311.2901", passes=(227, 0))
 def occlusion(
     trace: Trace,
     *,
-    window: Annotated[int, Field(ge=1, le=16, description="Side of the window in cells of the network's grid.")] = 2,
-    moves: Annotated[
-        Literal["by a cell", "by a window"], Field(description="Windows overlap and are averaged, or lie side by side.")
-    ] = "by a cell",
-    cover: Baseline = "gray",
+    window: Annotated[int, Field(ge=1, le=16, description="Side of the window, in cells of the map.")] = 2,
+    overlap: Annotated[
+        bool, Field(description="The window moves by one cell, and the places overlap; else they lie side by side.")
+    ] = True,
+    cover: Cover = "gray",
 ) -> Iterator[Heatmap]:
     """Where does the score of the chosen class fall when a window covers the picture?
 
-    Slide a window over the picture, along the network's own grid, cover what is under it, and take down by how much
-    the score falls. Each cell gets the mean over the windows that covered it.
-    Read it as: a warm place is one that the score cannot do without; a blue one is better covered.
-    Beware: what is there twice is missed by nobody when one of it is covered, and an edge of the cover is news, too.
+    Move a window over the picture, along the network's own grid, cover what is under it, and see by how much the
+    score falls. A fall is shared out among the cells under the window; where windows overlap, each cell gets the mean.
+    Read it as: covering a warm cell costs so much of the score; covering a cold one raises it.
+    Beware: of two things that say the same, either can be covered at no cost, so both may stay pale.
     """
     covered = Covered(trace, cover)
-    size = covered.pixels.shape[1:]
-    grid = _grid(trace, (int(size[0]), int(size[1])))
-    before = trace.score(covered.pixels[None])[0]
-    corners = torch.tensor(_corners(grid, window, 1 if moves == "by a cell" else window))
-    total, seen = torch.zeros(grid), torch.zeros(grid)
-    rows, columns = (torch.arange(side) * cells // side for side, cells in zip(size, grid, strict=True))
-    for part, done in batches(corners, trace.at_once):
-        inside = [_within(part[:, axis], window, grid[axis]) for axis in (0, 1)]  # (N, h), (N, w)
-        cells = inside[0][:, :, None] & inside[1][:, None, :]  # (N, h, w)
-        masks = ~cells[:, rows][:, :, columns]
-        fallen = (before - covered.scores(masks.to(covered.pixels.device))).cpu()
-        share = fallen / cells.sum((1, 2))
-        total += torch.einsum("n,nhw->hw", share, cells.to(share))
-        seen += cells.sum(0)
-        yield Heatmap(total / seen.clamp_min(1), signed=True, unit="logit points lost per cell", done=done)
+    whole = trace.score(covered.pixels[None])[0]
+    rows, columns = (_cells(*axis) for axis in zip(covered.size, _grid(trace), strict=True))  # (H,), (W,)
+    height, width = int(rows[-1]) + 1, int(columns[-1]) + 1
+    corners = _corners((height, width), window, 1 if overlap else window)  # (P, 2)
+    total, seen = torch.zeros(height, width), torch.zeros(height, width)
+    losses = torch.empty(0)
+    for part in torch.split(corners, trace.at_once):
+        down, across = (_within(part[:, axis], window, side) for axis, side in enumerate((height, width)))
+        hidden = down[:, rows, None] & across[:, None, columns]  # (N, H, W)
+        fallen = (whole - covered.scores(~hidden)).float().cpu()
+        cells = torch.einsum("nh,nw->nhw", down.float(), across.float())
+        each = fallen / cells.sum((1, 2))
+        total, seen = total + torch.einsum("n,nhw->hw", each, cells), seen + cells.sum(0)
+        losses = torch.cat([losses, each])
+        heat = torch.where(seen > 0, total / seen.clamp(min=1), _nearest(losses, corners[: len(losses)], window, seen))
+        yield Heatmap(heat, signed=True, unit="logit points lost", done=len(losses) / len(corners))
 
 
-def _grid(trace: Trace, size: tuple[int, int]) -> tuple[int, int]:
-    """The network's own last grid, halved once where its cells are coarse, so that edges fall together."""
+def _grid(trace: Trace) -> tuple[int, int]:
+    """Rows and columns of the network's last maps, or of its tokens; a usual grid where it has neither."""
     sites = trace.classifier.anatomy.sites
-    rows, columns = sites["last"].layout.grid if sites else (CELLS, CELLS)
-    finer = 1 if min(rows, columns) > CELLS // 2 else 2
-    return min(finer * rows, size[0]), min(finer * columns, size[1])
+    return sites["last"].layout.grid if sites else (CELLS // 2, CELLS // 2)
 
 
-def _corners(grid: tuple[int, int], window: int, step: int) -> list[tuple[int, int]]:
-    """Upper left cells of all windows, far apart first, so that the whole picture is covered early."""
-    tops, lefts = (range(0, max(1, side - (window if step == 1 else 1) + 1), step) for side in grid)
-    found: dict[tuple[int, int], None] = {}
+def _cells(pixels: int, grid: int) -> Tensor:
+    """The cell (pixels,) that each pixel along a side lies in: one or several of the grid's, or a fraction of one."""
+    finer = 1
+    while 2 * finer * grid <= min(CELLS, pixels):
+        finer *= 2
+    coarser = -(-grid // CELLS)
+    return torch.arange(pixels) * (finer * grid) // pixels // coarser
+
+
+def _corners(grid: tuple[int, int], window: int, step: int) -> Tensor:
+    """The upper left cells (P, 2) of all windows, far apart first, so that the whole picture is covered early."""
+    last = [max(0, side - window) if step == 1 else side - 1 for side in grid]
+    tops, lefts = (list(range(0, end + 1, step)) for end in last)
+    order: dict[tuple[int, int], None] = {}
     for apart in (8, 4, 2, 1):
-        found |= dict.fromkeys((top, left) for top in tops[::apart] for left in lefts[::apart])
-    return list(found)
+        order |= dict.fromkeys((top, left) for top in tops[::apart] for left in lefts[::apart])
+    return torch.tensor(list(order))
 
 
-def _within(start: Tensor, length: int, side: int) -> Tensor:
-    places = torch.arange(side)
-    return (places >= start[:, None]) & (places < start[:, None] + length)
+def _within(start: Tensor, window: int, side: int) -> Tensor:
+    """Which of the cells along a side lie in each of N windows: (N, side)."""
+    cells = torch.arange(side)
+    return (cells >= start[:, None]) & (cells < start[:, None] + window)
+
+
+def _nearest(losses: Tensor, corners: Tensor, window: int, like: Tensor) -> Tensor:
+    """For each cell, what the nearest window so far says of its own: to be seen until its turn has come."""
+    cells = torch.cartesian_prod(*(torch.arange(float(side)) for side in like.shape))
+    apart = torch.cdist(cells, corners + (window - 1) / 2)  # (cells, n)
+    return losses[apart.argmin(1)].view(like.shape)

@@ -1,4 +1,4 @@
-"""RISE (Petsiuk, Das and Saenko, BMVC 2018)."""
+"""RISE (Petsiuk, Das & Saenko, BMVC 2018), with the mean taken out and a standard error."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -6,16 +6,14 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as fn
 
-from ..baselines import Baseline
-from ..covering import Covered
+from ..covering import Cover, Covered
 from ..registry import Family, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
-TOLD = 6
-"""How many masks the working shows."""
+TOLD = 4
+"""How many masks the working shows one by one."""
 
 
 @explainer(title="RISE", family=Family.PERTURBATION, paper="https://arxiv.org/abs/1806.07421", passes=(1001, 0))
@@ -23,54 +21,106 @@ def rise(
     trace: Trace,
     *,
     samples: Annotated[int, Field(ge=32, le=8000, description="How many random masks are tried.")] = 1000,
-    cells: Annotated[int, Field(ge=3, le=16, description="Cells of a mask along each side.")] = 7,
-    shown: Annotated[float, Field(ge=0.1, le=0.9, description="Share of the cells that a mask shows.")] = 0.5,
-    cover: Baseline = "gray",
-    seed: Annotated[int, Field(ge=0, le=1000, description="Another seed, other masks.")] = 0,
+    cells: Annotated[int, Field(ge=2, le=16, description="Cells of a mask along each side.")] = 7,
+    shown: Annotated[float, Field(ge=0.1, le=0.9, description="How likely a cell of a mask is to be shown.")] = 0.5,
+    cover: Cover = "gray",
+    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other masks.")] = 0,
 ) -> Iterator[Heatmap]:
-    """Which places go along with a high score of the chosen class, when random parts of the picture are shown?
+    """Which places are shown when the score of the chosen class stands above its mean?
 
-    Show random parts of the picture, take down the score for each, and give every pixel the mean score of the pictures
-    in which it was shown, less the mean of all.
-    Read it as: seeing a warm place goes with a score above the mean; the error says how sure that is.
-    Beware: with few masks the map is mostly chance.
+    Show random parts of the picture, softly cut out, and take down the score for each. A place gets the mean, over all
+    masks, of how much of it was shown times how far the score stood above the mean score.
+    Read it as: pictures that show a warm place score above the mean of all, by so much.
+    Beware: it is a mean over random masks, so a map that is no larger than its standard error says nothing.
     """
     covered = Covered(trace, cover)
-    height, width = (int(side) for side in covered.pixels.shape[1:])
     generator = torch.Generator().manual_seed(seed)
-    size = (height, width)
-    shown_sum, score_sum, square_sum = (torch.zeros(size, dtype=torch.float64) for _ in range(3))
-    scores: list[float] = []
-    while len(scores) < samples:
-        masks = _masks(min(trace.at_once, samples - len(scores)), cells, shown, size, generator)
-        found = covered.scores(masks.to(covered.pixels)).double().cpu()
-        scores += found.tolist()
-        shown_sum += masks.double().sum(0)
-        score_sum += torch.einsum("n,nhw->hw", found, masks.double())
-        square_sum += torch.einsum("n,nhw->hw", found.square(), masks.double())
-        mean = score_sum / shown_sum.clamp_min(1e-9)
-        spread = (square_sum / shown_sum.clamp_min(1e-9) - mean.square()).clamp_min(0)
-        heat = mean - sum(scores) / len(scores)
-        for mask, score in list(zip(masks, found.tolist(), strict=True))[: max(0, TOLD - len(scores) + len(found))]:
-            trace.step(
-                f"With only this part of the picture shown, the score is {score:.2f}.", mask, signed=False, weight=score
-            )
-        done = len(scores) / samples
-        yield Heatmap(
-            heat,
-            signed=True,
-            unit="logit points above the mean",
-            error=(spread / shown_sum.clamp_min(1)).sqrt(),
-            done=done,
-        )
-    trace.step("The mean score of the pictures that showed a place, less the mean of all of them.", heat)
+    sums: _Sums | None = None
+    first: list[tuple[Tensor, float]] = []
+    stages: list[tuple[int, Tensor]] = []
+    while sums is None or sums.count < samples:
+        left = samples - (sums.count if sums else 0)
+        masks = _masks(min(trace.at_once, left), cells, shown, covered, generator)  # (N, H, W)
+        scores = covered.scores(masks)
+        sums = sums or _Sums(scores.double().mean())
+        sums.add(masks, scores)
+        heat, error = sums.heat() / shown, sums.error() / shown
+        if trace.working is not None:
+            first += zip(masks[: TOLD - len(first)], scores.tolist(), strict=False)
+            if sums.count >= min(samples, 8 * (stages[-1][0] if stages else 0)):
+                stages.append((sums.count, heat))
+        yield Heatmap(heat, signed=True, unit="logit points above the mean", error=error, done=sums.count / samples)
+    if sums and first:
+        _tell(trace, first, stages, float(sums.score), shown)
 
 
-def _masks(count: int, cells: int, shown: float, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Soft masks (N, H, W): random cells, enlarged between their centers and shifted by less than a cell."""
-    step = [-(-side // cells) for side in size]
-    coarse = (torch.rand(count, 1, cells + 1, cells + 1, generator=generator) < shown).float()
-    large = fn.interpolate(coarse, [(cells + 1) * each for each in step], mode="bilinear", align_corners=False)[:, 0]
-    tops, lefts = (torch.randint(each, (count,), generator=generator).tolist() for each in step)
-    cut = [each[top : top + size[0], left : left + size[1]] for each, top, left in zip(large, tops, lefts, strict=True)]
-    return torch.stack(cut)
+class _Sums:
+    """Running sums over masks M (H, W) and scores s: the mean of (s − mean s) M, and how sure it is.
+
+    Scores are counted from `about`, so that little is lost to rounding, and nothing where they are all the same.
+    """
+
+    def __init__(self, about: Tensor) -> None:
+        self.about, self.count, self._gained = about, 0, torch.zeros_like(about)
+        self._once = self._twice = torch.zeros((), dtype=torch.float64)
+
+    @property
+    def score(self) -> Tensor:
+        """The mean score."""
+        return self.about + self._gained / self.count
+
+    def add(self, masks: Tensor, scores: Tensor) -> None:
+        """Take in masks (N, H, W) and their scores (N,)."""
+        gained = scores.double() - self.about
+        powers = torch.stack([gained**0, gained, gained**2]).to(masks)  # (3, N)
+        self._once = self._once + torch.einsum("kn,nhw->khw", powers[:2], masks).double()
+        self._twice = self._twice + torch.einsum("kn,nhw->khw", powers, masks.square()).double()
+        self._gained = self._gained + gained.sum()
+        self.count += len(masks)
+
+    def heat(self) -> Tensor:
+        """The mean (H, W) of (s − mean s) M."""
+        mean = self._gained / self.count
+        return (self._once[1] - mean * self._once[0]) / self.count
+
+    def error(self) -> Tensor:
+        """The standard error (H, W) of that mean."""
+        mean = self._gained / self.count
+        squares = (self._twice[2] - 2 * mean * self._twice[1] + mean**2 * self._twice[0]) / self.count
+        return ((squares - self.heat().square()).clamp(min=0) / max(1, self.count - 1)).sqrt()
+
+
+def _masks(count: int, cells: int, shown: float, covered: Covered, generator: torch.Generator) -> Tensor:
+    """Soft masks (N, H, W): random cells, blended between their centers, the whole shifted by less than a cell.
+
+    There is a cell more than is seen on either side, so that a pixel at the edge is treated as any other.
+    """
+    on = (torch.rand(count, cells + 2, cells + 2, generator=generator) < shown).to(covered.pixels)
+    shifts = torch.rand(count, 2, generator=generator).to(covered.pixels)
+    return _blend(covered.size[0], cells, shifts[:, 0]) @ on @ _blend(covered.size[1], cells, shifts[:, 1]).mT
+
+
+def _blend(side: int, cells: int, shifts: Tensor) -> Tensor:
+    """How much each pixel along a side has of each cell (N, side, cells + 2), for N shifts in shares of a cell."""
+    places = (torch.arange(side).to(shifts) + 0.5) / side * cells + shifts[:, None]  # (N, side)
+    return (1 - (places[..., None] - torch.arange(cells + 2).to(shifts)).abs()).clamp(min=0)
+
+
+def _tell(
+    trace: Trace, first: list[tuple[Tensor, float]], stages: list[tuple[int, Tensor]], mean: float, shown: float
+) -> None:
+    running = torch.zeros_like(first[0][0])
+    for number, (mask, score) in enumerate(first, 1):
+        trace.step(
+            f"Random mask {number} shows these parts. The score is then {score:.2f}: {_beside(score - mean)} the mean "
+            "of all masks.",
+            mask, signed=False, weight=score - mean,
+        )  # fmt: skip
+        running = running + (score - mean) * mask / shown
+        trace.step(f"The masks so far, each times that difference, averaged over {number}.", running / number)
+    for count, heat in stages:
+        trace.step(f"The same after {count} masks: what was chance averages out, and what matters stays.", heat)
+
+
+def _beside(gained: float) -> str:
+    return f"{abs(gained):.2f} {'above' if gained >= 0 else 'below'}"

@@ -1,4 +1,4 @@
-"""Sobol indices of a picture's parts (Fel and others, NeurIPS 2021)."""
+"""Sobol indices of a picture's cells (Fel et al., NeurIPS 2021), by Jansen's estimator."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -8,10 +8,9 @@ import torch
 from pydantic import Field
 from scipy.stats import qmc
 from torch import Tensor
-from torch.nn import functional as fn
 
-from ..baselines import Baseline
-from ..covering import Covered
+from .. import regions
+from ..covering import Cover, Covered
 from ..registry import Family, explainer
 from ..results import Heatmap
 from ..trace import Trace
@@ -21,40 +20,53 @@ from ..trace import Trace
 def sobol(
     trace: Trace,
     *,
-    cells: Annotated[int, Field(ge=3, le=12, description="Cells along each side.")] = 7,
+    cells: Annotated[int, Field(ge=2, le=12, description="Cells along each side.")] = 7,
     designs: Annotated[
-        int, Field(ge=4, le=64, description="How many pairs of masks; each asks about every cell.")
+        int, Field(ge=4, le=64, description="How many random masks, each of which is changed at every cell in turn.")
     ] = 16,
-    cover: Baseline = "gray",
-    seed: Annotated[int, Field(ge=0, le=1000, description="Another seed, other masks.")] = 0,
+    cover: Cover = "gray",
+    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other masks.")] = 0,
 ) -> Iterator[Heatmap]:
-    """How much of the changes in the score of the chosen class is due to each part, alone and together with others?
+    """Which cells have a hand in how the score of the chosen class varies?
 
-    Cover every cell to a random degree; then change one cell alone and see how much the score changes. The mean square
-    of that, as a share of how much scores vary at all, is the cell's total Sobol index.
-    Read it as: a warm cell has a hand in that share of all changes, alone or together with others.
-    Beware: it has no sign, so a warm cell may raise the class or lower it.
+    Cover every cell to a random degree; then change a single one, and see how much the score changes. Half the mean
+    square of that change, as a share of how much scores vary at all, is the total index of the cell (Sobol).
+    Read it as: a warm cell has a hand in so much of the variance, alone or together with others.
+    Beware: it has no sign, so a warm cell may raise the class or lower it; and what two cells do together is counted
+    for both.
     """
     covered = Covered(trace, cover)
-    size = covered.pixels.shape[1:]
-    draws = qmc.Sobol(2 * cells**2, seed=np.random.default_rng(seed)).random_base2(int(np.ceil(np.log2(designs))))
-    pairs = torch.from_numpy(draws[:designs]).float().view(-1, 2, cells**2)
-    squares, starts = torch.zeros(0, cells**2), torch.zeros(0)
-    for done, (first, second) in enumerate(pairs, 1):
-        rows = first.repeat(cells**2 + 1, 1)
-        rows[1:].fill_diagonal_(0)
-        rows[1:] += torch.diag(second)
-        masks = _enlarged(rows.view(-1, cells, cells), (int(size[0]), int(size[1])))
-        scores = covered.scores(masks.to(covered.pixels.device)).cpu()
-        squares = torch.cat([squares, (scores[1:] - scores[0]).square()[None] / 2])
-        starts = torch.cat([starts, scores[:1]])
-        spread = starts.var(correction=0).clamp_min(1e-12) if done > 1 else squares.mean().clamp_min(1e-12) * cells**2
-        error = squares.std(0) / done**0.5 / spread if done > 1 else torch.zeros(cells**2)
+    labels = torch.from_numpy(regions.grid(covered.size, cells)).to(covered.pixels.device)  # (H, W)
+    rows, columns = (min(cells, side) for side in covered.size)
+    masks = _designs(designs, rows * columns, seed).to(covered.pixels)  # (designs, 1 + cells, cells)
+    scores = torch.full(masks.shape[:2], torch.nan, dtype=torch.float64)
+    known = 0
+    for part in torch.split(masks.flatten(0, 1), trace.at_once):
+        scores.view(-1)[known : known + len(part)] = covered.scores(part[:, labels]).double().cpu()
+        known += len(part)
+        index, error = _total(scores)
         yield Heatmap(
-            (squares.mean(0) / spread).view(cells, cells), unit="share of the score's variance",
-            error=error.view(cells, cells), done=done / designs,
+            index.view(rows, columns), unit="share of the score's variance", error=error.view(rows, columns),
+            done=known / scores.numel(),
         )  # fmt: skip
 
 
-def _enlarged(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    return fn.interpolate(masks[:, None], size, mode="nearest-exact")[:, 0]
+def _designs(count: int, cells: int, seed: int) -> Tensor:
+    """Masks (count, 1 + cells, cells): one, and the same with each cell changed alone; spread evenly (Sobol, again)."""
+    draws = qmc.Sobol(2 * cells, rng=np.random.default_rng(seed)).random_base2((count - 1).bit_length())[:count]
+    own, other = torch.from_numpy(draws).view(count, 2, 1, cells).unbind(1)  # (count, 1, cells) each
+    changed = torch.where(torch.eye(cells, dtype=torch.bool), other, own)
+    return torch.cat([own, changed], 1)
+
+
+def _total(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Total Sobol indices (cells,) and their standard errors, by the scores (designs, 1 + cells) known so far.
+
+    All masks alike are uniform random ones, so all of them tell of the variance. Zero where a cell has had no turn.
+    """
+    squares = (scores[:, 1:] - scores[:, :1]).square() / 2  # Jansen 1999
+    turns = (~squares.isnan()).sum(0).clamp(min=1)
+    variance = scores[~scores.isnan()].var(correction=0).clamp(min=1e-24)
+    mean = squares.nansum(0) / turns
+    spread = (squares - mean).square().nansum(0) / turns / (turns - 1).clamp(min=1)
+    return mean / variance, spread.sqrt() / variance
