@@ -24,6 +24,9 @@ DIVERGING: PaletteName = "tide"
 FADE = 0.85
 """Exponent from a value's share of the strongest to its opacity: weak heat shows, zero is transparent."""
 
+SHOWN = 0.995
+"""Share of a map's values that lie within its palette; the rest get the strongest color, too."""
+
 Array = NDArray[np.float32]
 
 
@@ -54,10 +57,10 @@ def overlay(
 ) -> Image.Image:
     """The picture with heat (H, W) laid over it; zero is transparent, so what is not raised stays itself.
 
-    `scale` is the value that gets the strongest color; the map's own maximum by default. A blank map leaves the
-    picture as it is.
+    `scale` is the value that gets the strongest color; that of `strongest` by default. A blank map leaves the picture
+    as it is.
     """
-    top = scale or float(np.abs(heat).max())
+    top = scale or strongest(heat)
     base = picture.array.astype(np.float32)
     if not top:
         return picture.image()
@@ -67,6 +70,18 @@ def overlay(
     color = table[np.rint(position * 255).astype(int)].astype(np.float32)
     alpha = (opacity * np.abs(share) ** FADE)[..., None]
     return Image.fromarray(np.rint(base * (1 - alpha) + color * alpha).astype(np.uint8))
+
+
+def strongest(heat: Array) -> float:
+    """The size that gets the strongest color: of all that is not zero, one in 200 is larger; zero for a blank map.
+
+    A map of single pixels has a few values many times larger than all others, beside which nothing else would be seen.
+    On a map of few cells this is the maximum.
+    """
+    sizes = np.abs(heat[heat != 0])
+    if not sizes.size:
+        return 0.0
+    return float(np.partition(sizes, place := math.ceil(SHOWN * (sizes.size - 1)))[place])
 
 
 def legend(width: int, height: int, *, signed: bool, colors: PaletteName | None = None) -> Image.Image:

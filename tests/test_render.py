@@ -186,3 +186,13 @@ def test_percent(share, words):
 )
 def test_figure(value, words):
     assert figure(value) == words
+
+
+def test_a_few_pixels_do_not_hide_the_rest_and_a_coarse_map_keeps_its_maximum():
+    grain = np.random.default_rng(0).standard_normal((100, 100)).astype(np.float32)
+    grain[3, 4] = 1000
+    assert 2 < strongest(grain) < 4
+    coarse = np.zeros((7, 7), np.float32)
+    coarse[2, 3], coarse[4, 4] = -5, 2
+    assert strongest(coarse) == 5
+    assert strongest(np.zeros((7, 7), np.float32)) == 0
