@@ -37,7 +37,7 @@ def cam(
         over_logits = -over_logits
     if isinstance(head, ClassMaps):
         maps, weights, constant = trace.maps(head.site).to(over_logits), over_logits, 0.0
-        weighs = "what the class that it looks for counts in the score"
+        weighs = "what that class counts in the score"
     else:
         assert isinstance(head, LinearHead)
         maps, weights = trace.maps("last").to(over_logits), over_logits @ head.weight.to(over_logits)  # (K, h, w), (K,)
