@@ -14,6 +14,7 @@ from explainers.render import (
     palette,
     percent,
     share_of_area,
+    strongest,
     whereabouts,
 )
 
