@@ -1,5 +1,6 @@
 """FinerCAM (Zhang, Gu, Miao and others, CVPR 2025)."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -26,22 +27,19 @@ def finer_cam(
 ) -> Heatmap:
     """What sets the chosen class apart from the classes that are most like it?
 
-    Grad-CAM of the score less a share of the mean score of the classes whose logits are nearest in this picture.
+    Grad-CAM of the class's score less a share of the mean score of those classes whose logits are nearest here.
     Read it as: warm is what speaks for this class and not for its neighbors alike.
     Beware: neighbors are the classes with the nearest logits here, which need not be the most similar things.
     """
     maps, logits, chosen = trace.maps(depth), trace.logits, trace.class_index
-    counts = trace.logit_slopes()  # (C,): what each logit counts for in the score that was asked about
-    apart = (logits - logits[chosen]).abs()
     asked = [chosen] if trace.target.versus is None else [chosen, trace.target.versus]
+    apart = (logits - logits[chosen]).abs()
     apart[asked] = torch.inf
-    others = apart.topk(min(alike, len(logits) - len(asked)), largest=False).indices
-    shared = torch.zeros_like(counts)
-    if len(others):
-        shared[others] = counts[chosen] / len(others)
-        # Where the score is blind to what is added to all logits, as all but the bare logit are, it stays so.
-        shared -= (1 - counts.sum()) * shared.mean()
-    weights = trace.slopes_of(counts - strength * shared, depth).mean((1, 2))  # (K,)
+    others = apart.topk(min(alike, len(logits) - len(asked)), largest=False).indices.tolist()
+    counts = trace.logit_slopes()  # (C,): what each logit counts for in the score that was asked about
+    for other in others:
+        counts = counts - strength / len(others) * trace.ask(replace(trace.target, index=other)).logit_slopes()
+    weights = trace.slopes_of(counts, depth).mean((1, 2))  # (K,)
     heat = weighted_sum(trace, maps, weights, weighs="how fast the lead over similar classes grows with it")
-    names = ", ".join(trace.classifier.labels[i] for i in others.tolist())
+    names = ", ".join(trace.classifier.labels[other] for other in others)
     return Heatmap(heat, unit="logit points per cell", note=f"Held against {names}." if names else None)

@@ -59,7 +59,7 @@ def full_grad(
 def _above_mean(trace: Trace) -> Tensor:
     """The pixels as the network is fed them, (pixels − mean) / deviation, in the unit of their slopes: undivided."""
     framing, pixels = trace.classifier.framing, trace.pixels
-    mean = torch.tensor(framing.mean).to(pixels)
+    mean = torch.tensor(framing.mean, dtype=pixels.dtype, device=pixels.device)
     return pixels - (mean.flip(0) if framing.channels == "bgr" else mean)[:, None, None]
 
 

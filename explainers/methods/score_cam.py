@@ -43,7 +43,7 @@ def score_cam(
     nothing = trace.score(covered[None])[0]
     low, high = maps.amin((1, 2)), maps.amax((1, 2))
     varied = torch.nonzero(high > low)[:, 0]  # a flat channel marks nothing
-    order = varied[maps[varied].var((1, 2)).argsort(descending=True, stable=True)][:channels]
+    order = varied[maps.var((1, 2), correction=0)[varied].argsort(descending=True, stable=True)][:channels]
     if not len(order):
         yield Heatmap(torch.zeros_like(maps[0]), unit=_UNIT, note="Every channel is flat, so none marks a place.")
         return
