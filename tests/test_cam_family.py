@@ -126,6 +126,33 @@ def test_t17_to_t20_are_loops_over_every_channel_and_place(look):
     assert close(native(trace, "layer_cam", counterfactual=True), against)
 
 
+class Bent(nn.Module):
+    """Maps under a head whose slopes differ from place to place, and are of either sign."""
+
+    def __init__(self, bend):
+        super().__init__()
+        self.maps = nn.Sequential(nn.Conv2d(3, 6, 3, stride=4, padding=1), bend)
+        self.hidden, self.head = nn.Linear(6 * 64, 7), nn.Linear(7, 3)
+
+    def forward(self, x):
+        return self.head(F.softplus(self.hidden(self.maps(x).flatten(1))))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("bend", [nn.ReLU(), nn.Softplus(), nn.Identity()], ids=["ReLU", "softplus", "either sign"])
+def test_t17_to_t20_on_random_networks(bend, seed):
+    trace = ask(seeded(Bent(bend), seed))
+    maps, slopes = read(trace)
+    assert (slopes > 0).any()
+    assert (slopes < 0).any()
+    found = by_loops(maps, slopes)
+    if (maps < 0).any():  # where a channel may sum to less than zero, Grad-CAM++ has a word of its own
+        del found["grad_cam_plus_plus"]
+    for method, heat in found.items():
+        assert close(native(trace, method), np.maximum(heat, 0)), method
+    assert close(native(trace, "xgrad_cam", signed=True).sum(dtype=np.float64), (maps * slopes).sum())
+
+
 def test_t17_three_are_cam_where_a_linear_head_reads_the_average():
     trace = frog()
     cam, cells = native(trace, "cam", signed=True), 64
@@ -410,8 +437,12 @@ def test_t3_pixels_and_constants_are_the_score():
 def test_t3_on_real_networks(look):
     trace = look()
     parts, score = parts_and_score(trace)
-    assert parts == pytest.approx(score, rel=1e-4)
-    assert "add up to the score" in ex.explain(trace, "full_grad").result.note
+    assert parts == pytest.approx(score, rel=1e-5)
+    assert ex.explain(trace, "full_grad").result.note.startswith("All parts together add up to the score")
+    model = trace.classifier
+    twin = ex.wrap(model.module.double(), framing=model.framing, labels=model.labels)
+    parts, score = parts_and_score(ex.look(twin, trace.picture))
+    assert parts == pytest.approx(score, rel=1e-12)
 
 
 def test_t3_fails_without_what_batch_norm_subtracts(monkeypatch):
@@ -460,7 +491,7 @@ def test_t3_as_the_paper_shows_it_each_operation_has_one_size():
     parts = [fed * slopes[0], *(network[i][0].bias[:, None, None] * slopes[i + 1] for i in (0, 1))]
     sizes = [(p.abs() / p.abs().max()).sum(1, keepdim=True).detach() for p in parts]
     heat = sum(F.interpolate(s, (SIDE, SIDE), mode="bilinear", align_corners=False)[0, 0] for s in sizes)
-    assert close(native(trace, "full_grad"), heat)
+    assert close(native(trace, "full_grad"), heat - heat.min())
 
 
 def test_t27_marking_constants_changes_neither_scores_nor_slopes():
@@ -514,6 +545,22 @@ def test_shapley_cam_shares_out_a_score_of_second_order():
     whole, none = asked.score_from(torch.stack([trace.maps(), torch.zeros_like(trace.maps())])).tolist()
     assert fair.sum(dtype=np.float64) == pytest.approx(whole - none, rel=1e-5)
     assert native(trace, "grad_cam", target=0, signed=True).sum() == pytest.approx(2 * (whole - none), rel=1e-5)
+
+
+def test_shapley_cam_is_worked_out_with_finite_differences():
+    trace, step = ask(seeded(Bent(nn.ReLU()))), 1e-5
+    maps, head = trace.maps(), trace.classifier.module
+
+    def slopes(maps):
+        leaf = maps[None].clone().requires_grad_()
+        logits = head.head(F.softplus(head.hidden(leaf.flatten(1))))[0]
+        return torch.autograd.grad(logits[1] - logits.mean(), leaf)[0][0]
+
+    along = (slopes(maps * (1 + step)) - slopes(maps * (1 - step))) / (2 * step)  # the Hessian times the maps
+    weights = (slopes(maps) - along / 2).mean((1, 2))
+    heat = torch.einsum("k,khw->hw", weights, maps)
+    assert close(native(trace, "shapley_cam", target=1, signed=True), heat)
+    assert not close(native(trace, "grad_cam", target=1, signed=True), heat, 1e-2)
 
 
 def test_shapley_cam_is_grad_cam_where_the_rest_is_linear():

@@ -19,6 +19,7 @@ def eigen_cam(trace: Trace, *, depth: Depth = "last") -> Heatmap:
 
     Take the one mixture of channels that carries most of the maps' activity, and show how strong it is at each place.
     Read it as: what the features respond to most in this picture.
-    Beware: no class is asked about, so the map is the same for all of them.
+    Beware: no class is asked about, so the map is the same for all of them; and what stands out may be the background,
+    above all where maps have values below zero, as in transformers.
     """
     return Heatmap(strongest(trace.maps(depth)).relu(), unit="activity along the strongest direction")

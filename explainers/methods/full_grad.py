@@ -32,9 +32,9 @@ def full_grad(
     """What do the pixels and all constants of the network add to the score of the chosen class?
 
     Multiply each pixel, as the network is fed it, by its slope, and each bias by the slope where it is added. On a
-    network of linear pieces the two together are the score; the biases show where units are on.
-    Read it as: where inputs and units that matter come together.
-    Beware: the same function written with other biases gets another map.
+    network of linear pieces the two together are the score. As sizes, what all places have alike is taken off.
+    Read it as: where pixels that matter and units that are on come together.
+    Beware: the same function written with other biases gets another map; and sizes tell no raising from lowering.
     """
     pixels, biases = trace.pixels, Biases()
     slopes, scores = trace.slopes_at(pixels[None], rule=biases)
@@ -52,6 +52,7 @@ def full_grad(
             layers.append(placed)
     heat = sum(_spread(layer, pixels.shape[1:], keep_sum=signed) for layer in layers)
     assert isinstance(heat, Tensor)
+    heat = heat if signed else heat - heat.min()
     unit = "logit points per pixel" if signed else "sum of shares"
     return Heatmap(heat, signed=signed, unit=unit, note=_told(total, nowhere, float(scores[0])))
 
@@ -66,7 +67,8 @@ def _above_mean(trace: Trace) -> Tensor:
 def _told(total: float, nowhere: float, score: float) -> str:
     missed = abs(total - score) / max(abs(score), 1e-12)
     held = "add up to the score" if missed < _EXACT else f"miss the score by {100 * missed:.2g} %"
-    return f"All parts together {held}; {nowhere:+.2g} of it comes from constants that have no place in the picture."
+    rest = f"; {nowhere:+.2g} of it comes from constants that have no place in the picture" if nowhere else ""
+    return f"All parts together {held}{rest}."
 
 
 _EXACT = 1e-4

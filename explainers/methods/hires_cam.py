@@ -25,7 +25,7 @@ def hires_cam(
     Multiply each map by the slope of the score at each of its places, and add up the channels. Grad-CAM averages the
     slopes over the map before; here every place keeps its own.
     Read it as: a warm place is one whose own activity raises the score.
-    Beware: above a network that ends in one linear layer this is exact; elsewhere it is a first-order guess.
+    Beware: where only averages and one linear layer follow the maps this is exact; elsewhere it is a first-order guess.
     """
     heat = torch.einsum("khw,khw->hw", trace.slopes(depth), trace.maps(depth))
     heat = -heat if counterfactual else heat

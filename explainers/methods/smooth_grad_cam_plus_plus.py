@@ -36,7 +36,8 @@ def smooth_grad_cam_plus_plus(
     Average slopes and their powers over noisy copies of the picture, weigh the channels as Grad-CAM++ does, and lay the
     weights over the maps of the picture itself.
     Read it as: what stays warm does not hang on a few pixels.
-    Beware: the noise is itself a change of the picture; with much of it another picture is explained.
+    Beware: with much noise another picture is explained. And where only averages and one linear layer follow the maps,
+    slopes are the same for every picture, so that noise changes nothing.
     """
     maps, pixels = trace.maps(depth), trace.pixels
     generator = torch.Generator().manual_seed(0)
