@@ -268,12 +268,14 @@ def judge(
     target, fill = replace(view.target, index=index), view.baseline("gray")
     gray = view.logits_at(fill[None])[0]
     warmth = cell_means(result.heat, cells).ravel()
+    curves = _curves(view, fill, gray, cells, warmth, plan) if np.ptp(warmth) else _NOTHING
+    _noted(view.classifier, view.spent.seconds / max(view.spent.forwards, 1))
     return Scorecard(
         label=view.classifier.labels[index],
         probability=float(view.logits.float().softmax(0)[index]),
         score=float(target.of(view.logits)),
         score_covered=float(target.of(gray)),
-        **(_curves(view, fill, gray, cells, warmth, plan) if np.ptp(warmth) else _NOTHING),
+        **curves,
         residual=result.adds_up.residual if result.adds_up else None,
         contrast=None if rival is None else spearman(result.heat, rival.heat),
         rival=rival_label,
@@ -288,37 +290,25 @@ def judge(
 
 
 def plan_for(trace: Trace) -> Plan:
-    """The finest plan that fits the budget at this network's speed, measured once and then kept for the network.
+    """The finest plan that fits the budget at this network's speed.
 
-    The score may so depend on how fast a machine is, and says by its steps and orders how it was measured.
+    A score may so depend on how fast a machine is, and says by its steps and orders how it was measured.
     """
-    with _lock:
-        known = _plans.get(trace.classifier)
-    if known is None:
-        took = seconds_per_forward(trace)
-        known = next((plan for plan in PLANS if plan.forwards * took <= BUDGET), COARSEST)
-        with _lock:
-            known = _plans.setdefault(trace.classifier, known)
-    return known
+    took = seconds_per_forward(trace)
+    return next((plan for plan in PLANS if plan.forwards * took <= BUDGET), COARSEST)
 
 
 def seconds_per_forward(trace: Trace) -> float:
-    """How long the network takes for one picture, measured once and then kept for the network."""
+    """How long the network takes for one picture: measured once, and the best of what judging has seen since."""
     with _lock:
         known = _paces.get(trace.classifier)
-    if known is None:
-        fill = trace.baseline("gray")[None]
-        times: list[float] = []
-        for size in (1, 1, PACE):  # the first pass of a process warms up, and small networks gain from batches
-            batch = fill.expand(size, -1, -1, -1)
-            began = time.perf_counter()
-            trace.logits_at(batch)
-            times.append((time.perf_counter() - began) / size)
-            if times[-1] > BUDGET / 60:
-                break
-        with _lock:
-            known = _paces.setdefault(trace.classifier, min(times))
-    return known
+    if known is not None:
+        return known
+    one = trace.baseline("gray")[None]
+    took = min(_timed(trace, one), _timed(trace, one))  # the first pass of a process warms up
+    if took < BUDGET / 60:  # small networks gain from batches, and large ones need no third look
+        took = min(took, _timed(trace, one.expand(PACE, -1, -1, -1)))
+    return _noted(trace.classifier, took)
 
 
 def grid(model: Classifier) -> tuple[int, int]:
@@ -385,9 +375,22 @@ def share_of_area(heat: Floats, mass: float) -> float:
 
 _lock = threading.Lock()
 _paces: WeakKeyDictionary[Classifier, float] = WeakKeyDictionary()
-_plans: WeakKeyDictionary[Classifier, Plan] = WeakKeyDictionary()
 _bands: WeakKeyDictionary[Classifier, OrderedDict[Any, float]] = WeakKeyDictionary()
 """For each network, what random maps reach, by picture, target and plan: every method is held against the same."""
+
+
+def _timed(trace: Trace, pictures: Tensor) -> float:
+    began = time.perf_counter()
+    trace.logits_at(pictures)
+    return (time.perf_counter() - began) / len(pictures)
+
+
+def _noted(model: Classifier, took: float) -> float:
+    """The best time for one picture so far: what else a machine does can only make it longer."""
+    with _lock:
+        best: float = min(took, _paces.get(model, took))
+        _paces[model] = best
+    return best
 
 
 def _curves(
