@@ -68,7 +68,8 @@ def _fitted(shown: Tensor, scores: Tensor, nearness: Tensor, ridge: float) -> tu
     """
     n, m = shown.shape
     total = nearness.sum()
-    x, y = shown - nearness @ shown / total, scores - nearness @ scores / total
+    gained = scores - scores[0]  # so that nothing is left of a score that never changes
+    x, y = shown - nearness @ shown / total, gained - nearness @ gained / total
     near = x * nearness[:, None]
     inverse = torch.linalg.pinv(near.T @ x + ridge * torch.eye(m).to(x), hermitian=True)
     weights = inverse @ (near.T @ y)

@@ -49,9 +49,9 @@ def rise(
             first += zip(masks[: TOLD - len(first)], scores.tolist(), strict=False)
             if sums.count >= min(samples, 8 * (stages[-1][0] if stages else 0)):
                 stages.append((sums.count, heat))
+            if sums.count == samples:
+                _tell(trace, first, stages, float(sums.score), shown)
         yield Heatmap(heat, signed=True, unit="logit points above the mean", error=error, done=sums.count / samples)
-    if sums and first:
-        _tell(trace, first, stages, float(sums.score), shown)
 
 
 class _Sums:
@@ -61,33 +61,38 @@ class _Sums:
     """
 
     def __init__(self, about: Tensor) -> None:
-        self.about, self.count, self._gained = about, 0, torch.zeros_like(about)
-        self._once = self._twice = torch.zeros((), dtype=torch.float64)
+        self.about, self.count = about, 0
+        self._none = self._once = self._twice = torch.zeros((), dtype=torch.float64)
 
     @property
     def score(self) -> Tensor:
         """The mean score."""
-        return self.about + self._gained / self.count
+        return self.about + self._none[1] / self.count
 
     def add(self, masks: Tensor, scores: Tensor) -> None:
         """Take in masks (N, H, W) and their scores (N,)."""
         gained = scores.double() - self.about
-        powers = torch.stack([gained**0, gained, gained**2]).to(masks)  # (3, N)
-        self._once = self._once + torch.einsum("kn,nhw->khw", powers[:2], masks).double()
-        self._twice = self._twice + torch.einsum("kn,nhw->khw", powers, masks.square()).double()
-        self._gained = self._gained + gained.sum()
+        powers = torch.stack([gained**0, gained, gained**2])  # (3, N)
+        self._none = self._none + powers.sum(1)
+        self._once = self._once + torch.einsum("kn,nhw->khw", powers.to(masks), masks).double()
+        self._twice = self._twice + torch.einsum("kn,nhw->khw", powers.to(masks), masks.square()).double()
         self.count += len(masks)
 
     def heat(self) -> Tensor:
         """The mean (H, W) of (s − mean s) M."""
-        mean = self._gained / self.count
-        return (self._once[1] - mean * self._once[0]) / self.count
+        return (self._once[1] - self._none[1] / self.count * self._once[0]) / self.count
 
     def error(self) -> Tensor:
-        """The standard error (H, W) of that mean."""
-        mean = self._gained / self.count
-        squares = (self._twice[2] - 2 * mean * self._twice[1] + mean**2 * self._twice[0]) / self.count
+        """The standard error (H, W) of that mean: of (s − mean s) (M − mean M), for that is how it moves."""
+        seen = self._once[0] / self.count
+        # (s − mean s)² times 1, M and M², each summed
+        none, once, twice = (self._squared(sums) for sums in (self._none, self._once, self._twice))
+        squares = (twice - 2 * seen * once + seen.square() * none) / self.count
         return ((squares - self.heat().square()).clamp(min=0) / max(1, self.count - 1)).sqrt()
+
+    def _squared(self, sums: Tensor) -> Tensor:
+        mean = self._none[1] / self.count
+        return sums[2] - 2 * mean * sums[1] + mean**2 * sums[0]
 
 
 def _masks(count: int, cells: int, shown: float, covered: Covered, generator: torch.Generator) -> Tensor:

@@ -46,27 +46,39 @@ def sobol(
         known += len(part)
         index, error = _total(scores)
         yield Heatmap(
-            index.view(rows, columns), unit="share of the score's variance", error=error.view(rows, columns),
-            done=known / scores.numel(),
+            index.view(rows, columns), unit="share of the score's variance",
+            error=None if error is None else error.view(rows, columns), done=known / scores.numel(),
         )  # fmt: skip
 
 
 def _designs(count: int, cells: int, seed: int) -> Tensor:
-    """Masks (count, 1 + cells, cells): one, and the same with each cell changed alone; spread evenly (Sobol, again)."""
-    draws = qmc.Sobol(2 * cells, rng=np.random.default_rng(seed)).random_base2((count - 1).bit_length())[:count]
-    own, other = torch.from_numpy(draws).view(count, 2, 1, cells).unbind(1)  # (count, 1, cells) each
+    """Masks (count, 1 + cells, cells): one, and the same with each cell changed alone.
+
+    What a cell shows before and after is spread evenly over the square (Sobol, again), in an order of its own for each
+    cell (Owen 1998). One sequence over all of them would tie some together, until there are thousands of masks.
+    """
+    generator = np.random.default_rng(seed)
+    pairs = qmc.Sobol(2, rng=generator).random_base2((count - 1).bit_length())[:count]
+    orders = generator.permuted(np.tile(np.arange(count), (cells, 1)), axis=1)
+    own, other = torch.from_numpy(pairs[orders]).permute(2, 1, 0)[:, :, None]  # (count, 1, cells) each
     changed = torch.where(torch.eye(cells, dtype=torch.bool), other, own)
     return torch.cat([own, changed], 1)
 
 
-def _total(scores: Tensor) -> tuple[Tensor, Tensor]:
+def _total(scores: Tensor) -> tuple[Tensor, Tensor | None]:
     """Total Sobol indices (cells,) and their standard errors, by the scores (designs, 1 + cells) known so far.
 
-    All masks alike are uniform random ones, so all of them tell of the variance. Zero where a cell has had no turn.
+    All masks alike are uniform random ones, so all of them tell of the variance. Zero where a cell has had no turn; no
+    errors before each has had two.
     """
     squares = (scores[:, 1:] - scores[:, :1]).square() / 2  # Jansen 1999
-    turns = (~squares.isnan()).sum(0).clamp(min=1)
-    variance = scores[~scores.isnan()].var(correction=0).clamp(min=1e-24)
-    mean = squares.nansum(0) / turns
-    spread = (squares - mean).square().nansum(0) / turns / (turns - 1).clamp(min=1)
-    return mean / variance, spread.sqrt() / variance
+    turns = (~squares.isnan()).sum(0)
+    mean = squares.nansum(0) / turns.clamp(min=1)
+    apart = (scores - scores.nanmean()).square()
+    variance = apart.nanmean().clamp(min=1e-24)
+    index = (mean / variance).clamp(max=1)  # by chance only could it be more
+    if (fewest := int(turns.min())) < 2:
+        return index, None
+    spread = (squares - mean).square().nansum(0) / turns / (turns - 1)
+    unsure = apart[:fewest].mean(1).var() / fewest  # of the variance itself
+    return index, (spread + unsure * index.square()).sqrt() / variance
