@@ -97,6 +97,13 @@ def test_pairs_by_hand():
     assert effects.pairwise({"a": 0.0, "b": 0.0}, {"a": 1, "b": 2}) is None
 
 
+def test_shares_by_hand():
+    given = {"nucleus": 2.0, "debris:0": 1.0, "debris:3": 0.5, "tag": 0.5, "background": -3.0}
+    assert effects.share_on("debris", given) == 1.5 / 4
+    assert effects.share_on("tag", given) == 0.5 / 4
+    assert effects.share_on("tag", {"tag": -1.0}) == 0
+
+
 def test_a_map_is_laid_over_the_picture_and_nothing_is_lost():
     scene = pond.scene("test", 6)
     fine = np.random.default_rng(0).normal(size=(96, 96))

@@ -26,7 +26,7 @@ def test_a_new_question_gets_a_new_number(open_page):  # noqa: F811
     page.wait_for_selector(".honest .verdict")
     before = page.locator(".honest .figure b").inner_text()
     page.evaluate("document.querySelector('.honest .verdict').classList.add('old')")
-    asked(page, lambda: page.select_option("#method", "gradient"))
+    asked(page, lambda: page.evaluate("sightglass.ask({ method: 'gradient', options: {} })"))
     page.wait_for_selector(".honest .verdict:not(.old)")
     assert page.locator(".honest .figure b").inner_text() != before
 

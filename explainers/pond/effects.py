@@ -114,6 +114,13 @@ def pairwise(true: Mapping[str, float], attributed: Mapping[str, float]) -> floa
     return float((right[told] + 1).mean() / 2) if told.any() else None
 
 
+def share_on(kind: str, attributed: Mapping[str, float]) -> float:
+    """The share of what a map counts as raising that it puts on elements of a kind, “tag” or “debris”."""
+    raising = {name: max(0.0, amount) for name, amount in attributed.items()}
+    total = sum(raising.values())
+    return sum(amount for name, amount in raising.items() if name.partition(":")[0] == kind) / total if total else 0.0
+
+
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
