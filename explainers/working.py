@@ -68,8 +68,8 @@ def _names(trace: Trace, maps: Maps) -> tuple[str, ...]:
 
 def _shown(names: tuple[str, ...], k: int, count: int, weight: float, weighs: str, first: bool, both: bool) -> str:
     if names:
-        opening = "This network draws a map for every class" if first else "Another of its maps"
-        what = f"{opening}; this one is bright where something speaks for “{names[k]}”."
+        opening = "This network draws a map for every class; this one is" if first else "Another of its maps,"
+        what = f"{opening} bright where something speaks for “{names[k]}”."
     else:
         where = "is above zero where this map is warm, below it where the map is cold" if both else ""
         what = f"Channel {k}, one of {count}, {where or 'found what it responds to where this map is bright'}."
@@ -106,9 +106,10 @@ def _others(rest: int, names: tuple[str, ...]) -> str:
 def _averaged(summed: Heat, bias: float) -> str:
     mean = float(summed.mean())
     score = f", plus {_number(bias)} that the class gets whatever the picture, is {mean + bias:.3g}" if bias else ""
+    but = ", but for that constant" if bias else ""
     return (
         f"The average over all {summed.numel()} places, {mean:.3g}{score}: exactly the score that is asked "
-        "about. So this picture is the score itself, laid out over the places it comes from."
+        f"about. So this picture is the score itself{but}, laid out over the places it comes from."
     )
 
 
