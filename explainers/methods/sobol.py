@@ -76,9 +76,9 @@ def _total(scores: Tensor) -> tuple[Tensor, Tensor | None]:
     mean = squares.nansum(0) / turns.clamp(min=1)
     apart = (scores - scores.nanmean()).square()
     variance = apart.nanmean().clamp(min=1e-24)
-    index = (mean / variance).clamp(max=1)  # by chance only could it be more
-    if (fewest := int(turns.min())) < 2:
+    index, full = (mean / variance).clamp(max=1), int(turns.min())  # by chance only could it be more than 1
+    if full < 2:
         return index, None
-    spread = (squares - mean).square().nansum(0) / turns / (turns - 1)
-    unsure = apart[:fewest].mean(1).var() / fewest  # of the variance itself
-    return index, (spread + unsure * index.square()).sqrt() / variance
+    # What each design does to the quotient; they are spread evenly, so that the true error is rather less.
+    moves = squares[:full] - mean - index * (apart[:full].mean(1, keepdim=True) - variance)
+    return index, (moves.square().sum(0) / full / (full - 1)).sqrt() / variance
