@@ -193,7 +193,7 @@ def find(name: str) -> Method:
 def suitable(method: Method, model: Classifier) -> Method:
     """The method, if it applies to the network. Raises `DoesNotApply` that says why not, and what does."""
     if why := method.why_not(model):
-        others = [m.id for m in all_methods() if not m.why_not(model)]
+        others = [m.id for m in sorted(all_methods(), key=lambda m: not m.classic) if not m.why_not(model)]
         way_out = f" Try {_listed(others[:3])}." if others else " No method here applies to it yet."
         raise DoesNotApply(why + way_out)
     return method

@@ -1,14 +1,16 @@
 """The page, used as a visitor uses it: in Chromium, with mouse and keys."""
 
 import io
+import re
 import shutil
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from explainers import pond
+from explainers import pond, registry
 from explainers.ui import pictures
 from tests.serving import QUIET, served
 
@@ -26,10 +28,55 @@ DONE = "() => window.sightglass?.status?.state === 'done'"
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
+OWN = '''
+"""Slow motion: a method that only this test knows. It streams, draws at random, and tells its working."""
+import time
+from collections.abc import Iterator
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from explainers.registry import Family, explainer
+from explainers.results import Heatmap
+from explainers.trace import Trace
+
+
+@explainer(title="Slow motion", family=Family.PERTURBATION, paper="https://example.org/", passes=(1000, 0))
+def slow_motion(
+    trace: Trace, *, rounds: Annotated[int, Field(ge=1, le=1000, description="How many rounds.")] = 2
+) -> Iterator[Heatmap]:
+    """Where does the chosen class lie, seen slowly?
+
+    Look at it round by round.
+    Read it as: what is bright.
+    Beware: it means nothing.
+    """
+    heat = trace.pixels.mean(0)
+    for done in range(1, rounds + 1):
+        trace.score(trace.pixels[None])
+        time.sleep(0.02)
+        if done == rounds:
+            half = torch.where(torch.arange(heat.shape[1]) < heat.shape[1] // 2, heat, 0)
+            trace.step("Half of the picture is taken.", half, weight=2.0)
+            trace.step("And the other half.", heat - half, weight=-1.0)
+            trace.step("Together they are the map.", heat, total=3.0)
+        yield Heatmap(heat, unit="brightness", error=heat / 20, done=done / rounds)
+'''
+
+
 @pytest.fixture(scope="module")
-def url():
+def url(tmp_path_factory):
+    """The app with one more network, and one more method, which nothing else names."""
+    folder = tmp_path_factory.mktemp("methods")
+    (folder / "slow_motion.py").write_text(OWN)
+    sys.path.insert(0, str(folder))
+    registry.all_methods()  # what is in the package comes first
+    __import__("slow_motion")
     with served(models=["timm:resnet18?pretrained=false&num_classes=7"], warm=True) as url:
         yield url
+    sys.path.remove(str(folder))
+    del registry._methods["slow_motion"], sys.modules["slow_motion"]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +118,18 @@ def asked(page, act):
     page.wait_for_function(DONE)
 
 
+def gathered(page):
+    """Wait for all of the small maps."""
+    page.wait_for_function("() => document.querySelector('.strip .total').textContent.includes('each with')")
+
+
+def choose(page, typed):
+    """Choose a method as one does who knows a part of its name."""
+    page.keyboard.press("/")
+    page.keyboard.type(typed)
+    asked(page, lambda: page.keyboard.press("Enter"))
+
+
 def pane(page, what="method", number=0):
     return page.evaluate(f"sightglass.answer.panes[{number}].{what}")
 
@@ -98,7 +157,8 @@ def test_opens_on_an_explained_picture(open_page):
     assert page.locator(".rail .bar").count() == 5
     assert 0.05 < ink(page) < 1
     assert WELCOME in page.locator(".frame").get_attribute("aria-label")
-    assert page.locator(".strip canvas").count() == len(page.evaluate("sightglass.catalogue.methods"))
+    gathered(page)
+    assert 3 <= page.locator(".strip canvas").count() <= 8
     assert page.locator(".welcome").is_visible()
     page.click(".welcome button")
     assert not page.locator(".welcome").is_visible()
@@ -116,16 +176,19 @@ def test_a_bar_asks_about_its_class(open_page):
 
 def test_a_small_map_takes_the_stage(open_page):
     page = open_page()
-    other = page.locator(".strip button[aria-pressed=false]").first
+    gathered(page)
+    other = page.locator(".strip button[data-method][aria-pressed=false]").first
     method = other.get_attribute("data-method")
     asked(page, other.click)
     assert pane(page) == method
-    assert page.locator("#method").input_value() == method
+    assert page.locator("#method").get_attribute("data-method") == method
     assert page.locator(f".strip [data-method={method}]").get_attribute("aria-pressed") == "true"
 
 
 def test_opacity_colors_and_outline_ask_nothing(open_page):
     page = open_page("method=gradient&o.channels=sum")  # signed
+    gathered(page)
+    page.wait_for_selector(".honest .verdict")
     page.wait_for_load_state("networkidle")
     requests = []
     page.on("request", lambda request: requests.append(request.url) if "data:" not in request.url else None)
@@ -178,7 +241,7 @@ def test_two_maps_side_by_side_share_the_place_pointed_at(open_page):
     box = page.locator(".frame").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
     assert page.locator(".tip:visible").count() == 2
-    assert page.locator(".dot:visible").count() == 1
+    assert page.locator(".frame .dot:visible").count() == 1
     asked(page, lambda: page.click("[data-tab=why]"))
     assert page.locator(".pane").count() == 1
 
@@ -209,6 +272,119 @@ def test_a_network_that_is_not_there_is_a_sentence(open_page):
     assert page.locator("#network").input_value() == "pond:cnn"
 
 
+def test_methods_are_found_by_name_and_by_question(open_page):
+    page = open_page()
+    options = page.locator(".chooser [role=option]")
+    page.click("#method")
+    families = page.locator(".chooser .family").all_inner_texts()
+    assert families[0] == str(next(iter(registry.Family)))
+    assert options.count() == len(registry.all_methods())
+    assert re.search(r"pass(es)?, (fast|some seconds|long)|\d pass", page.locator(".chooser .takes").first.inner_text())
+    page.keyboard.type("score fall window")  # words of a question
+    assert 1 <= options.count() < 5
+    page.keyboard.press("Escape")
+    assert not page.locator(".chooser").is_visible()
+    assert page.evaluate("document.activeElement.id") == "method"
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    active = page.locator(".chooser input").get_attribute("aria-activedescendant")
+    assert page.locator(f"#{active}").get_attribute("aria-selected") == "false"
+    asked(page, lambda: page.keyboard.press("Enter"))
+    assert f"choose-{pane(page)}" == active
+
+
+def test_what_does_not_apply_says_why_and_cannot_be_chosen(open_page):
+    page = open_page("model=pond:vit")
+    page.click("#method")
+    off = page.locator(".chooser [aria-disabled=true]")
+    assert "so " in off.first.locator(".says").inner_text()
+    assert page.locator(".chooser .family").last.inner_text() == "Not for this network"
+    before = pane(page)
+    off.first.click(force=True)
+    assert page.locator(".chooser").is_visible()
+    assert pane(page) == before
+
+
+def test_many_methods_are_compared_with_one_click(open_page):
+    page = open_page()
+    gathered(page)
+    page.evaluate("document.querySelector('.strip .total').textContent = ''")
+    page.click("[data-preset=classics]")
+    gathered(page)
+    ranks = page.evaluate(
+        "[...document.querySelectorAll('.strip .name b')].map(each => parseFloat(each.textContent) || 0)"
+    )
+    assert 6 <= len(ranks) <= 12
+    assert ranks == sorted(ranks, reverse=True)
+    spot = page.locator(".strip .spot").nth(1)
+    spot.hover()
+    assert page.locator(".strip .dot:visible").count() == len(ranks) - 1
+    assert page.locator(".frame .tip").is_visible()
+    assert "×" not in page.locator(".strip .name b").first.inner_text().replace("× 10", "")
+
+
+def test_methods_that_somebody_picks_are_compared(open_page):
+    page = open_page()
+    gathered(page)
+    page.evaluate("document.querySelector('.strip .total').textContent = ''")
+    page.click("#pick")
+    page.click(".chooser >> text=None")
+    wanted = page.locator(".chooser [role=option]:not([aria-disabled])")
+    picked = {wanted.nth(i).get_attribute("data-id") for i in (0, 2)}
+    wanted.nth(0).click()
+    wanted.nth(2).click()
+    assert page.locator(".chooser .foot span").inner_text() == "2 of at most 12 chosen"
+    page.click(".chooser >> text=Show them")
+    gathered(page)
+    shown = page.locator(".strip .maps [data-method]")
+    assert {shown.nth(i).get_attribute("data-method") for i in range(shown.count())} == picked
+
+
+def test_a_map_gets_better_while_one_looks_and_stays_when_stopped(open_page):
+    page = open_page("method=slow_motion")
+    assert pane(page, "done") == 1
+    page.evaluate("sightglass.ask({ method: 'slow_motion', options: { rounds: 400 } })")
+    page.wait_for_function("() => sightglass.current().done > 0 && sightglass.current().done < 1")
+    page.wait_for_selector(".progress.known")
+    assert "% done" in page.locator(".progress .words").inner_text() or page.locator(".progress.slow").count() == 0
+    page.wait_for_selector(".progress.slow")
+    page.click("[data-act=stop]")
+    page.wait_for_function("() => sightglass.status.state === 'stopped'")
+    share = pane(page, "done")
+    assert 0 < share < 1
+    assert page.locator(".progress .words").inner_text() == (
+        f"Stopped at {round(100 * share)} %: the map is less sharp than it would be."
+    )
+    assert ink(page) > 0
+    assert "other draws" in page.locator(".reading .unsure").inner_text()
+    assert "of the work" in page.locator(".reading .cost").inner_text()
+
+
+def test_the_working_is_shown_step_by_step(open_page):
+    page = open_page("method=slow_motion")
+    final = ink(page)
+    page.click("#working")
+    page.wait_for_selector("#step")
+    assert page.locator(".working .place").inner_text() == "Step 1 of 3"
+    assert page.locator(".working .sentence").inner_text() == "Half of the picture is taken."
+    assert page.locator(".working .weights button").count() == 2
+    assert page.locator(".working .total b").inner_text() == "0"
+    first = ink(page)
+    assert first != final
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".working .place").inner_text() == "Step 2 of 3"
+    assert page.locator(".working .weights [aria-current=true]").get_attribute("data-step") == "1"
+    page.keyboard.press("End")
+    assert page.locator(".working .total b").inner_text() == "+3.0"
+    page.keyboard.press("Escape")
+    assert not page.locator(".working").is_visible()
+    assert ink(page) == final
+    page.click("#working")
+    page.wait_for_selector("#step")
+    asked(page, lambda: page.keyboard.press("2"))  # another question puts it away
+    assert not page.locator(".working").is_visible()
+
+
 def test_a_link_opens_exactly_what_it_says(open_page):
     page = open_page("scene=duet:8&method=grad_cam&o.depth=late&target=Cyclaria+ciliosa&versus=Pyronella+ciliosa")
     assert page.locator("h1").inner_text() == "Which regions raise Cyclaria ciliosa rather than Pyronella ciliosa?"
@@ -229,7 +405,7 @@ def test_keys_are_enough(open_page):
     assert page.locator(".panes").evaluate("each => each.classList.contains('plain')")
     page.keyboard.up(" ")
     assert not page.locator(".panes").evaluate("each => each.classList.contains('plain')")
-    page.keyboard.press("/")
+    page.keyboard.press("c")
     page.keyboard.type("gemmatula c")
     asked(page, lambda: page.keyboard.press("Enter"))
     assert pane(page, "target") == "Gemmatula ciliosa"

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import logging
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 import explainers as ex
 
-from .. import registry
+from .. import engine, registry
 from ..errors import DoesNotApply, QuestionError, SightglassError, Stopped
 from ..explanation import Explanation
 from ..registry import Method
 from ..trace import Trace
-from . import words
-from .catalogue import default_method, method_as_json
-from .pictures import Mask, Shown
+from . import panes, words
+from .catalogue import default_method
+from .pictures import Shown
 from .question import Question, find_picture, read
 from .question import identifier as checked
 from .shelf import Shelf, shelf_of
@@ -28,11 +26,6 @@ from .work import GPU_IS_LENT, Job, on_gpu
 
 Json = dict[str, Any]
 Stop = Callable[[], bool]
-
-STRIP_PASSES = 24
-"""A method that may take more passes than this waits in the strip until it is asked for."""
-STRIP_SIDE = 56
-"""Cells of the longer side of a small map; the strip shows them at about twice that."""
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +38,15 @@ def stream(given: object, shelf: Shelf) -> Iterator[Json]:
     try:
         question = read(given, shelf.catalogue)
         for step in _steps(question, given, shelf):
-            job = Job(step, token if isinstance(token, str) else "")
+            previews: deque[Later] = deque(maxlen=1)
+            job = Job(partial(_run, step, previews), token if isinstance(token, str) else "")
             for passed in job.ticks():
+                answer |= previews.pop()() if previews else {}
                 yield {**answer, "seconds": round(passed, 1)}
             answer |= job.result()
+            if "stopped" in answer:
+                yield answer | {"state": "stopped", "sentence": answer["stopped"]}
+                return
             if answer["state"] == "network":
                 yield answer
                 return
@@ -87,29 +85,76 @@ def failure(error: Exception) -> Json:
 
 
 def again(question: Question, shelf: Shelf) -> Explanation:
-    """The answer itself, for saving; its passes are mostly still there. Raises in words."""
+    """The answer on the screen itself, for saving; asked again where it has left the memory. Raises in words."""
     shown = find_picture(question, shelf.pictures, shelf.catalogue)
     method = _method(question, shelf.network(question.model))
+    about = replace(question, method=method.id).about(shown)
+    if (kept := shelf.explanations.get(about)) is not None:
+        return kept
     trace = shelf.trace(question.model, shown)
     try:
-        return _explain(trace, question, method, None)
+        return kept_or_asked(trace, question, method, about, shelf, None)
     finally:
         trace.release()
 
 
+def kept_or_asked(
+    trace: Trace,
+    question: Question,
+    method: Method,
+    about: Hashable,
+    shelf: Shelf,
+    stop: Stop | None,
+    tell: Preview = lambda _: None,
+) -> Explanation:
+    """The whole answer, if it is kept under `about`, or else a new one, which `tell` hears of on the way.
+
+    One that was stopped on the way is kept, too, since it is on somebody's screen; but a whole one is not lost for it.
+    """
+    kept = shelf.explanations.get(about)
+    if kept is not None and kept.result.done >= 1:
+        return kept
+    answer = _explain(trace, question, method, stop, tell)
+    return shelf.explanations.put(about, answer)
+
+
+def working(given: object, shelf: Shelf) -> Iterator[Json]:
+    """The steps from the network's numbers to the map on the screen, as the method told them."""
+    given = given if isinstance(given, dict) else {}
+    told: Json = {"token": given.get("token"), "state": "working"}
+    try:
+        question = read(given, shelf.catalogue)
+        job = Job(lambda _stop: again(question, shelf), str(told["token"] or ""))
+        for _ in job.ticks():
+            yield told
+        answer = job.result()
+        yield told | {"state": "done", "steps": [panes.step(each) for each in answer.working], "box": panes.box(answer)}
+    except Exception as error:  # noqa: BLE001 - whatever it was, the visitor gets words
+        yield told | failure(error)
+
+
 # --- private ---------------------------------------------------------------------------------------------------------
 
-Step = Callable[[Stop], Json]
+Later = Callable[[], Json]
+Tell = Callable[[Later], object]
+Step = Callable[[Stop, Tell], Json]
+Preview = Callable[[Explanation], object]
+
+
+def _run(step: Step, previews: deque[Later], stop: Stop) -> Json:
+    return step(stop, previews.append)
+
+
+def _nobody(_: object) -> None:
+    """Hears of no preview."""
 
 
 def _steps(question: Question, given: Json, shelf: Shelf) -> Iterator[Step]:
-    """One after the other: the picture, the map asked about, the one beside it, and the strip of the others."""
-    yield lambda _stop: _seen(question, given, shelf)
-    yield lambda stop: _main(question, given, shelf, stop)
+    """One after the other: the picture, the map asked about, and the one beside it."""
+    yield lambda _stop, _tell: _seen(question, given, shelf)
+    yield lambda stop, tell: _main(question, given, shelf, stop, tell)
     if question.beside:
-        yield lambda stop: _beside(question, shelf, stop)
-    if question.strip:
-        yield lambda stop: _strip(question, shelf, stop)
+        yield lambda stop, _tell: _beside(question, shelf, stop)
 
 
 def _seen(question: Question, given: Json, shelf: Shelf) -> Json:
@@ -120,21 +165,21 @@ def _seen(question: Question, given: Json, shelf: Shelf) -> Json:
     return told | ({"state": "network", "network": absent[0]} if absent else {})
 
 
-def _main(question: Question, given: Json, shelf: Shelf, stop: Stop) -> Json:
+def _main(question: Question, given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     shown = find_picture(question, shelf.pictures, shelf.catalogue)
     network = shelf.network(question.model)
-    key = (shown.key, replace(question, beside={}, strip=True).key, "main")
+    key = (shown.key, replace(question, beside={}).key, "main")
     known = shelf.answers.get(key)
     if known is None:
-        known = _answered(question, shown, shelf, stop)
-        if not known["refusal"]:
+        known = _answered(question, shown, shelf, stop, tell)
+        if not known["refusal"] and "stopped" not in known:
             shelf.answers.put(key, known)
     if given.get("knows_labels") == question.model:
         return known
     return known | {"labels": list(network.labels)}
 
 
-def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop) -> Json:
+def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     network = shelf.network(question.model)
     trace = shelf.trace(question.model, shown)
     method = _method(question, network)
@@ -147,11 +192,20 @@ def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop) -> Jso
             "notes": list(network.notes),
         },
         "predictions": [],
+        "refusal": None,
         "fits": [{"id": fit.method.id, "title": fit.method.title, "why_not": fit.why_not} for fit in _fits(network)],
     }
+
+    def preview(answer: Explanation) -> None:
+        # The network has run by now, so that this takes no pass; and only what is sent is packed.
+        seen = about | {"predictions": _predictions(trace)}
+        tell(lambda: seen | {"panes": [panes.pane(answer, question.model, shown)]})
+
     try:
-        pane = _explained(question.model, shelf, shown, question, method, stop)
-        told: Json = {"panes": [pane], "refusal": None}
+        pane = _explained(question.model, shelf, shown, question, method, stop, preview)
+        told: Json = {"panes": [pane]}
+        if pane["done"] < 1:
+            told["stopped"] = words.stopped(pane["done"])
     except (DoesNotApply, QuestionError) as error:
         # The rail stays right: network and predictions are told although the map has to be refused.
         told = {"panes": [], "refusal": failure(error) | {"method": method.id}}
@@ -163,13 +217,13 @@ def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop) -> Jso
 
 def _beside(question: Question, shelf: Shelf, stop: Stop) -> Json:
     shown = find_picture(question, shelf.pictures, shelf.catalogue)
-    first = _main(question, {}, shelf, stop)["panes"]
+    first = _main(question, {}, shelf, stop, _nobody)["panes"]
     if not first:
         return {}
     asked = _other(replace(question, method=first[0]["method"]), first[0]["target"], shelf)
     method = registry.find(asked.method or "")
     try:
-        pane = _explained(asked.model, shelf, shown, asked, method, stop)
+        pane = _explained(asked.model, shelf, shown, asked, method, stop, _nobody)
     except (DoesNotApply, QuestionError) as error:
         return {"panes": [*first, {"refusal": str(error), "method": method.id, "title": method.title}]}
     finally:
@@ -194,59 +248,6 @@ def _translated(question: Question, network: ex.Classifier, target: str) -> Ques
     return replace(question, target=target if known else None, versus=versus if known else None)
 
 
-def _strip(question: Question, shelf: Shelf, stop: Stop) -> Json:
-    shown = find_picture(question, shelf.pictures, shelf.catalogue)
-    network = shelf.network(question.model)
-    trace = shelf.trace(question.model, shown)
-    key = (shown.key, replace(question, options={}, beside={}, method=None).key, "strip")
-    found = shelf.answers.get(key)
-    if found is not None:
-        return {"strip": found}
-    fits = [fit.method for fit in _fits(network) if fit.applies]
-    quick = [method for method in fits if sum(method.passes) <= STRIP_PASSES]
-    try:
-        answers = _compared(trace, quick, question, stop)
-    finally:
-        trace.release()
-    strip: Json = {
-        "maps": [
-            {
-                "method": answer.method.id,
-                "title": answer.method.title,
-                "alt": answer.alt,
-                "blank": answer.blank,
-                "signed": answer.result.signed,
-                "heat": _packed(_reduced(answer.native)),
-                "box": _box(answer),
-                "figure": words.figure(answer, shown.truth(question.model)),
-            }
-            for answer in answers
-        ],
-        "on_request": [{"method": m.id, "title": m.title} for m in fits if m not in quick],
-        "not_here": [
-            {"method": fit.method.id, "title": fit.method.title, "why": fit.why_not}
-            for fit in _fits(network)
-            if not fit.applies
-        ],
-        "cost": _total_cost(answers),
-    }
-    return {"strip": shelf.answers.put(key, strip)}
-
-
-def _compared(trace: Trace, methods: list[Method], question: Question, stop: Stop) -> list[Explanation]:
-    """`compare` of those methods, which looks at `stop` as it goes."""
-    if stop():
-        raise Stopped("Stopped.")
-    return ex.compare(
-        trace,
-        [method.id for method in methods],
-        target=question.target,
-        versus=question.versus,
-        score=question.score,  # type: ignore[arg-type]
-        stop=stop,
-    )
-
-
 def _method(question: Question, network: ex.Classifier) -> Method:
     method = registry.find(question.method) if question.method else default_method(network)
     if method is None:
@@ -254,64 +255,47 @@ def _method(question: Question, network: ex.Classifier) -> Method:
     return method
 
 
-def _explain(trace: Trace, question: Question, method: Method, stop: Stop | None) -> Explanation:
+def _explain(trace: Trace, question: Question, method: Method, stop: Stop | None, tell: Preview) -> Explanation:
+    """The last answer of the method; or, where somebody stops it on the way, the last that there was."""
     options = method.check(question.options, named_depths_only=True)
-    return ex.explain(
-        trace,
-        method.id,
-        target=question.target,
-        versus=question.versus,
-        score=question.score,  # type: ignore[arg-type]
-        stop=stop,
-        **options,
-    )
+    last: Explanation | None = None
+    try:
+        for answer in engine.stream(
+            trace,
+            method.id,
+            target=question.target,
+            versus=question.versus,
+            score=question.score,  # type: ignore[arg-type]
+            stop=stop,
+            working=True,
+            **options,
+        ):
+            if last is not None:
+                tell(last)
+            last = answer
+    except Stopped:
+        if last is None:
+            raise
+    if last is None:
+        raise SightglassError(f"{method.title} ended without an answer.")
+    return last
 
 
-def _explained(model: str, shelf: Shelf, shown: Shown, question: Question, method: Method, stop: Stop | None) -> Json:
+def _explained(
+    model: str, shelf: Shelf, shown: Shown, question: Question, method: Method, stop: Stop, tell: Preview
+) -> Json:
     if GPU_IS_LENT:
         return _explained_apart(shelf.number, model, shown, question, method.id)
-    answer = _explain(shelf.trace(model, shown), question, method, stop)
-    shelf.explanations.put(replace(question, method=method.id).about(shown), answer)
-    return _pane(answer, model, shown)
+    about = replace(question, method=method.id).about(shown)
+    answer = kept_or_asked(shelf.trace(model, shown), question, method, about, shelf, stop, tell)
+    return panes.pane(answer, model, shown)
 
 
 @on_gpu
 def _explained_apart(number: int, model: str, shown: Shown, question: Question, method: str) -> Json:
     """In a process of its own, so all that comes and goes can be pickled, and nobody can stop it on the way."""
-    answer = _explain(shelf_of(number).trace(model, shown), question, registry.find(method), None)
-    return _pane(answer, model, shown)
-
-
-def _pane(answer: Explanation, model: str, shown: Shown) -> Json:
-    truth = shown.truth(model)
-    before, _, after = answer.method.question.partition("the chosen class")
-    return {
-        "model": model,
-        "method": answer.method.id,
-        "title": answer.method.title,
-        "target": answer.prediction.label if answer.prediction else "",
-        "share": answer.prediction.probability if answer.prediction else None,
-        "versus": answer.versus.label if answer.versus else "",
-        "question": [before, answer.subject if "the chosen class" in answer.method.question else "", after],
-        "how": answer.method.how,
-        "read_it_as": answer.method.read_it_as,
-        "beware": answer.method.beware,
-        "paper": answer.method.paper,
-        "options": answer.options,
-        "controls": method_as_json(answer.method)["options"],
-        "notes": list(answer.notes),
-        "cost": answer.cost,
-        "cells": words.resolution(answer),
-        "unit": answer.result.unit,
-        "signed": answer.result.signed,
-        "blank": answer.blank,
-        "alt": answer.alt,
-        "code": shown.code + answer.code(shown.file),
-        "figure": words.figure(answer, truth),
-        "heat": _packed(answer.native),
-        "box": _box(answer),
-        "truth": None if truth is None else _bits(truth),
-    }
+    answer = _explain(shelf_of(number).trace(model, shown), question, registry.find(method), None, _nobody)
+    return panes.pane(answer, model, shown)
 
 
 def _fits(network: ex.Classifier) -> list[Any]:
@@ -322,39 +306,3 @@ def _predictions(trace: Trace) -> list[Json]:
     if not trace.classifier.has_classes:
         return []
     return [{"label": p.label, "index": p.index, "share": p.probability} for p in trace.top(5)]
-
-
-def _total_cost(answers: list[Explanation]) -> str:
-    forwards = sum(answer.spent.forwards for answer in answers)
-    took = sum(answer.spent.seconds for answer in answers)
-    passes = {0: "no further forward pass", 1: "one further forward pass"}.get(
-        forwards, f"{forwards} further forward passes"
-    )
-    return f"{len(answers)} maps, {passes}, {took:.2f} s"
-
-
-def _box(answer: Explanation) -> list[float]:
-    return [round(edge, 3) for edge in answer.framing.box(answer.source.size)]
-
-
-def _packed(heat: NDArray[np.float32]) -> Json:
-    """A heat (h, w) as base64 of float16, divided by its largest size so that no range is lost."""
-    scale = float(np.abs(heat).max()) or 1.0
-    data = (heat / scale).astype("<f2").tobytes()
-    return {"height": heat.shape[0], "width": heat.shape[1], "scale": scale, "data": base64.b64encode(data).decode()}
-
-
-def _bits(mask: Mask) -> Json:
-    data = base64.b64encode(np.packbits(mask).tobytes()).decode()
-    return {"height": mask.shape[0], "width": mask.shape[1], "data": data}
-
-
-def _reduced(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A heat averaged over blocks until its longer side fits a small map."""
-    block = -(-max(heat.shape) // STRIP_SIDE)
-    if block == 1:
-        return heat
-    height, width = (side // block * block for side in heat.shape)
-    blocks = heat[:height, :width].reshape(height // block, block, width // block, block)
-    reduced: NDArray[np.float32] = blocks.mean((1, 3))
-    return reduced

@@ -16,6 +16,7 @@ from ..sources import parse
 from ..trace import DEFAULT_SCORE, SCORES
 from . import pictures
 from .pictures import Shown
+from .presets import MOST, PRESETS, takes
 from .words import SCORE_WORDS, humanized
 
 
@@ -65,6 +66,8 @@ class Catalogue:
         return {
             "networks": [{"id": n.identifier, "line": n.line, "size": n.size} for n in self.networks],
             "methods": [method_as_json(method) for method in registry.all_methods()],
+            "presets": [{"id": p.id, "words": p.words, "line": p.line} for p in PRESETS],
+            "most": MOST,
             "scores": [{"id": score, "words": SCORE_WORDS[score]} for score in SCORES],
             "score": DEFAULT_SCORE,
             "palettes": {
@@ -93,10 +96,11 @@ class Catalogue:
 
 
 def default_method(model: ex.Classifier) -> Method | None:
-    """What is asked when no method is named: the least demanding one that needs maps, else the first that applies."""
+    """What is asked when no method is named: a classic that needs maps and little else, else the first that applies."""
     fitting = [method for method in registry.all_methods() if not method.why_not(model)]
     mapped = [method for method in fitting if Need.MAPS in method.needs and method.class_specific]
-    return min(mapped, key=lambda method: len(method.needs), default=fitting[0] if fitting else None)
+    least = min(mapped, key=lambda m: (not m.classic, len(m.needs), takes(m)), default=None)
+    return least or (fitting[0] if fitting else None)
 
 
 def method_as_json(method: Method) -> dict[str, Any]:
@@ -106,6 +110,11 @@ def method_as_json(method: Method) -> dict[str, Any]:
         "title": method.title,
         "family": str(method.family),
         "question": method.question,
+        "class_specific": method.class_specific,
+        "sums": method.sums,
+        "streams": method.streams,
+        "passes": list(method.passes),
+        "takes": takes(method),
         "options": [
             {
                 "name": option.name,

@@ -43,5 +43,6 @@ sightglass.renderComparing = (box) => {
   box.replaceChildren(
     h("span", {}, "Beside it another"),
     h("span", { class: "choice", role: "group", "aria-label": "What differs" }, Object.entries(words).filter(([name]) => choices[name].length).map(([name, label]) => h("button", { type: "button", "aria-pressed": String(name === what), "data-beside": name, onclick: () => sightglass.ask({ beside: { [name]: choices[name][0][0] } }) }, label))),
-    what ? h("select", { "aria-label": words[what], id: "beside", onchange: (event) => sightglass.ask({ beside: { [what]: event.target.value } }) }, listed.map(([id, label]) => h("option", { value: id, selected: id === question.beside[what] }, label))) : "");
+    what === "method" ? h("button", { type: "button", class: "pick", id: "beside", "data-method": question.beside.method, "aria-haspopup": "listbox", onclick: (event) => sightglass.choose({ anchor: event.currentTarget, chosen: [question.beside.method], without: now?.method, pick: ([method]) => sightglass.ask({ beside: { method } }) }) }, sightglass.method(question.beside.method)?.title ?? question.beside.method)
+      : what ? h("select", { "aria-label": words[what], id: "beside", onchange: (event) => sightglass.ask({ beside: { [what]: event.target.value } }) }, listed.map(([id, label]) => h("option", { value: id, selected: id === question.beside[what] }, label))) : "");
 };

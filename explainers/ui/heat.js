@@ -156,5 +156,40 @@ sightglass.heat ??= (() => {
     return lines;
   }
 
-  return { unpack, unpackBits, laid, colored, palette, threshold, outline };
+  // What lies at a place of the picture ({ x, y } from 0 to 1), in words: its value, and its share of all heat.
+  function told(heat, [x0, y0, x1, y1], picture, place, { short = false } = {}) {
+    const [x, y] = [place.x * picture.width, place.y * picture.height];
+    if (x < x0 || x >= x1 || y < y0 || y >= y1) return short ? "not seen" : "not seen by the network";
+    const column = Math.min(heat.width - 1, Math.floor((x - x0) / (x1 - x0) * heat.width));
+    const row = Math.min(heat.height - 1, Math.floor((y - y0) / (y1 - y0) * heat.height));
+    const value = heat.values[row * heat.width + column];
+    if (!value) return "0";
+    const number = `${value > 0 ? "+" : ""}${sightglass.figure(value)}`;
+    if (short) return number;
+    const share = Math.abs(value) / heat.total;
+    const percent = share < 0.0095 ? `${(100 * share).toPrecision(1)} %` : sightglass.percent(share);
+    return `${number} · ${share < 1e-4 ? "<0.01 %" : percent} of all`;
+  }
+
+  // A small picture with its heat, drawn once the image is there; `top` is the value of the strongest color.
+  function small(canvas, heat, { box, signed }, picture, image, top) {
+    const { palettes, sequential, diverging, fade } = sightglass.catalogue;
+    const { width, height } = canvas;
+    const shrink = width / picture.width;
+    const layer = new OffscreenCanvas(width, height);
+    const colors = palette(palettes[signed ? diverging : (sightglass.view.colors ?? sequential[0])]);
+    const values = laid(heat, width, height, box.map((edge) => edge * shrink));
+    if (heat.top) layer.getContext("2d").putImageData(new ImageData(colored(values, { signed, sign: "both", top, colors, fade }), width, height), 0, 0);
+    const paint = () => {
+      const pen = canvas.getContext("2d");
+      pen.globalAlpha = 1;
+      pen.drawImage(image, 0, 0, width, height);
+      pen.globalAlpha = 0.85;
+      pen.drawImage(layer, 0, 0);
+    };
+    if (image.complete) paint();
+    else image.addEventListener("load", paint, { once: true });
+  }
+
+  return { unpack, unpackBits, laid, colored, palette, threshold, outline, told, small };
 })();

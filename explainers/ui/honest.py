@@ -18,7 +18,7 @@ from ..explanation import Explanation
 from ..images import Picture
 from ..pond import effects
 from ..trace import Target, Trace
-from . import answers, pictures, words
+from . import answers, panes, pictures, words
 from .pictures import Shown
 from .question import Question, find_picture, read
 from .shelf import Shelf, shelf_of
@@ -119,6 +119,9 @@ def _truth(given: Json, shelf: Shelf, stop: Stop) -> Json | None:
         ],
         "rho": scores.spearman(np.array(list(true.values())), np.array(list(put_there.values()))),
         "pairs": effects.pairwise(true, put_there),
+        "tag": effects.share_on("tag", put_there) if scene.tag else None,
+        "debris": effects.share_on("debris", put_there),
+        "cost": f"{view.spent.forwards} pictures rendered and asked about, {view.spent.seconds:.2f} s",
     }
 
 
@@ -140,14 +143,15 @@ def _unlearned(given: Json, shelf: Shelf, stop: Stop) -> Json:
     return {
         "maps": [
             {
-                "heat": answers._packed(each.native),
-                "box": answers._box(each),
+                "heat": panes.packed(each.native),
+                "box": panes.box(each),
                 "signed": each.result.signed,
                 "alt": each.alt,
             }
             for each in (learned, random)
         ],
         "alike": alike,
+        "cost": random.cost,
         "unchanged": alike is not None and abs(alike) >= UNCHANGED,
     }
 

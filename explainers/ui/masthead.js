@@ -1,7 +1,7 @@
 // Tabs, theme and the keys of the whole page.
 const help = element.querySelector(".help");
 const acts = {
-  search: () => sightglass.seek("target"),
+  search: () => sightglass.choose(),
   help: () => help.showModal(),
   theme: () => {
     const dark = document.body.classList.toggle("dark");
@@ -23,10 +23,12 @@ sightglass.on("compare", tabs);
 tabs();
 
 function turn(step) {
-  const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not);
-  if (fits.length < 2) return;
-  const at = fits.findIndex((fit) => fit.id === sightglass.question.method);
-  sightglass.ask({ method: fits[(at + step + fits.length) % fits.length].id, options: {} });
+  const known = sightglass.gathered ?? []; // those that are there already, as they stand side by side
+  const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not).map((fit) => fit.id);
+  const ids = known.length > 1 && known.every((id) => fits.includes(id)) ? known : fits;
+  if (ids.length < 2) return;
+  const at = ids.indexOf(sightglass.question.method);
+  sightglass.ask({ method: ids[at < 0 ? 0 : (at + step + ids.length) % ids.length], options: {} });
 }
 const typing = (target) => target.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]");
 document.addEventListener("keydown", (event) => {
@@ -41,7 +43,8 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === " ") {
     if (pressed) return; // the space bar presses what has the focus
     sightglass.plain(true);
-  } else if (event.key === "/") sightglass.seek("target");
+  } else if (event.key === "/") sightglass.choose();
+  else if (event.key === "c") sightglass.seek("target");
   else if (event.key === "s") sightglass.save("png");
   else if (event.key === "?") help.showModal();
   else return;

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import QuestionError, SightglassError
-from . import answers, endpoints, honest, parts, work
+from . import answers, endpoints, gathering, honest, parts, work
 from .catalogue import Catalogue
 from .question import read
 from .saving import KINDS, written
@@ -22,7 +22,7 @@ AT_ONCE = {HEAVY: 2, OPENING: 2, LIGHT: 8}
 """How many of each kind run at the same moment: as many explanations as a small machine has cores."""
 QUEUE = 64
 LARGEST_UPLOAD = "50mb"
-STYLES = ("page", "masthead", "rail", "viewer", "reading", "honest", "strip")
+STYLES = ("page", "masthead", "rail", "viewer", "working", "reading", "chooser", "honest", "strip")
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,9 @@ def build(
             parts.Reading()
             parts.Strip()
             wire = parts.Wire(catalogue=shelf.catalogue.as_json())
+            gather, work_out = parts.Errand("gather"), parts.Errand("work")
         _connect(wire, shelf)
+        _run_errands(gather, work_out, shelf)
         endpoints.add(shelf, heavy=_limits(HEAVY), light=_limits(LIGHT))
     demo.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE[LIGHT])
     if warm:
@@ -99,7 +101,6 @@ def _connect(wire: gr.HTML, shelf: Shelf) -> None:
     def unlearn(event: gr.EventData) -> Iterator[dict[str, Any]]:
         yield from honest.unlearned(event._data, shelf)
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     unreachable = "() => { window.sightglass.failed(); }"
     unjudged = "() => { window.sightglass.emit('unjudged'); }"
     for listener, function, kind in (
@@ -109,9 +110,24 @@ def _connect(wire: gr.HTML, shelf: Shelf) -> None:
         (wire.judge, measure, HEAVY),
         (wire.unlearn, unlearn, HEAVY),
     ):
-        event = listener(function, None, wire, **_limits(kind), **hidden)
+        event = listener(function, None, wire, **_limits(kind), **_HIDDEN)
         event.failure(None, None, None, js=unjudged if function in (measure, unlearn) else unreachable)
-    wire.stop(stop, None, None, **_limits(LIGHT), **hidden)
+    wire.stop(stop, None, None, **_limits(LIGHT), **_HIDDEN)
+
+
+def _run_errands(gather: gr.HTML, work_out: gr.HTML, shelf: Shelf) -> None:
+    def gathered(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from gathering.stream(event._data, shelf)
+
+    def worked(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from answers.working(event._data, shelf)
+
+    for errand, listener, function in ((gather, gather.gather, gathered), (work_out, work_out.work, worked)):
+        event = listener(function, None, errand, **_limits(HEAVY), **_HIDDEN)
+        event.failure(None, None, None, js="() => { window.sightglass.failed(); }")
+
+
+_HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 
 
 def _saved(given: object, shelf: Shelf, owner: gr.HTML) -> dict[str, Any]:
@@ -133,6 +149,8 @@ def _warm_up(shelf: Shelf) -> None:
     try:
         shelf.network(shelf.catalogue.first)
         for _ in answers.stream({}, shelf):
+            pass
+        for _ in gathering.stream({}, shelf):
             pass
     except SightglassError:
         log.warning("the first network cannot be loaded; visitors are told when they ask")

@@ -31,7 +31,7 @@ class Part(gr.HTML, metaclass=Stubless):  # type: ignore[misc]  # gradio has no 
             html_template=template.read_text("utf-8") if template.exists() else "",
             js_on_load=self._script(*self.scripts, name),
             apply_default_css=False,
-            elem_id=f"part-{name}",
+            elem_id=props.pop("elem_id", f"part-{name}"),
             **props,
         )
 
@@ -51,17 +51,17 @@ class Rail(Part):
 class Viewer(Part):
     """The picture with the heat on it; one pane, or two side by side."""
 
-    scripts = ("heat", "compare")
+    scripts = ("heat", "compare", "working")
 
 
 class Reading(Part):
     """The answer in words, its options, and what to take along."""
 
-    scripts = ("address", "heat", "honest")
+    scripts = ("address", "heat", "chooser", "honest")
 
 
 class Strip(Part):
-    """Small maps of all methods that apply."""
+    """Small maps of several methods, side by side."""
 
     scripts = ("heat",)
 
@@ -75,6 +75,17 @@ class Wire(Part):
     def api_info(self) -> dict[str, Any]:
         """Any JSON."""
         return {}
+
+
+class Errand(Wire):
+    """A connection of its own, with one event: what it brings cannot be overtaken by answers to the question."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        super().__init__(elem_id=f"part-{name}")
+
+    def _script(self, *_names: str) -> str:
+        return read("store.js") + read("errand.js").replace("NAME", f'"{self._name}"')
 
 
 def read(name: str) -> str:

@@ -35,7 +35,6 @@ class Question:
     score: str = DEFAULT_SCORE
     options: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, Any] = field(default_factory=dict)
-    strip: bool = True
 
     @property
     def key(self) -> str:
@@ -48,13 +47,12 @@ class Question:
             self.score,
             sorted(self.options.items()),
             sorted(self.beside.items()),
-            self.strip,
         )
         return repr(parts)
 
     def about(self, shown: Shown) -> tuple[object, ...]:
         """The same for questions that get the same map."""
-        return (shown.key, replace(self, beside={}, strip=True).key)
+        return (shown.key, replace(self, beside={}).key)
 
 
 def read(given: object, catalogue: Catalogue) -> Question:
@@ -79,7 +77,6 @@ def read(given: object, catalogue: Catalogue) -> Question:
         score=_text(given, "score") or DEFAULT_SCORE,
         options=options,
         beside={name: _class(value) if name == "target" else value for name, value in beside.items()},
-        strip=given.get("strip", True) is not False,
     )
 
 

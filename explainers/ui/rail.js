@@ -20,10 +20,10 @@ async function bring(file) {
   }
   sightglass.ask({ upload: sent.path, scene: "", picture: "", target: null, versus: null });
 }
-const tell = (sentence) => {
+const tell = (sightglass.tell = (sentence) => {
   sightglass.status = { state: "error", kind: "picture", sentence };
   sightglass.emit("status");
-};
+});
 
 find(".file").addEventListener("change", (event) => {
   bring(event.target.files[0]);

@@ -3,6 +3,7 @@ const { h } = sightglass;
 const article = element.querySelector(".reading");
 const REST = 300; // milliseconds that an option rests before it is asked about
 let shown = "";
+let previewed = ""; // what a map is about that gets better while one looks
 
 function draw() {
   const { answer, question } = sightglass;
@@ -16,14 +17,15 @@ function draw() {
   article.replaceChildren(
     ...[
       h("h1", {}, before, subject ? h("em", {}, subject) : "", after),
-      h("p", { class: "by" }, picker(answer, pane?.method ?? refusal.method), h("span", { class: "quiet" }, pane?.cells ?? "")),
+      h("p", { class: "by" }, picker(pane?.method ?? refusal.method), h("span", { class: "quiet" }, pane?.cells ?? "")),
       pane && notes(pane),
       pane && sightglass.honest(),
       pane && h("p", {}, h("b", {}, "Read it as: "), lower(pane.read_it_as)),
       pane && h("p", { class: "beware" }, h("b", {}, "Beware: "), lower(pane.beware)),
+      pane && h("p", { class: "unsure quiet", hidden: !pane.unsure }, pane.unsure),
       pane && h("details", { class: "how", open: open.how }, h("summary", {}, "How it works"), h("p", {}, pane.how, " ", h("a", { href: pane.paper, target: "_blank", rel: "noreferrer" }, "Paper"))),
       pane?.controls.length ? options(pane, question) : null,
-      pane && h("p", { class: "cost quiet" }, pane.cost),
+      pane && h("p", { class: "cost quiet" }, cost(pane)),
       pane && actions(pane, open),
     ].filter(Boolean));
   if (focus) document.getElementById(focus)?.focus();
@@ -32,18 +34,16 @@ function split(text, subject) {
   const [before, after] = text.split("the chosen class");
   return after === undefined ? [text, "", ""] : [before, subject, after];
 }
+const cost = (pane) => (pane.done < 1 ? `${pane.cost}; ${sightglass.percent(pane.done)} of the work` : pane.cost);
 const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
 
 function skeleton() {
   return [h("h1", { class: "ghost" }, "Which regions raise it?"), h("p", { class: "ghost" }, "Sightglass is getting ready."), h("p", { class: "ghost tall" }, "…")];
 }
 
-function picker(answer, chosen) {
-  const families = new Map();
-  for (const method of sightglass.catalogue.methods) families.set(method.family, [...(families.get(method.family) ?? []), method]);
-  const not = new Set(answer.fits.filter((fit) => fit.why_not).map((fit) => fit.id));
-  return h("select", { id: "method", "aria-label": "Method", onchange: (event) => sightglass.ask({ method: event.target.value, options: {} }) },
-    [...families].map(([family, methods]) => h("optgroup", { label: family }, methods.map((method) => h("option", { value: method.id, selected: method.id === chosen }, method.title + (not.has(method.id) ? " – does not apply" : ""))))));
+function picker(id) {
+  const method = sightglass.method(id);
+  return h("button", { type: "button", class: "pick", id: "method", "data-method": id, "aria-haspopup": "listbox", "aria-expanded": "false", "aria-label": `Method: ${method.title}`, onclick: (event) => sightglass.choose({ anchor: event.currentTarget }) }, method.title);
 }
 
 function notes(pane) {
@@ -65,7 +65,8 @@ function control(option, value, set) {
     const field = option.choices.length <= 5 && option.choices.join("").length < 30
       ? h("span", { class: "choice", role: "group", "aria-label": option.words }, option.choices.map((choice) => h("button", { type: "button", id: `${id}-${choice}`, "aria-pressed": String(choice === value), onclick: () => set(choice, 0) }, choice)))
       : h("select", { id, onchange: (event) => set(event.target.value, 0) }, option.choices.map((choice) => h("option", { value: choice, selected: choice === value }, choice)));
-    return h("div", { class: "option", title: option.description }, h("span", {}, option.words), field, h("small", { class: "quiet" }, option.description));
+    const wide = option.choices.join("").length > 16; // beside its name there is no room for it
+    return h("div", { class: wide ? "option wide" : "option", title: option.description }, h("span", {}, option.words), field, h("small", { class: "quiet" }, option.description));
   }
   const whole = option.kind === "integer";
   const out = h("output", {}, String(value));
@@ -93,7 +94,8 @@ function actions(pane, open) {
   const uploaded = !sightglass.picture?.scene;
   const link = new URL(sightglass.address(), location.href).href;
   const block = (name, title, ...inside) => h("details", { class: name, open: open[name] }, h("summary", {}, title), ...inside);
-  return h("div", { class: "actions" },
+  const working = pane.steps ? h("button", { type: "button", class: "link", id: "working", onclick: () => sightglass.showWorking() }, sightglass.isWorking() ? "Close the working" : "Show the working") : null;
+  return h("div", { class: "actions" }, ...[working].filter(Boolean),
     block("code", "Code", code, h("button", { type: "button", class: "link", onclick: (event) => copy(event, pane.code) }, "Copy")),
     block("save", "Save", h("p", {}, [["png", "Picture with heat (PNG)"], ["npz", "Numbers (NPZ)"], ["json", "All about it (JSON)"]].map(([kind, words]) => h("button", { type: "button", class: "link", "data-save": kind, onclick: () => sightglass.save(kind) }, words)))),
     block("share", "Share", h("p", {}, uploaded ? "The link has network, class and method, but not the picture you uploaded: it is not kept." : "The link opens this question."), h("input", { type: "text", readonly: true, value: link, "aria-label": "Link", onfocus: (event) => event.target.select() }), h("button", { type: "button", class: "link", onclick: (event) => copy(event, link) }, "Copy")));
@@ -101,7 +103,7 @@ function actions(pane, open) {
 
 sightglass.save = (kind) => {
   const { question } = sightglass;
-  if (sightglass.current()) sightglass.send("save", { ...question, beside: {}, strip: false, kind });
+  if (sightglass.current()) sightglass.send("save", { ...question, beside: {}, kind });
 };
 sightglass.on("saved", ({ saved, file, sentence }) => {
   if (sentence) {
@@ -112,9 +114,23 @@ sightglass.on("saved", ({ saved, file, sentence }) => {
 });
 sightglass.on("answer", () => {
   const { answer } = sightglass;
+  const pane = sightglass.current();
+  // A preview changes what is counted, and nothing else: who reads or moves an option is not interrupted.
+  const same = pane && JSON.stringify([pane.model, pane.method, pane.question, pane.options, pane.notes, pane.steps]);
+  if (same && same === previewed) {
+    article.querySelector(".cost").textContent = cost(pane);
+    article.querySelector(".unsure").textContent = pane.unsure;
+    article.querySelector(".unsure").hidden = !pane.unsure;
+    if (pane.done < 1) return;
+  }
+  previewed = pane?.done < 1 ? same : "";
   const next = JSON.stringify([answer.panes[0], answer.refusal, sightglass.picture?.key].map((part) => (part?.heat ? { ...part, heat: part.alt + part.cost } : part)));
   if (next !== shown) draw();
   shown = next;
+});
+sightglass.on("working", () => {
+  const button = article.querySelector("#working");
+  if (button) button.textContent = sightglass.isWorking() ? "Close the working" : "Show the working";
 });
 sightglass.on("done", () => {
   const link = article.querySelector(".share input");

@@ -151,9 +151,9 @@ def network_bytes() -> int:
 
 
 def _explanation_bytes(answer: Explanation) -> int:
-    """A map as the method gave it, and one as large as the picture."""
+    """A map as the method gave it, one as large as the picture, and those of the working."""
     width, height = answer.source.size
-    return answer.native.nbytes + 4 * width * height
+    return answer.native.nbytes + 4 * width * height + sum(step.heat.nbytes for step in answer.working)
 
 
 _numbers: Iterator[int] = itertools.count()

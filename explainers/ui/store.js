@@ -10,10 +10,13 @@ const sightglass = (window.sightglass ??= (() => {
     status: { state: "idle" },
     view: { opacity: 0.85, colors: null, sign: "both", outline: true, cells: false, truth: false, wipe: false, common: true, plain: false },
     send: null, // set by the wire
+    errands: {}, // what is asked beside the question, each over a connection of its own
+    pace: null, // seconds of one forward pass of this network here, once they were measured
   };
   let token = "";
   let fallen = null; // what was wrong with the question of the address
   let good = null; // the last question that was answered whole
+  let whole = null; // and its answer, since previews of another one may stand in its place
   let wait = 0;
 
   store.on = (topic, listener) => {
@@ -47,7 +50,6 @@ const sightglass = (window.sightglass ??= (() => {
     store.send("ask", {
       ...store.question,
       token,
-      strip: !store.embedded,
       knows_picture: store.picture?.key ?? "",
       knows_labels: store.labels.model,
     });
@@ -79,7 +81,7 @@ const sightglass = (window.sightglass ??= (() => {
       if (told.state === "done") giveBack(told.refusal);
       return;
     }
-    if (["error", "stopped"].includes(told.state)) {
+    if (["error", "stopped"].includes(told.state) && !told.stopped) {
       if (store.answer) return giveBack(told);
       if (!fallen) return fallBack(told);
     }
@@ -90,9 +92,10 @@ const sightglass = (window.sightglass ??= (() => {
       store.emit("answer");
     }
     const refused = told.state === "done" && told.refusal?.kind === "error" ? told.refusal : told;
-    setStatus({ state: refused.state, seconds: told.seconds, sentence: refused.sentence, kind: refused.kind });
-    if (told.state === "done") {
+    setStatus({ state: refused.state, seconds: told.seconds, done: told.panes?.[0]?.done, sentence: refused.sentence, kind: refused.kind });
+    if (told.state === "done" || told.stopped) {
       good = structuredClone(store.question);
+      whole = store.answer;
       store.emit("done");
       if (fallen?.sentence) setStatus(fallen);
       fallen = fallen && {};
@@ -106,6 +109,7 @@ const sightglass = (window.sightglass ??= (() => {
   }
   function giveBack({ state, sentence, kind }) {
     Object.assign(store.question, structuredClone(good ?? store.question));
+    store.answer = whole ?? store.answer;
     setStatus({ state, sentence, kind });
     store.emit("question");
     store.emit("answer");
@@ -125,6 +129,12 @@ const sightglass = (window.sightglass ??= (() => {
     element.append(...children.flat().filter((child) => child != null && child !== false));
     return element;
   };
+  // What a method takes, in words: passes, and how long that is here.
+  store.takes = ({ passes: [forwards, backwards], takes }) => {
+    const count = forwards + backwards;
+    const long = store.pace == null ? "" : takes * store.pace < 1 ? ", fast" : takes * store.pace < 15 ? ", some seconds" : ", long";
+    return `${count || "no"} ${count === 1 ? "pass" : "passes"}${long}`;
+  };
   store.percent = (share) => {
     if (share > 0 && share < 0.01) return "<1 %";
     if (share > 0.99 && share < 1) return ">99 %";
@@ -133,7 +143,7 @@ const sightglass = (window.sightglass ??= (() => {
   store.figure = (value) => {
     if (!value || !Number.isFinite(value)) return "0";
     const size = Math.abs(value);
-    if (size < 1e-3 || size >= 1e5) return value.toExponential(1).replace("e", " × 10^").replace("^-", "⁻").replace("^+", "").replace(/10\^?([⁻\d]+)/, (_, n) => "10" + [...n].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? c).join(""));
+    if (size < 1e-3 || size >= 1e5) return value.toExponential(1).replace("e", " × 10^").replace("^-", "⁻").replace("^+", "").replace(/10\^?([⁻\d]+)/, (_, n) => "10" + [...n].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? c).join("")).replace("-", "−");
     return value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(size)))).replace("-", "−");
   };
   store.current = () => store.answer?.panes?.[0] ?? null;

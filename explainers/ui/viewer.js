@@ -55,6 +55,7 @@ class Pane {
   }
 
   top() {
+    if (this.told.top) return this.told.top;
     const [first, second] = panes;
     const common = view.common && second?.map && first?.map && comparable(first.told, second.told);
     return common ? Math.max(first.map.top, second.map.top) : this.map.top;
@@ -169,26 +170,18 @@ function stroke(pen, path, width, color) {
   }
 }
 
-// The same place on every pane; the value there and the share of all that its cell holds.
+// The same place on every pane and on every small map; the value there and the share of all that its cell holds.
 function point(pane, event) {
   const box = pane?.frame.getBoundingClientRect();
-  const place = box && { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+  sightglass.emit("point", box && { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height }, pane);
+}
+sightglass.on("point", (place, from) => {
   for (const each of panes) {
     const inside = place && each.map && each.size;
     each.tip.hidden = !inside;
-    each.dot.hidden = !inside || each === pane;
+    each.dot.hidden = !inside || each === from;
     if (!inside) continue;
-    const [x, y] = [place.x * each.size.width, place.y * each.size.height];
-    const [x0, y0, x1, y1] = each.told.box;
-    const seen = x >= x0 && x < x1 && y >= y0 && y < y1;
-    if (seen) {
-      const column = Math.min(each.map.width - 1, Math.floor((x - x0) / (x1 - x0) * each.map.width));
-      const row = Math.min(each.map.height - 1, Math.floor((y - y0) / (y1 - y0) * each.map.height));
-      const value = each.map.values[row * each.map.width + column];
-      const share = each.map.total ? Math.abs(value) / each.map.total : 0;
-      const percent = share && share < 0.0095 ? `${(100 * share).toPrecision(1)} %` : sightglass.percent(share);
-      each.tip.textContent = value ? `${value > 0 ? "+" : ""}${sightglass.figure(value)} · ${share < 1e-4 ? "<0.01 %" : percent} of all` : "0";
-    } else each.tip.textContent = "not seen by the network";
+    each.tip.textContent = ink.told(each.map, each.told.box, each.size, place);
     for (const mark of [each.tip, each.dot]) {
       mark.style.left = `${100 * place.x}%`;
       mark.style.top = `${100 * place.y}%`;
@@ -196,7 +189,7 @@ function point(pane, event) {
     each.tip.classList.toggle("leftward", place.x > 0.6);
     each.tip.classList.toggle("below", place.y < 0.14);
   }
-}
+});
 
 function refuse(card, told) {
   const offers = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== told.method).slice(0, 2);
@@ -214,9 +207,9 @@ function render() {
   panes.length = two ? 2 : 1;
   panesBox.dataset.count = panes.length;
   if (panesBox.childElementCount !== panes.length) panesBox.replaceChildren(...panes.map((pane) => pane.root));
-  panes.forEach((pane, i) => pane.show(told[i] ?? null, picture));
+  panes.forEach((pane, i) => pane.show((i ? null : sightglass.workingPane()) ?? told[i] ?? null, picture));
   panesBox.style.setProperty("--opacity", view.opacity);
-  panesBox.style.setProperty("--aspect", picture ? picture.width / picture.height : 1);
+  element.querySelector(".stage").style.setProperty("--aspect", picture ? picture.width / picture.height : 1);
   element.querySelector(".stage").classList.toggle("refused", Boolean(told[0]?.refusal));
   welcome(question);
   tools();
@@ -284,15 +277,24 @@ function status() {
   const told = !busy && ["error", "stopped"].includes(state) && Boolean(sentence);
   panesBox.classList.toggle("waiting", busy && Boolean(sightglass.answer));
   panesBox.setAttribute("aria-busy", String(busy));
-  box.classList.toggle("busy", busy);
+  const { done } = sightglass.status;
+  const known = busy && done > 0 && done < 1; // how much of the work is behind the map that is shown
+  const kept = state === "stopped" && done < 1;
+  box.classList.toggle("known", known || kept);
+  box.style.setProperty("--done", `${100 * (done ?? 0)}%`);
+  box.classList.toggle("busy", busy || kept);
   box.classList.toggle("told", told);
   const slow = state === "loading" || (state === "working" && seconds >= SLOW);
   box.classList.toggle("slow", slow);
   const past = seconds >= SLOW ? ` ${Math.round(seconds)} s.` : "";
-  const words = { loading: `Fetching and building ${network}.${past}`, working: `Working.${past}` };
+  const words = { loading: `Fetching and building ${network}.${past}`, working: known ? `${sightglass.percent(done)} done${left(seconds, done)}.` : `Working.${past}` };
   box.querySelector(".words").textContent = told ? sentence : (words[state] ?? "");
   if (state === "asking") waiting(sightglass.status);
 }
+const left = (seconds, done) => {
+  const more = (seconds * (1 - done)) / done;
+  return seconds < SLOW || more < 1 ? "" : `, about ${more < 10 ? Math.ceil(more) : 5 * Math.ceil(more / 5)} s more`;
+};
 function waiting(status_) {
   setTimeout(() => {
     if (sightglass.status !== status_) return;
@@ -315,5 +317,10 @@ element.addEventListener("click", (event) => {
 sightglass.on("answer", render);
 sightglass.on("picture", render);
 sightglass.on("compare", render);
+sightglass.on("working", render);
+sightglass.on("stage", () => {
+  const { top, bottom } = element.querySelector(".table").getBoundingClientRect();
+  if (top < -40 || bottom > innerHeight + 400) element.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+});
 sightglass.on("status", status);
 render();

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from ..explanation import Explanation
 from ..render import percent
 from ..scores import share_of_area
@@ -19,17 +23,21 @@ UNEXPECTED = "Something went wrong here, and it is not your fault. Try again, or
 GONE = "This picture has left the memory. Upload it again."
 
 
+NOTHING, LOST = 0.002, 0.3
+"""Standard errors, as shares of the strongest cell, below which nobody sees them, and above which they are the map."""
+
+
 def humanized(name: str) -> str:
     """A parameter's name as a label: “depth_from” is “Depth from”."""
     return name.replace("_", " ").capitalize()
 
 
-def figure(answer: Explanation, truth: Mask | None) -> dict[str, str] | None:
+def figure(answer: Explanation, truth: Mask | None) -> dict[str, Any] | None:
     """One honest number about a map, and the sentence around it; None where nothing is raised.
 
     Only what is above zero counts, so that a method says the same of its map with and without the rest.
     Where the truth is known, how much more of the heat lies on what decides than chance would put there; elsewhere,
-    how much room half of it takes.
+    how much room half of it takes. `rank` is larger for the better map, by this measure.
     """
     heat = answer.heat.clip(0)
     total = float(heat.sum())
@@ -41,12 +49,36 @@ def figure(answer: Explanation, truth: Mask | None) -> dict[str, str] | None:
             return None
         there = f"{percent(share)} of it on {percent(area)} of the picture."
         return {
+            "rank": share / area,
             "big": f"{share / area:.1f} ×",
             "words": f"as much heat on the parts that decide as chance would put there: {there}",
         }
     x0, y0, x1, y1 = (round(edge) for edge in answer.framing.box(answer.source.size))
     seen = heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-    return {"big": percent(share_of_area(seen, 0.5)), "words": "of what the network saw holds half of the heat."}
+    half = share_of_area(seen, 0.5)
+    return {"rank": 1 - half, "big": percent(half), "words": "of what the network saw holds half of the heat."}
+
+
+def unsure(answer: Explanation) -> str:
+    """How far chance moves the map, for a method that draws at random; empty for any other."""
+    error, top = answer.result.error, float(np.abs(answer.native).max())
+    if error is None or not top:
+        return ""
+    typical = float(np.sqrt(np.mean(np.square(error)))) / top
+    if typical < NOTHING:
+        return "Drawn at random, but settled: other draws would give the same map."
+    share = percent(typical) if typical >= 0.01 else f"{100 * typical:.1f} %"
+    if typical > LOST:
+        return f"Drawn at random, and not settled: other draws move a cell by about {share} of the strongest value."
+    return (
+        f"Drawn at random: other draws would move a cell by about {share} of the strongest value, so smaller "
+        "differences mean nothing."
+    )
+
+
+def stopped(done: float) -> str:
+    """What is said of a map that somebody did not want to wait for."""
+    return f"Stopped at {percent(done)}: the map is less sharp than it would be."
 
 
 def resolution(answer: Explanation) -> str:

@@ -1,0 +1,114 @@
+"""An answer as the browser draws it: numbers packed, and the words beside them."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..explanation import Explanation
+from ..results import Step
+from . import words
+from .catalogue import method_as_json
+from .pictures import Mask, Shown
+
+Json = dict[str, Any]
+
+SMALL = 56
+"""Cells of the longer side of a small map; it is shown at about three times that."""
+
+
+def pane(answer: Explanation, model: str, shown: Shown) -> Json:
+    """All that the stage and the reading column show of an answer."""
+    truth = shown.truth(model)
+    before, _, after = answer.method.question.partition("the chosen class")
+    return {
+        "model": model,
+        "method": answer.method.id,
+        "title": answer.method.title,
+        "target": answer.prediction.label if answer.prediction else "",
+        "share": answer.prediction.probability if answer.prediction else None,
+        "versus": answer.versus.label if answer.versus else "",
+        "question": [before, answer.subject if "the chosen class" in answer.method.question else "", after],
+        "how": answer.method.how,
+        "read_it_as": answer.method.read_it_as,
+        "beware": answer.method.beware,
+        "paper": answer.method.paper,
+        "options": answer.options,
+        "controls": method_as_json(answer.method)["options"],
+        "notes": list(answer.notes),
+        "cost": answer.cost,
+        "done": answer.result.done,
+        "unsure": words.unsure(answer),
+        "steps": len(answer.working),
+        "cells": words.resolution(answer),
+        "unit": answer.result.unit,
+        "signed": answer.result.signed,
+        "blank": answer.blank,
+        "alt": answer.alt,
+        "code": shown.code + answer.code(shown.file),
+        "figure": words.figure(answer, truth),
+        "heat": packed(answer.native),
+        "box": box(answer),
+        "truth": None if truth is None else _bits(truth),
+    }
+
+
+def small(answer: Explanation, model: str, shown: Shown) -> Json:
+    """What a small map among others shows of an answer."""
+    return {
+        "method": answer.method.id,
+        "title": answer.method.title,
+        "alt": answer.alt,
+        "blank": answer.blank,
+        "signed": answer.result.signed,
+        "unit": answer.result.unit,
+        "heat": packed(_reduced(answer.native)),
+        "box": box(answer),
+        "figure": words.figure(answer, shown.truth(model)),
+    }
+
+
+def step(told: Step) -> Json:
+    """One stage of a method's working."""
+    return {
+        "sentence": told.sentence,
+        "heat": packed(told.heat),
+        "signed": told.signed,
+        "blank": not np.any(told.heat),
+        "weight": told.weight,
+        "total": told.total,
+    }
+
+
+def box(answer: Explanation) -> list[float]:
+    """What the network saw, in pixels of the picture: left, top, right, bottom."""
+    return [round(edge, 3) for edge in answer.framing.box(answer.source.size)]
+
+
+def packed(heat: NDArray[np.float32]) -> Json:
+    """A heat (h, w) as base64 of float16, divided by its largest size so that no range is lost."""
+    scale = float(np.abs(heat).max()) or 1.0
+    data = (heat / scale).astype("<f2").tobytes()
+    return {"height": heat.shape[0], "width": heat.shape[1], "scale": scale, "data": base64.b64encode(data).decode()}
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _bits(mask: Mask) -> Json:
+    data = base64.b64encode(np.packbits(mask).tobytes()).decode()
+    return {"height": mask.shape[0], "width": mask.shape[1], "data": data}
+
+
+def _reduced(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A heat averaged over blocks until its longer side fits a small map."""
+    block = -(-max(heat.shape) // SMALL)
+    if block == 1:
+        return heat
+    height, width = (side // block * block for side in heat.shape)
+    blocks = heat[:height, :width].reshape(height // block, block, width // block, block)
+    reduced: NDArray[np.float32] = blocks.mean((1, 3))
+    return reduced

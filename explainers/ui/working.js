@@ -1,0 +1,102 @@
+// How a method comes to its map, step by step, from its own numbers; a slider moves through them on the stage.
+const { h, heat: ink } = sightglass;
+const box = element.querySelector(".working");
+const PAUSE = 1600; // milliseconds between two steps while they play
+const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+let token = "";
+let steps = null;
+let tops = []; // for each step the value of the strongest color
+let at = 0;
+let playing = 0;
+
+sightglass.showWorking = () => {
+  if (steps) return close();
+  token = Math.random().toString(36).slice(2);
+  sightglass.errands.work({ ...sightglass.question, method: sightglass.current().method, beside: {}, token });
+};
+sightglass.on("work", (told) => {
+  if (told.token !== token) return;
+  if (told.sentence) return sightglass.tell(told.sentence);
+  if (!told.steps?.length) return;
+  steps = told.steps.map((step) => ({ ...step, map: ink.unpack(step.heat), box: told.box }));
+  // Sums share a scale, so that one sees them grow; a single map has its own.
+  const single = (step) => step.weight != null && step.total == null;
+  const sums = Math.max(...steps.filter((step) => !single(step)).map((step) => step.map.top));
+  tops = steps.map((step) => (single(step) ? step.map.top : sums));
+  draw();
+  go(0);
+  sightglass.emit("stage");
+  box.querySelector("input")?.focus({ preventScroll: true });
+});
+
+function close() {
+  play(false);
+  token = "";
+  steps = null;
+  box.hidden = true;
+  box.replaceChildren();
+  sightglass.emit("working");
+}
+sightglass.on("question", () => (steps || token) && close());
+box.addEventListener("keydown", (event) => event.key === "Escape" && close());
+
+// What the stage shows while the working is open: the step's map in the place of the last one.
+sightglass.isWorking = () => Boolean(steps);
+sightglass.workingPane = () => {
+  const pane = sightglass.current();
+  if (!steps || !pane) return null;
+  const step = steps[at];
+  return { ...pane, heat: step.heat, box: step.box, signed: step.signed, blank: step.blank, top: tops[at], unit: "", alt: step.sentence };
+};
+
+function go(next) {
+  at = Math.max(0, Math.min(steps.length - 1, next));
+  const step = steps[at];
+  box.querySelector(".place").textContent = `Step ${at + 1} of ${steps.length}`;
+  box.querySelector(".sentence").textContent = step.sentence;
+  const range = box.querySelector("input");
+  range.value = at;
+  range.setAttribute("aria-valuetext", `Step ${at + 1} of ${steps.length}: ${step.sentence}`);
+  const marked = step.weight == null && steps[at - 1]?.weight != null ? at - 1 : at; // a sum belongs to what was just added
+  for (const bar of box.querySelectorAll(".weights button")) bar.setAttribute("aria-current", String(Number(bar.dataset.step) === marked));
+  const total = box.querySelector(".total");
+  if (total) {
+    const known = steps.slice(0, at + 1).findLast((each) => each.total != null)?.total ?? 0;
+    const end = steps.findLast((each) => each.total != null).total;
+    total.querySelector("b").textContent = signed(known);
+    total.style.setProperty("--share", `${Math.max(0, Math.min(100, (100 * known) / end || 0))}%`);
+  }
+  sightglass.emit("working");
+  if (playing && at === steps.length - 1) play(false);
+}
+const signed = (value) => `${value > 0 ? "+" : ""}${sightglass.figure(value)}`;
+
+function play(on) {
+  clearInterval(playing);
+  playing = 0;
+  if (on) {
+    if (at === steps.length - 1) go(0);
+    playing = setInterval(() => go(at + 1), PAUSE);
+  }
+  const button = box.querySelector(".play");
+  if (button) button.textContent = on ? "❚❚ Pause" : "▶ Play";
+}
+
+function draw() {
+  const weights = steps.map((step, i) => [step.weight, i]).filter(([weight]) => weight != null);
+  const most = Math.max(...weights.map(([weight]) => Math.abs(weight))) || 1;
+  const end = steps.findLast((step) => step.total != null)?.total;
+  box.hidden = false;
+  box.replaceChildren(
+    ...[
+      h("p", { class: "head" }, h("span", { class: "place quiet" }), h("button", { type: "button", class: "link", onclick: close }, "Close the working")),
+      h("p", { class: "sentence", "aria-live": "polite" }),
+      h("div", { class: "run" },
+        still() ? null : h("button", { type: "button", class: "link play", onclick: () => play(!playing) }, "▶ Play"),
+        h("input", { type: "range", id: "step", min: 0, max: steps.length - 1, step: 1, value: 0, "aria-label": "Step of the working", oninput: (event) => (play(false), go(event.target.valueAsNumber)) })),
+      h("div", { class: "sums" },
+        weights.length > 1 && h("div", { class: "weights", role: "group", "aria-label": "What each counts for" }, h("span", { class: "quiet" }, "counts for"),
+          weights.map(([weight, i]) => h("button", { type: "button", "data-step": i, title: signed(weight), "aria-label": `Step ${i + 1}, counts for ${signed(weight)}`, class: weight < 0 ? "lowers" : "", style: `--size:${(100 * Math.abs(weight)) / most}%`, onclick: () => (play(false), go(i)) }, h("i")))),
+        end != null && h("p", { class: "total" }, h("span", { class: "quiet" }, "adds up to"), h("b", {}), h("span", { class: "quiet" }, `of ${signed(end)}`), h("i", { "aria-hidden": "true" }))),
+    ].filter(Boolean));
+}
