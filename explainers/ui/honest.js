@@ -54,6 +54,14 @@ sightglass.on("unjudged", () => {
   refresh();
 });
 
+sightglass.on("status", () => {
+  if (["stopped", "error"].includes(sightglass.status.state) && about() && !found.card) {
+    key = about();
+    found = { card: { takes: "" } }; // what is on the screen may be half a map: it is measured if somebody wants it
+    refresh();
+  }
+});
+
 // The place of the number in the reading column: the same element, whatever is drawn around it.
 sightglass.honest = () => {
   if (key !== about()) found = {};
@@ -142,13 +150,13 @@ function truth() {
   const most = Math.max(...told.elements.map((each) => Math.abs(each.effect))) || 1;
   const top = Math.max(...told.elements.map((each) => Math.abs(each.given))) || 1;
   const bar = (kind, share, words) => h("span", { class: `bar ${kind} ${share < 0 ? "lowers" : ""}`, style: `--share: ${Math.abs(100 * share).toFixed(1)}%`, title: words });
-  const rho = told.rho == null ? "no ranking" : `ρ ${sightglass.figure(told.rho)}`;
-  return fold("truth", h("span", {}, "What truly decides ", h("span", { class: "quiet" }, `beside the map: ${rho}`)),
+  const right = told.pairs == null ? "" : `${percent(told.pairs)} in order`;
+  return fold("truth", h("span", {}, "What truly decides ", h("span", { class: "quiet" }, right)),
     h("p", { class: "key" }, h("span", {}, h("i", { class: "true" }), "score lost without it"), h("span", {}, h("i", { class: "map" }), "heat of the map on it")),
     h("ul", {}, told.elements.map((each) => h("li", { "aria-label": `${each.name}: effect ${sightglass.figure(each.effect)}, heat ${sightglass.figure(each.given)}` }, h("span", { class: "name" }, each.name),
       h("span", { class: "bars" }, bar("true", each.effect / most, `without it the score changes by ${sightglass.figure(-each.effect)}`), bar("map", each.given / top, `heat there: ${sightglass.figure(each.given)}`)),
       h("span", { class: "value" }, rounded(each.effect))))),
-    h("p", { class: "quiet" }, `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${percent(told.pairs)} of the pairs in the right order; chance would be 50 %. `}A pale bar lowers the score.`));
+    h("p", { class: "quiet" }, `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${percent(told.pairs)} of the pairs in the right order; chance would be 50\u00a0%. `}${told.rho == null ? "" : `Rank correlation ${sightglass.figure(told.rho)}. `}${told.tag == null ? "" : `${chance(told.tag)} of the heat that raises lies on the scale bar, `}${told.tag == null ? `${chance(told.debris)} of the heat that raises lies on debris` : `${chance(told.debris)} on debris`}. A pale bar lowers the score. ${told.cost}.`));
 }
 
 function further(pane) {
@@ -166,9 +174,9 @@ function unlearned() {
   if (told.sentence) return h("p", { class: "quiet" }, told.sentence);
   const names = ["this network", "weights drawn anew"];
   const words = told.alike == null ? "One of the two maps is the same everywhere." : told.unchanged
-    ? `Rank correlation ${sightglass.figure(told.alike)}: this map hardly depends on what the network has learned.`
-    : `Rank correlation ${sightglass.figure(told.alike)}: this map depends on what the network has learned.`;
-  return h("div", { class: "unlearned" }, h("div", {}, told.maps.map((map, i) => h("figure", {}, small(map), h("figcaption", { class: "quiet" }, names[i])))), h("p", {}, words));
+    ? `Rank correlation ${sightglass.figure(told.alike)}: much of this map does not come from what the network has learned.`
+    : `Rank correlation ${sightglass.figure(told.alike)}: this map comes from what the network has learned.`;
+  return h("div", { class: "unlearned" }, h("div", {}, told.maps.map((map, i) => h("figure", {}, small(map), h("figcaption", { class: "quiet" }, names[i])))), h("p", {}, words, h("span", { class: "quiet" }, ` ${told.cost}.`)));
 }
 
 const SIDE = 150;
