@@ -13,7 +13,13 @@ from ..results import Heatmap
 from ..trace import Trace
 
 
-@explainer(title="LIME", family=Family.PERTURBATION, paper="https://arxiv.org/abs/1602.04938", passes=(501, 0))
+@explainer(
+    title="LIME",
+    family=Family.PERTURBATION,
+    paper="https://arxiv.org/abs/1602.04938",
+    passes=(501, 0),
+    classic=True,
+)
 def lime(
     trace: Trace,
     *,

@@ -16,7 +16,13 @@ CELLS = 16
 """At most so many cells along a side: with the default window, 225 places for it."""
 
 
-@explainer(title="Occlusion", family=Family.PERTURBATION, paper="https://arxiv.org/abs/1311.2901", passes=(227, 0))
+@explainer(
+    title="Occlusion",
+    family=Family.PERTURBATION,
+    paper="https://arxiv.org/abs/1311.2901",
+    passes=(227, 0),
+    classic=True,
+)
 def occlusion(
     trace: Trace,
     *,

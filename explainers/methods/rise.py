@@ -16,7 +16,13 @@ TOLD = 4
 """How many masks the working shows one by one."""
 
 
-@explainer(title="RISE", family=Family.PERTURBATION, paper="https://arxiv.org/abs/1806.07421", passes=(1001, 0))
+@explainer(
+    title="RISE",
+    family=Family.PERTURBATION,
+    paper="https://arxiv.org/abs/1806.07421",
+    passes=(1001, 0),
+    classic=True,
+)
 def rise(
     trace: Trace,
     *,
