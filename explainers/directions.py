@@ -7,12 +7,11 @@ import torch
 from .shapes import Heat, Maps
 
 
-def strongest(maps: Maps) -> Heat:
+def strongest(maps: Maps, along: Heat) -> Heat:
     """Maps (K, h, w) projected on their first right singular vector: (h, w), not centered, as the paper has it.
 
-    A singular vector has no sign of its own; it gets the one with which the map goes along with the mean over channels.
-    (By their plain product: centered, a map without negative values could come out below zero everywhere.) Worked out
-    from the smaller of the two Gram matrices, in double precision.
+    A singular vector has no sign of its own; it gets the one with which the projection goes along with `along` (h, w).
+    Worked out from the smaller of the two Gram matrices, in double precision.
     """
     rows = maps.flatten(1).T.double()  # (cells, K)
     cells, channels = rows.shape
@@ -21,7 +20,7 @@ def strongest(maps: Maps) -> Heat:
         projected = vectors[:, -1] * values[-1].clamp_min(0).sqrt()
     else:
         projected = rows @ torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -1]
-    if float(projected @ rows.mean(1)) < 0:
+    if float(projected @ along.flatten().double()) < 0:
         projected = -projected
     heat: Heat = projected.to(maps).view(maps.shape[1:])
     return heat

@@ -22,4 +22,7 @@ def eigen_cam(trace: Trace, *, depth: Depth = "last") -> Heatmap:
     Beware: no class is asked about, so the map is the same for all of them; and what stands out may be the background,
     above all where maps have values below zero, as in transformers.
     """
-    return Heatmap(strongest(trace.maps(depth)).relu(), unit="activity along the strongest direction")
+    maps = trace.maps(depth)
+    # The mean activation is zero behind a LayerNorm; the length is not, and gives maps without negatives the same sign.
+    heat = strongest(maps, along=maps.norm(dim=0))
+    return Heatmap(heat.relu(), unit="activity along the strongest direction")

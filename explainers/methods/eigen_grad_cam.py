@@ -17,6 +17,9 @@ def eigen_grad_cam(trace: Trace, *, depth: Depth = "last") -> Heatmap:
 
     Multiply maps by slopes, then show the one mixture of channels that carries most of that.
     Read it as: the main pattern in what raises the class; smoother than the sum over channels.
-    Beware: only the first of many patterns is shown, and its sign is that of their mean.
+    Beware: only the first of many patterns is shown. Its sign is that of the sum over all channels, so where that one
+    mostly lowers the class, little is left to see.
     """
-    return Heatmap(strongest(trace.maps(depth) * trace.slopes(depth)).relu(), unit="along the strongest direction")
+    products = trace.maps(depth) * trace.slopes(depth)  # (K, h, w)
+    heat = strongest(products, along=products.sum(0))  # so that above zero is what raises the class
+    return Heatmap(heat.relu(), unit="along the strongest direction")

@@ -66,7 +66,7 @@ def _above_mean(trace: Trace) -> Tensor:
 
 def _told(total: float, nowhere: float, score: float) -> str:
     missed = abs(total - score) / max(abs(score), 1e-12)
-    held = "add up to the score" if missed < _EXACT else f"miss the score by {100 * missed:.2g} %"
+    held = "add up to the score" if missed < _EXACT else f"miss the score by {100 * missed:.3g} %"
     rest = f"; {nowhere:+.2g} of it comes from constants that have no place in the picture" if nowhere else ""
     return f"All parts together {held}{rest}."
 
