@@ -312,7 +312,7 @@ def test_a_depth_may_be_a_module_path_from_python_but_not_from_a_form():
     one = trace()
     assert np.array_equal(ex.explain(one, "grad_cam", depth="1").native, ex.explain(one, "grad_cam").native)
     before = ex.explain(one, "grad_cam", depth="0", signed=True)
-    assert before.options == {"depth": "0", "signed": True}
+    assert before.options == {"depth": "0", "signed": True, "counterfactual": False}
     with pytest.raises(QuestionError, match="no maps over a grid at depth “attic”"):
         ex.explain(one, "grad_cam", depth="attic")
     with pytest.raises(QuestionError, match="one of early, middle, late or last"):
