@@ -585,6 +585,30 @@ def test_shapley_cam_is_worked_out_with_finite_differences():
     assert not close(native(trace, "grad_cam", target=1, signed=True), heat, 1e-2)
 
 
+class Attending(nn.Module):
+    """Patches, torch's own attention, and a head over their average."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.attend = nn.Conv2d(3, 8, 4, stride=4), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        tokens = self.patches(x).flatten(2).mT
+        return self.head((tokens + self.attend(tokens, tokens, tokens, need_weights=False)[0]).mean(1))
+
+
+def test_shapley_cam_sees_through_the_fused_attention_of_torch():
+    torch.manual_seed(0)
+    trace = ask(Attending().double().eval()).ask(Target(1))
+    maps, step = trace.maps("patches"), 1e-4
+    scales = torch.tensor([1 - step, 1, 1 + step], dtype=torch.double)
+    below, here, above = trace.score_from(maps * scales[:, None, None, None], "patches")
+    expected = float(below - 2 * here + above) / step**2
+    assert float((trace.slope_changes(maps, "patches") * maps).sum()) == pytest.approx(expected, rel=1e-4)
+    assert not ex.explain(trace, "shapley_cam", target=1, depth="patches", signed=True).blank
+
+
 def test_shapley_cam_is_grad_cam_where_the_rest_is_linear():
     trace = frog()
     assert close(native(trace, "shapley_cam", signed=True), native(trace, "grad_cam", signed=True))

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional as fn
 from torch.overrides import TorchFunctionMode
 
+from .opened import opened
+
 
 def attention(
     query: Tensor,
@@ -42,4 +44,7 @@ class Spelled(TorchFunctionMode):
         if func is fn.scaled_dot_product_attention:
             with self:
                 return attention(*args, **(kwargs or {}))
+        if func is fn.multi_head_attention_forward and (body := opened(func)):  # which has the fused call inside
+            with self:
+                return body(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
