@@ -82,7 +82,7 @@ def test_a_network_that_learned_nothing_gives_another_map(shelf):
     assert told["alike"] < 0.5
     assert not told["unchanged"]
     again = last(honest.unlearned(question, shelf))["unlearned"]
-    assert again == told
+    assert again | {"cost": told["cost"]} == told  # all but the seconds
 
 
 def test_the_same_answer_from_honest_network_and_cheater(shelf):
@@ -123,5 +123,5 @@ def test_judging_is_an_endpoint():
         assert card["verdict"] in ("above", "within", "below")
         assert np.isfinite(card["srg"])
         named = client.view_api(return_format="dict")["named_endpoints"]
-        assert not {"/measure", "/unlearn"} & set(named)
+        assert not {"/judged", "/unlearned"} & set(named)
         client.close()

@@ -28,7 +28,7 @@ function measure(what, { unasked = false } = {}) {
   token = Math.random().toString(36).slice(2);
   found[what === "judge" ? "card" : "unlearned"] = { waiting: true };
   refresh();
-  sightglass.send(what, { ...sightglass.question, method: pane.method, beside: {}, strip: false, token, unasked });
+  sightglass.errands[what]({ ...sightglass.question, method: pane.method, beside: {}, strip: false, token, unasked });
 }
 
 sightglass.on("done", () => {
@@ -43,11 +43,12 @@ sightglass.on("question", () => {
   token = "";
   for (const name of ["card", "unlearned"]) if (found[name]?.waiting) delete found[name];
 });
-sightglass.on("honest", ({ honest, ...told }) => {
-  if (!token || honest !== token) return;
-  found = { ...found, ...told };
-  refresh();
-});
+for (const errand of ["judge", "unlearn"])
+  sightglass.on(errand, ({ honest, ...told }) => {
+    if (!token || honest !== token) return;
+    found = { ...found, ...told };
+    refresh();
+  });
 sightglass.on("unjudged", () => {
   for (const name of ["card", "unlearned"]) if (found[name]?.waiting) delete found[name];
   found.card ??= { takes: "" };

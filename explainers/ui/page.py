@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,9 @@ def build(
             parts.Reading()
             parts.Strip()
             wire = parts.Wire(catalogue=shelf.catalogue.as_json())
-            gather, work_out = parts.Errand("gather"), parts.Errand("work")
+            errands = {name: parts.Errand(name) for name in ("gather", "work", "judge", "unlearn")}
         _connect(wire, shelf)
-        _run_errands(gather, work_out, shelf)
+        _run_errands(errands, shelf)
         endpoints.add(shelf, heavy=_limits(HEAVY), light=_limits(LIGHT))
     demo.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE[LIGHT])
     if warm:
@@ -95,39 +95,39 @@ def _connect(wire: gr.HTML, shelf: Shelf) -> None:
     def save(event: gr.EventData) -> dict[str, Any]:
         return _saved(event._data, shelf, wire)
 
-    def measure(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from honest.judged(event._data, shelf)
-
-    def unlearn(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from honest.unlearned(event._data, shelf)
-
-    unreachable = "() => { window.sightglass.failed(); }"
-    unjudged = "() => { window.sightglass.emit('unjudged'); }"
     for listener, function, kind in (
         (wire.ask, ask, HEAVY),
         (wire.open, open_network, OPENING),
         (wire.save, save, HEAVY),
-        (wire.judge, measure, HEAVY),
-        (wire.unlearn, unlearn, HEAVY),
     ):
         event = listener(function, None, wire, **_limits(kind), **_HIDDEN)
-        event.failure(None, None, None, js=unjudged if function in (measure, unlearn) else unreachable)
+        event.failure(None, None, None, js=_UNREACHABLE)
     wire.stop(stop, None, None, **_limits(LIGHT), **_HIDDEN)
 
 
-def _run_errands(gather: gr.HTML, work_out: gr.HTML, shelf: Shelf) -> None:
+def _run_errands(errands: Mapping[str, gr.HTML], shelf: Shelf) -> None:
     def gathered(event: gr.EventData) -> Iterator[dict[str, Any]]:
         yield from gathering.stream(event._data, shelf)
 
     def worked(event: gr.EventData) -> Iterator[dict[str, Any]]:
         yield from answers.working(event._data, shelf)
 
-    for errand, listener, function in ((gather, gather.gather, gathered), (work_out, work_out.work, worked)):
-        event = listener(function, None, errand, **_limits(HEAVY), **_HIDDEN)
-        event.failure(None, None, None, js="() => { window.sightglass.failed(); }")
+    def judged(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from honest.judged(event._data, shelf)
+
+    def unlearned(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from honest.unlearned(event._data, shelf)
+
+    runs = {"gather": gathered, "work": worked, "judge": judged, "unlearn": unlearned}
+    for name, errand in errands.items():
+        event = getattr(errand, name)(runs[name], None, errand, **_limits(HEAVY), **_HIDDEN)
+        # A judgment that nobody asked for is no reason to tell of an alarm.
+        lost = "() => { window.sightglass.emit('unjudged'); }" if name in ("judge", "unlearn") else _UNREACHABLE
+        event.failure(None, None, None, js=lost)
 
 
 _HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+_UNREACHABLE = "() => { window.sightglass.failed(); }"
 
 
 def _saved(given: object, shelf: Shelf, owner: gr.HTML) -> dict[str, Any]:

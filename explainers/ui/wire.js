@@ -2,10 +2,9 @@
 sightglass.catalogue = props.catalogue;
 sightglass.question.model = props.catalogue.networks[0].id;
 sightglass.question.score = props.catalogue.score;
-sightglass.send = (type, data) => trigger(type, data); // "ask", "open", "stop", "save", "judge", "unlearn"
+sightglass.send = (type, data) => trigger(type, data); // "ask", "open", "stop", "save"
 watch("value", () => {
   if (props.value?.saved) sightglass.emit("saved", props.value);
-  else if (props.value?.honest) sightglass.emit("honest", props.value);
   else sightglass.receive(props.value);
 });
 sightglass.wired = true;
