@@ -21,8 +21,10 @@ def opened(func: Any) -> Callable[..., Any] | None:
     """
     if func not in _bodies:
         body = None
-        inside = isinstance(func, types.FunctionType) and func.__module__ in _WRITTEN_IN_PYTHON
-        if inside and func.__name__ not in _WHOLE:
+        written = isinstance(func, types.FunctionType) and func.__module__ in _WRITTEN_IN_PYTHON
+        # Where another function asks in its stead, the copy would only hand itself over again, for ever.
+        asks = written and any(name.startswith("has_torch_function") for name in func.__code__.co_names)
+        if asks and func.__name__ not in _WHOLE:
             told = {name: _no for name in func.__globals__ if name.startswith("has_torch_function")}
             names = {**func.__globals__, **told}
             body = types.FunctionType(func.__code__, names, func.__name__, func.__defaults__, func.__closure__)
