@@ -6,6 +6,7 @@ import sys
 import time
 import types
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from PIL import Image
 
 import explainers as ex
 from explainers import registry
-from explainers.ui import answers, work
+from explainers.registry import Family
+from explainers.ui import answers, gathering, presets, work
 from explainers.ui.catalogue import Catalogue
+from explainers.ui.question import read
 from explainers.ui.shelf import Lru, Shelf
 from tests.serving import QUIET, served
 
@@ -50,18 +53,65 @@ def brightness(
 '''
 
 
+DRIZZLE = '''
+"""Drizzle: a method that only this test knows; it takes its time."""
+import time
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from explainers.registry import Family, explainer
+from explainers.results import Heatmap
+from explainers.trace import Trace
+
+
+@explainer(title="Drizzle", family=Family.PERTURBATION, paper="https://example.org/", passes=(100, 0))
+def drizzle(
+    trace: Trace, *, drops: Annotated[int, Field(ge=1, le=1000, description="How many drops.")] = 4
+) -> Iterator[Heatmap]:
+    """Where does it rain on the chosen class?
+
+    Drop by drop.
+    Read it as: here it is wet.
+    Beware: it dries.
+    """
+    for drop in range(1, drops + 1):
+        trace.score(trace.pixels[None])
+        time.sleep(0.05)
+        heat = trace.pixels.mean(0) * drop
+        trace.step(f"Drop {drop}.", heat, weight=1.0, total=float(drop))
+        yield Heatmap(heat, unit="drops", error=heat * 0 + 0.1, done=drop / drops)
+'''
+
+
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    """A server whose registry holds one more method, in a file of its own that nothing else names."""
+def methods(tmp_path_factory):
+    """Two more methods in the registry, in files of their own that nothing else names."""
     folder = tmp_path_factory.mktemp("methods")
     (folder / "brightness.py").write_text(OWN)
+    (folder / "drizzle.py").write_text(DRIZZLE)
     sys.path.insert(0, str(folder))
     registry.all_methods()  # what is in the package comes first
-    __import__("brightness")
+    for name in ("brightness", "drizzle"):
+        __import__(name)
+    yield
+    sys.path.remove(str(folder))
+    for name in ("brightness", "drizzle"):
+        del registry._methods[name], sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def url(methods):
     with served() as url:
         yield url
-    sys.path.remove(str(folder))
-    del registry._methods["brightness"], sys.modules["brightness"]
+
+
+@pytest.fixture
+def shelf(methods):
+    shelf = Shelf(Catalogue())
+    shelf.network("pond:cnn")
+    return shelf
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +164,7 @@ def test_answers_what_the_package_answers(client):
     with np.load(heat) as saved:
         np.testing.assert_allclose(saved["native"], here.native, rtol=1e-4, atol=1e-6)
     assert payload["versus"]["label"] == "Pyronella ciliosa"
-    assert payload["options"] == {"depth": "last", "signed": True}
+    assert payload["options"] == here.options
 
 
 def test_predicts(client):
@@ -177,6 +227,96 @@ def test_what_goes_to_a_lent_gpu_and_back_can_be_pickled(monkeypatch):
     *_, last = answers.stream({"scene": "test:1", "strip": False}, shelf)
     assert last["state"] == "done"
     assert last["panes"][0]["target"] == "Pyronella globifera"
+
+
+def test_a_map_sharpens_on_the_way_and_its_last_answer_is_what_the_endpoint_gives(shelf, client):
+    asked = {"scene": "test:1", "method": "drizzle", "options": {"drops": 30}}
+    told = [each for each in answers.stream(asked, shelf) if each.get("panes")]
+    shares = [each["panes"][0]["done"] for each in told]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 1
+    assert len(shares) < 15  # the latest wins: nobody is sent every drop
+    assert told[0]["predictions"][0]["label"] == "Pyronella globifera"
+    assert told[-1]["state"] == "done"
+    assert shares[-1] == 1
+    _, payload, _ = client.predict(scene="test:1", drops=30, api_name="/drizzle")
+    assert payload["heat"]["done"] == 1
+
+
+def test_a_map_that_is_stopped_on_the_way_stays_and_is_what_is_saved(shelf):
+    asked = {"scene": "test:1", "method": "drizzle", "options": {"drops": 400}, "token": "enough"}
+    for told in answers.stream(asked, shelf):
+        if told.get("panes"):
+            work.stop("enough")
+    share = told["panes"][0]["done"]
+    assert told["state"] == "stopped"
+    assert told["sentence"] == f"Stopped at {round(100 * share)} %: the map is less sharp than it would be."
+    assert 0 < share < 1
+    question = read(asked, shelf.catalogue)
+    assert answers.again(question, shelf).result.done == share
+    again = next(each for each in answers.stream(asked | {"token": "more"}, shelf) if each.get("panes"))
+    assert again["panes"][0]["done"] < share  # half a map is no answer to the next who asks
+    work.stop("more")
+
+
+def test_the_working_is_told_with_the_method_s_own_numbers(shelf):
+    asked = {"scene": "test:1", "method": "drizzle", "token": "how"}
+    *_, last = answers.stream(asked, shelf)
+    assert last["panes"][0]["steps"] == 4
+    *_, told = answers.working(asked, shelf)
+    assert [step["sentence"] for step in told["steps"]] == [f"Drop {drop}." for drop in (1, 2, 3, 4)]
+    assert told["steps"][3]["total"] == 4
+    assert told["steps"][3]["heat"]["scale"] == pytest.approx(4 * told["steps"][0]["heat"]["scale"])
+
+
+def test_presets_go_by_what_a_method_is_and_takes():
+    plain = replace(registry.find("gradient"), classic=False)
+
+    def method(title, family, passes, **more):
+        return replace(plain, id=title, title=title, family=family, passes=passes, **more)
+
+    old = method("old", Family.GRADIENTS, (1, 1), classic=True)
+    dear = method("dear", Family.GRADIENTS, (500, 0), classic=True)
+    new = method("new", Family.GRADIENTS, (1, 1))
+    honest = method("honest", Family.DIFFERENCES, (3, 1), sums=True)
+    cover = method("cover", Family.PERTURBATION, (200, 0))
+    every = [old, dear, new, honest, cover]
+    assert presets.chosen("quick", every, new, 0.001) == [new, old, honest, cover]
+    assert presets.chosen("quick", every, None, 0.1) == [old, honest]  # covering would take 20 s here
+    assert presets.chosen("classics", every, new, 0.1) == [old, dear]
+    assert presets.chosen("careful", every, new, 0.1) == [honest, cover]
+    assert len(presets.chosen("classics", [old] * 40, old, 0.1)) == presets.MOST
+
+
+def test_small_maps_come_as_far_as_they_are_and_stay_when_stopped(shelf):
+    asked = {"scene": "test:1", "methods": ["drizzle", "gradient", "grad_cam"], "token": "some"}
+    *_, last = gathering.stream(asked, shelf)
+    assert last["state"] == "done"
+    assert {each["method"] for each in last["maps"]} == set(asked["methods"])
+    assert last["waiting"] == []
+    assert last["pace"] > 0
+    alone = answers.again(read({"scene": "test:1", "method": "grad_cam"}, shelf.catalogue), shelf)
+    assert alone.spent.forwards <= 1
+    work.stop("none")
+    *_, stopped = gathering.stream(asked | {"methods": ["gradient", "cam"], "scene": "test:2", "token": "none"}, shelf)
+    assert stopped["state"] == "stopped"
+    assert len(stopped["maps"]) + len(stopped["waiting"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"methods": ["gradient"] * 13}, "At most 12 methods"),
+        ({"methods": ["nonsense"]}, "There is no method"),
+        ({"methods": "gradient"}, "At most 12 methods"),
+        ({"preset": "all of them"}, "not known"),
+        ({"scene": "nowhere"}, "is no pond scene"),
+    ],
+)
+def test_a_choice_of_methods_that_cannot_be_is_a_sentence(shelf, given, sentence):
+    *_, told = gathering.stream({"token": "x", **given}, shelf)
+    assert told["state"] == "error"
+    assert sentence in told["sentence"]
 
 
 def test_work_ends_when_it_is_stopped():

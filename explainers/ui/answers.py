@@ -209,6 +209,8 @@ def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop, tell: 
     except (DoesNotApply, QuestionError) as error:
         # The rail stays right: network and predictions are told although the map has to be refused.
         told = {"panes": [], "refusal": failure(error) | {"method": method.id}}
+        if why := method.why_not(network):  # the screen offers a way out by itself
+            told["refusal"]["sentence"] = why
     # Only now, so that the pass counts as what it is: part of the answer's cost.
     about["predictions"] = _predictions(trace)
     trace.release()

@@ -111,6 +111,7 @@ def method_as_json(method: Method) -> dict[str, Any]:
         "family": str(method.family),
         "question": method.question,
         "class_specific": method.class_specific,
+        "classic": method.classic,
         "sums": method.sums,
         "streams": method.streams,
         "passes": list(method.passes),

@@ -4,7 +4,7 @@ const NARROW = 760; // pixels of a window in which the list takes all the width
 const input = h("input", { type: "search", role: "combobox", "aria-expanded": "true", "aria-controls": "methods", "aria-autocomplete": "list", placeholder: "Search by name or question", "aria-label": "Search methods", spellcheck: "false", autocomplete: "off" });
 const list = h("div", { id: "methods", role: "listbox", "aria-label": "Methods" });
 const foot = h("div", { class: "foot", hidden: true });
-const popover_ = h("div", { class: "chooser", popover: "auto", "aria-label": "Choose a method" }, h("div", { class: "search" }, input), list, foot);
+const popover_ = h("div", { class: "chooser", popover: "auto", tabindex: "-1", "aria-label": "Choose a method" }, h("div", { class: "search" }, input), list, foot);
 element.append(popover_);
 let asked = null; // who wants to know, and what is chosen already
 let rows = []; // what the keys move through
@@ -24,7 +24,7 @@ sightglass.choose = (wanted = {}) => {
   popover_.showPopover();
   place(anchor);
   anchor.setAttribute("aria-expanded", "true");
-  input.focus();
+  (matchMedia("(pointer: coarse)").matches ? popover_ : input).focus(); // a keyboard on the screen would hide the list
   rows[at]?.scrollIntoView({ block: "center" });
 };
 
@@ -136,7 +136,7 @@ popover_.addEventListener("keydown", (event) => {
     at = Math.abs(move) === 1 ? (at + move + rows.length) % rows.length : Math.max(0, Math.min(rows.length - 1, at + move));
     if (at < 0) at = 0;
     mark();
-  } else if (event.key === "Enter" && event.target === input) {
+  } else if (event.key === "Enter" && event.target.tagName !== "BUTTON") {
     if ((event.ctrlKey || event.metaKey) && asked.many > 1 && asked.chosen.size) {
       close();
       asked.pick([...asked.chosen]);

@@ -18,7 +18,7 @@ function suggestion() {
   const { answer } = sightglass;
   const now = sightglass.current();
   const family = (id) => sightglass.method(id)?.family;
-  const others = (answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== now?.method);
+  const others = sightglass.others(now?.method);
   const method = others.find((fit) => family(fit.id) !== family(now?.method)) ?? others[0];
   if (method) return { method: method.id };
   const target = answer?.predictions.find((each) => each.label !== now?.target);

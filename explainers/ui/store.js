@@ -147,6 +147,11 @@ const sightglass = (window.sightglass ??= (() => {
     return value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(size)))).replace("-", "−");
   };
   store.current = () => store.answer?.panes?.[0] ?? null;
+  // Other methods that apply, those first that are well known and take little.
+  store.others = (id) => {
+    const order = (fit) => (store.method(fit.id).classic ? 0 : 1e6) + store.method(fit.id).takes;
+    return (store.answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== id).sort((a, b) => order(a) - order(b));
+  };
   store.method = (id) => store.catalogue.methods.find((method) => method.id === id);
   return store;
 })());

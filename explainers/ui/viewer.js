@@ -192,7 +192,7 @@ sightglass.on("point", (place, from) => {
 });
 
 function refuse(card, told) {
-  const offers = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== told.method).slice(0, 2);
+  const offers = sightglass.others(told.method).slice(0, 2);
   card.replaceChildren(
     h("p", {}, told.refusal),
     offers.length > 0 ? h("p", { class: "offers" }, offers.map((fit) => h("button", { type: "button", onclick: () => sightglass.ask({ method: fit.id, options: {}, beside: {} }) }, fit.title))) : "");
