@@ -34,7 +34,7 @@ def deeplift(
         Field(description="Reveal-cancel follows what raises and what lowers a unit apart; it takes longer."),
     ] = "rescale",
 ) -> Iterator[Heatmap]:
-    """How does each pixel's difference from a picture with nothing in it change the score of the chosen class?
+    """What does each pixel add to the score of the chosen class, against a picture with nothing in it?
 
     Run both pictures, and hand the difference of the scores back through each operation in proportion to the
     differences that went into it. Nothing is lost on the way, whatever the network is made of.

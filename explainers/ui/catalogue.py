@@ -77,6 +77,7 @@ class Catalogue:
             "sequential": list(render.SEQUENTIAL),
             "diverging": render.DIVERGING,
             "fade": render.FADE,
+            "shown": render.SHOWN,
             "scenes": self._thumbnails(),
             "welcome": pictures.WELCOME,
             "cheater": pictures.CHEATER,

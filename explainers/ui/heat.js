@@ -6,7 +6,6 @@ sightglass.heat ??= (() => {
     const halves = new Uint16Array(bytes.buffer);
     const values = new Float32Array(width * height);
     let total = 0;
-    let top = 0;
     for (let i = 0; i < values.length; i++) {
       const half = halves[i];
       const exponent = (half >> 10) & 31;
@@ -14,9 +13,15 @@ sightglass.heat ??= (() => {
       const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024);
       values[i] = (half & 0x8000 ? -size : size) * scale;
       total += Math.abs(values[i]);
-      top = Math.max(top, Math.abs(values[i]));
     }
-    return { width, height, values, total, top };
+    return { width, height, values, total, ...strongest(values) };
+  }
+
+  // The size that gets the strongest color, as the server paints: of what is not zero, one in 200 is larger; and the largest.
+  function strongest(values) {
+    const sizes = values.filter((value) => value !== 0).map(Math.abs).sort();
+    if (!sizes.length) return { top: 0, most: 0 };
+    return { top: sizes[Math.ceil(sightglass.catalogue.shown * (sizes.length - 1))], most: sizes[sizes.length - 1] };
   }
 
   function unpackBits({ width, height, data }) {

@@ -139,12 +139,13 @@ class Pane {
     }
     bar.getContext("2d").putImageData(new ImageData(row, 256, 1), 0, 0);
     const low = told.signed ? `−${sightglass.figure(top)}` : "0";
-    const high = `${told.signed ? "+" : ""}${sightglass.figure(top)}`;
+    const beyond = this.map && this.map.most > 1.02 * top ? " or more" : ""; // the strongest color is shared
+    const high = `${told.signed ? "+" : ""}${sightglass.figure(top)}${beyond},`;
     const common = panes.length > 1 && comparable(panes[0].told, panes[1].told) && view.common;
     this.legend.replaceChildren(
       ...(told.blank
         ? [h("span", {}, "The map is zero everywhere.")]
-        : [h("span", { class: "low" }, low), h("span", { class: told.signed ? "ramp signed" : "ramp" }, bar, told.signed ? h("i", {}, "0") : null), h("span", {}, `${high} ${told.unit}`), panes.length > 1 ? h("span", { class: "scale" }, common ? "common scale" : "own scale") : null].filter(Boolean)));
+        : [h("span", { class: "low" }, low), h("span", { class: told.signed ? "ramp signed" : "ramp" }, bar, told.signed ? h("i", {}, "0") : null), h("span", {}, `${beyond ? high : high.slice(0, -1)} ${told.unit}`), panes.length > 1 ? h("span", { class: "scale" }, common ? "common scale" : "own scale") : null].filter(Boolean)));
   }
 
   captioned() {
