@@ -35,6 +35,9 @@ PIXELS_AT_ONCE = {"cpu": 8 * 224 * 224, "cuda": 64 * 224 * 224}
 
 MOST_AT_ONCE = {"cpu": 64, "cuda": 512}
 
+HEADS_AT_ONCE = 8
+"""So many times more pictures fit one batch that begins at the last maps; each batch costs the walk to them once."""
+
 KEPT_SLOPES = 8
 """Slopes that a released trace still has: enough for a few classes and methods in turn."""
 
@@ -228,7 +231,7 @@ class Trace:
         with self._turn():
             like = self._framed(self._pixels())
             own = self._pass_through(site).taps[site.point].detach()
-            for part in torch.split(maps, self.at_once):
+            for part in torch.split(maps, self.at_once_from(site)):
                 began = time.perf_counter()
                 output = self._resume(site, like, site.layout.put(own, part.to(own)))
                 scores.append(target.of(_full(output)))
@@ -278,6 +281,12 @@ class Trace:
         kind = self.classifier.device.type
         most = MOST_AT_ONCE.get(kind, MOST_AT_ONCE["cpu"])
         return max(2, min(most, PIXELS_AT_ONCE.get(kind, PIXELS_AT_ONCE["cpu"]) // (height * width)))
+
+    def at_once_from(self, depth: str | Site) -> int:
+        """How many versions of the maps at a depth run as one batch: more where only the head comes after them."""
+        point, trunk = self.site(depth).point, self.classifier.anatomy.trunk
+        whole = not self._memory.resumes.get((point, None), True)
+        return self.at_once * (1 if whole or not trunk or trunk[-1].point != point else HEADS_AT_ONCE)
 
     def step(
         self,

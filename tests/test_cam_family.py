@@ -306,6 +306,16 @@ def test_ablation_cam_sets_one_channel_after_the_other_to_zero(depth):
     assert close(native(trace, "ablation_cam", depth=depth), heat, 1e-4)
 
 
+def test_more_channels_are_taken_away_at_once_where_only_the_head_comes_after_them():
+    trace, runs = frog(), []
+    assert trace.at_once_from("last") == 8 * trace.at_once_from("middle") == 8 * trace.at_once
+    handle = trace.classifier.module.register_forward_hook(lambda m, i, out: runs.append(len(out)))
+    e = ex.explain(trace, "ablation_cam")
+    handle.remove()
+    assert runs == [1, 1, 64]  # the picture, its own maps, each channel
+    assert e.spent.forwards == sum(runs)
+
+
 def test_t21_score_cam_shows_what_each_channel_marks():
     trace = frog()
     maps, winner, weights = trace.maps(), trace.class_index, []

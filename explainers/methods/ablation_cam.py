@@ -41,7 +41,7 @@ def ablation_cam(
     order = guess.argsort(descending=True, stable=True)[:channels]
     note = None if len(order) == len(maps) else f"The {len(order)} strongest of {len(maps)} channels were taken away."
     weights, seen = torch.zeros_like(guess), 0
-    for part in torch.split(order, trace.at_once):
+    for part in torch.split(order, trace.at_once_from(depth)):
         without = maps.repeat(len(part), 1, 1, 1)
         without[torch.arange(len(part), device=maps.device), part] = 0
         weights[part] = (own - trace.score_from(without, depth)).to(weights)

@@ -19,7 +19,7 @@ from ..working import weighted_sum
     family=Family.CLASS_ACTIVATION,
     needs={Need.MAPS},
     paper="https://arxiv.org/abs/1910.01279",
-    passes=(130, 0),
+    passes=(66, 0),
     classic=True,
 )
 def score_cam(
@@ -28,7 +28,7 @@ def score_cam(
     depth: Depth = "last",
     channels: Annotated[
         int, Field(ge=8, le=2048, description="How many channels are tried, those that vary most first.")
-    ] = 128,
+    ] = 64,
     cover: Baseline = "gray",
 ) -> Iterator[Heatmap]:
     """Which regions bring back the score of the chosen class, when only they are shown?
