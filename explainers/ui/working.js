@@ -19,10 +19,13 @@ sightglass.on("work", (told) => {
   if (told.sentence) return sightglass.tell(told.sentence);
   if (!told.steps?.length) return;
   steps = told.steps.map((step) => ({ ...step, map: ink.unpack(step.heat), box: told.box }));
-  // Sums share a scale, so that one sees them grow; a single map has its own.
+  // Sums that grow map by map share a scale, so that one sees them grow; a single map has its own, and so has what comes
+  // when the many others are added at once, beside which the first few would not be seen at all.
   const single = (step) => step.weight != null && step.total == null;
-  const sums = Math.max(...steps.filter((step) => !single(step)).map((step) => step.map.top));
-  tops = steps.map((step) => (single(step) ? step.map.top : sums));
+  const last = steps.findLastIndex(single) + 1;
+  const grows = (step, i) => !single(step) && i <= last;
+  const sums = Math.max(...steps.filter(grows).map((step) => step.map.top));
+  tops = steps.map((step, i) => (grows(step, i) ? sums : step.map.top));
   draw();
   go(0);
   sightglass.emit("stage");
