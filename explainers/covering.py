@@ -76,7 +76,7 @@ class InPieces(Covered):
         found: list[Tensor] = []
         known = told = 0
         for part in torch.split(shown, self.trace.at_once):
-            masks = part.to(self.pixels)[:, self.labels]  # (N, H, W)
+            masks = part.to(self.pixels).index_select(1, self.labels.flatten()).view(-1, *self.size)
             found.append(self.scores(masks).double().cpu())
             known += len(part)
             if known >= min(GROWTH * told, told + PATIENCE * self.trace.at_once) or known == len(shown):

@@ -122,6 +122,14 @@ def test_cells_are_those_of_the_network_or_parts_of_them_or_several_whole(patch,
     assert set(edges.tolist()) <= own or own <= {0, *edges.tolist()}
 
 
+def test_tokens_are_never_cut():
+    assert occlusion._cells(16, 4, whole=True).tolist() == [k // 4 for k in range(16)]
+    assert occlusion._cells(20, 20, whole=True).tolist() == [k // 2 for k in range(20)]
+    trace = ex.look(ex.load("pond:vit"), "examples/pond_1.png")
+    assert trace.classifier.anatomy.sites["last"].layout.grid == (8, 8)
+    assert ex.explain(trace, "occlusion").native.shape == (8, 8)
+
+
 def test_each_window_is_tried_once_and_far_apart_ones_first():
     for grid, window, step in (((12, 12), 2, 1), ((7, 9), 3, 3), ((5, 5), 9, 1)):
         ends = (max(1, side - window + 1) if step == 1 else side for side in grid)

@@ -41,7 +41,8 @@ def occlusion(
     """
     covered = Covered(trace, cover)
     whole = trace.score(covered.pixels[None])[0]
-    rows, columns = (_cells(*axis) for axis in zip(covered.size, _grid(trace), strict=True))  # (H,), (W,)
+    grid, in_tokens = _grid(trace)
+    rows, columns = (_cells(*axis, whole=in_tokens) for axis in zip(covered.size, grid, strict=True))  # (H,), (W,)
     height, width = int(rows[-1]) + 1, int(columns[-1]) + 1
     corners = _corners((height, width), window, 1 if overlap else window)  # (P, 2)
     total, seen = torch.zeros(height, width), torch.zeros(height, width)
@@ -58,16 +59,20 @@ def occlusion(
         yield Heatmap(heat, signed=True, unit="logit points lost", done=len(losses) / len(corners))
 
 
-def _grid(trace: Trace) -> tuple[int, int]:
-    """Rows and columns of the network's last maps, or of its tokens; a usual grid where it has neither."""
+def _grid(trace: Trace) -> tuple[tuple[int, int], bool]:
+    """Rows and columns of the network's last maps, or a usual number; and whether their cells are tokens."""
     sites = trace.classifier.anatomy.sites
-    return sites["last"].layout.grid if sites else (CELLS // 2, CELLS // 2)
+    layout = sites["last"].layout if sites else None
+    return (layout.grid, "tokens" in layout.form) if layout else ((CELLS // 2, CELLS // 2), False)
 
 
-def _cells(pixels: int, grid: int) -> Tensor:
-    """The cell (pixels,) that each pixel along a side lies in: one or several of the grid's, or a fraction of one."""
+def _cells(pixels: int, grid: int, *, whole: bool = False) -> Tensor:
+    """The cell (pixels,) that each pixel along a side lies in: one or several of the grid's, or a fraction of one.
+
+    A token is read as a whole, and never cut.
+    """
     finer = 1
-    while 2 * finer * grid <= min(CELLS, pixels):
+    while not whole and 2 * finer * grid <= min(CELLS, pixels):
         finer *= 2
     coarser = -(-grid // CELLS)
     return torch.arange(pixels) * (finer * grid) // pixels // coarser
