@@ -502,6 +502,18 @@ def test_t3_the_signed_map_holds_all_that_has_a_place():
     assert f"{nowhere:+.2g} of it comes from constants that have no place" in e.result.note
 
 
+def test_t3_holds_on_grids_that_do_not_divide_the_picture_and_for_norms_of_each_picture():
+    first = nn.Sequential(nn.Conv2d(3, 4, 3, stride=3), nn.InstanceNorm2d(4, affine=True, track_running_stats=True))
+    network = nn.Sequential(first, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3, bias=False))
+    seeded(network)
+    with torch.no_grad():
+        first[1].weight[:], first[1].running_mean[:] = torch.arange(1.0, 5), torch.arange(-2.0, 2)
+        first[1].running_var[:] = torch.arange(2.0, 6)
+    parts, score = parts_and_score(ask(network))
+    assert parts == pytest.approx(score, rel=1e-12)
+    assert native(ask(network), "full_grad", shown="signed").sum(dtype=np.float64) == pytest.approx(score, rel=1e-5)
+
+
 def test_t3_does_not_hold_above_gelu_and_the_note_says_so():
     network = seeded(stages(4, 6, classes=3))
     network[0][1] = nn.GELU().eval()

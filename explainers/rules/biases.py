@@ -13,9 +13,12 @@ from .opened import opened
 
 Mark = Callable[[Tensor], None]
 
-_CHANNELS_FIRST = {"conv1d": 2, "conv2d": 2, "conv3d": 2, "conv_transpose2d": 2, "group_norm": 3, "instance_norm": 2}
+_CHANNELS_FIRST = {"conv1d": 2, "conv2d": 2, "conv3d": 2, "conv_transpose2d": 2, "group_norm": 3}
 _CHANNELS_LAST = {"linear": 2, "layer_norm": 3}
 """Functions that add a constant for each channel, and the place of that constant among their arguments."""
+
+_BY_STATISTICS = ("batch_norm", "instance_norm")
+"""Functions of (input, weight, bias, mean, variance, whether the input's own are taken, momentum, eps)."""
 
 
 class Biases(TorchFunctionMode):
@@ -45,8 +48,9 @@ class Biases(TorchFunctionMode):
         channels = -1 if name in _CHANNELS_LAST else 1
         shape = [1] * out.ndim
         shape[channels] = -1
+        # Of a tensor that is written into afterwards, the hook gets the slope with respect to what it was before.
         out.register_hook(self._filled_in(constant.detach().view(shape), channels))  # type: ignore[no-untyped-call]
-        return out.clone()  # whatever is written into it afterwards
+        return out
 
     def _filled_in(self, constant: Tensor, channels: int) -> Mark:
         def mark(slope: Tensor) -> None:
@@ -60,9 +64,9 @@ class Biases(TorchFunctionMode):
 
 def _constant(name: str, args: Any, kwargs: Any) -> Tensor | None:
     """The constant (C,) that an operation adds; None where it adds none."""
-    if name == "batch_norm":  # input, weight, bias, mean, variance, training, momentum, eps
-        weight, bias, mean, variance, training, _, eps = args[1:8]
-        if training or mean is None:
+    if name in _BY_STATISTICS:
+        weight, bias, mean, variance, own, _, eps = args[1:8]
+        if own or mean is None:
             return bias if isinstance(bias, Tensor) else None
         shift = mean / torch.sqrt(variance + eps)
         shift = shift if weight is None else weight * shift
