@@ -230,7 +230,7 @@ def test_what_nobody_foresaw_is_told_in_general_words(shelf, monkeypatch, caplog
 
 def test_numbers_beyond_all_bounds_over_http(url):
     """Python's JSON reads 1e999 as infinity, which no client would send by itself."""
-    body = b'{"data": [null, "test:1", "pond:cnn", 1e999, null, "centered_logit", "last", false]}'
+    body = b'{"data": [null, "test:1", "pond:cnn", 1e999, null, "centered_logit", "last", false, false]}'
     request = urllib.request.Request(
         f"{url}gradio_api/call/grad_cam", body, headers={"Content-Type": "application/json"}
     )
@@ -244,7 +244,7 @@ def test_numbers_beyond_all_bounds_over_http(url):
 
 def test_a_file_of_the_server_is_out_of_reach(url):
     given = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
-    body = json.dumps({"data": [given, None, "pond:cnn", None, None, "centered_logit", "last", False]}).encode()
+    body = json.dumps({"data": [given, None, "pond:cnn", None, None, "centered_logit", "last", False, False]}).encode()
     request = urllib.request.Request(
         f"{url}gradio_api/call/grad_cam", body, headers={"Content-Type": "application/json"}
     )

@@ -43,17 +43,36 @@ def add(shelf: Shelf, heavy: Mapping[str, Any], light: Mapping[str, Any]) -> Non
     `heavy` and `light` are the arguments that say how many run at once.
     """
     with gr.Column(visible=False):
+        parts = _Parts(shelf)
         for method in registry.all_methods():
-            _add_method(method, shelf, heavy)
-        _add_predict(shelf, heavy)
-        _add_judge(shelf, heavy)
-        _add_lists(shelf, light)
+            _add_method(method, shelf, parts, heavy)
+        _add_predict(shelf, parts, heavy)
+        _add_judge(shelf, parts, heavy)
+        _add_lists(shelf, parts, light)
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _add_method(method: Method, shelf: Shelf, limits: Mapping[str, Any]) -> None:
+class _Parts:
+    """What endpoints take and give: one component for all that take or give the same, since every page loads all."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.picture = _about_picture(shelf)
+        self.target = _about_class()
+        self.overlay = gr.Image(label="overlay", format="png", type="pil")
+        self.payload = gr.JSON(label="payload")
+        self.heat = gr.File(label="heat")
+        self._options: dict[str, Given] = {}
+
+    def option(self, option: Option) -> Given:
+        """The control of an option; options that are alike in all share theirs."""
+        if repr(option) not in self._options:
+            self._options[repr(option)] = _control(option)
+        return self._options[repr(option)]
+
+
+def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     def answer(picture: Any, scene: Any, model: Any, target: Any, versus: Any, score: Any, *values: Any) -> Any:
         options = {option.name: value for option, value in zip(method.options, values, strict=True)}
         checked = method.check(options, named_depths_only=True)
@@ -62,27 +81,22 @@ def _add_method(method: Method, shelf: Shelf, limits: Mapping[str, Any]) -> None
             found = ex.explain(trace, method.id, target=_label(target), versus=_label(versus), score=score, **checked)
         finally:
             trace.release()
-        return found.picture(), found.payload(), written(found, "npz", heat)
+        return found.picture(), found.payload(), written(found, "npz", parts.heat)
 
-    heat = gr.File(label="heat")
-    inputs = [*_about_picture(shelf), *_about_class(), *(_control(option) for option in method.options)]
+    inputs = [*parts.picture, *parts.target, *(parts.option(option) for option in method.options)]
     names = ["picture", "scene", "model", "target", "versus", "score", *(option.name for option in method.options)]
     gr.on(
         [],
         _endpoint(answer, method.id, dict(zip(names, inputs, strict=True))),
         inputs,
-        [
-            gr.Image(label="overlay", format="png", type="pil"),
-            gr.JSON(label="payload"),
-            heat,
-        ],
+        [parts.overlay, parts.payload, parts.heat],
         api_name=method.id,
         api_description=_described(method),
         **limits,
     )
 
 
-def _add_predict(shelf: Shelf, limits: Mapping[str, Any]) -> None:
+def _add_predict(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     def predict(picture: Any, scene: Any, model: Any, count: Any) -> Any:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_CLASSES:
             raise QuestionError(f"“count” is a whole number from 1 to {MOST_CLASSES}.")
@@ -90,7 +104,7 @@ def _add_predict(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         return [{"label": p.label, "index": p.index, "probability": p.probability} for p in trace.top(count)]
 
     count = Given(5, {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES}, "count", f"1 to {MOST_CLASSES}")
-    inputs = [*_about_picture(shelf), count]
+    inputs = [*parts.picture, count]
     gr.on(
         [],
         _endpoint(predict, "predict", dict(zip(["picture", "scene", "model", "count"], inputs, strict=True))),
@@ -102,7 +116,7 @@ def _add_predict(shelf: Shelf, limits: Mapping[str, Any]) -> None:
     )
 
 
-def _add_judge(shelf: Shelf, limits: Mapping[str, Any]) -> None:
+def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     def judge(
         picture: Any, scene: Any, model: Any, target: Any, versus: Any, score: Any, name: Any, chosen: Any
     ) -> Any:
@@ -120,7 +134,7 @@ def _add_judge(shelf: Shelf, limits: Mapping[str, Any]) -> None:
     listed = [method.id for method in registry.all_methods()]
     method = Given(listed[0], {"enum": listed}, "method", "the method whose map is judged")
     options = Given({}, {"type": "object"}, "options", "the method's own options by name; the defaults for the rest")
-    inputs = [*_about_picture(shelf), *_about_class(), method, options]
+    inputs = [*parts.picture, *parts.target, method, options]
     names = ["picture", "scene", "model", "target", "versus", "score", "method", "options"]
     gr.on(
         [],
@@ -134,7 +148,7 @@ def _add_judge(shelf: Shelf, limits: Mapping[str, Any]) -> None:
     )
 
 
-def _add_lists(shelf: Shelf, limits: Mapping[str, Any]) -> None:
+def _add_lists(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     def models() -> Any:
         return shelf.catalogue.as_json()["networks"]
 
@@ -151,7 +165,7 @@ def _add_lists(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         api_description="Networks worth starting with; any other identifier does as well.",
         **limits,
     )
-    named = _about_picture(shelf)[2]
+    named = parts.picture[2]
     gr.on(
         [],
         _endpoint(methods, "methods", {"model": named}),
