@@ -64,7 +64,7 @@ class Differences(TorchFunctionMode):
 
     @contextmanager
     def compared(self) -> Iterator[None]:
-        """What runs in here is held against the reference."""
+        """What runs in here is held against the reference, once: what was kept of it is let go of on the way."""
         with self._begun(), self:
             yield
 
@@ -115,8 +115,9 @@ class Differences(TorchFunctionMode):
             return None
         if self._at >= len(self._tape) or [v.shape for v in self._tape[self._at]] != [v.shape for v in values]:
             raise DoesNotApply("The network takes another course on the reference, so that nothing can be compared.")
+        known, self._tape[self._at] = self._tape[self._at], []  # let go of as the other pass grows
         self._at += 1
-        return self._tape[self._at - 1]
+        return known
 
     def _preserve(self, changed: Tensor) -> None:
         """Copy what was kept of a tensor before something writes into it."""
