@@ -17,9 +17,12 @@ from .question import read
 from .saving import KINDS, written
 from .shelf import Shelf
 
-HEAVY, OPENING, LIGHT = "heavy", "opening", "light"
-AT_ONCE = {HEAVY: 2, OPENING: 2, LIGHT: 8}
-"""How many of each kind run at the same moment: as many explanations as a small machine has cores."""
+HEAVY, ASIDE, OPENING, LIGHT = "heavy", "aside", "opening", "light"
+AT_ONCE = {HEAVY: 2, ASIDE: 2, OPENING: 2, LIGHT: 8}
+"""How many of each kind run at the same moment: as many explanations as a small machine has cores.
+
+What is measured and gathered aside has places of its own, so that no question waits for it.
+"""
 QUEUE = 64
 LARGEST_UPLOAD = "50mb"
 STYLES = ("page", "masthead", "rail", "viewer", "working", "reading", "chooser", "honest", "strip")
@@ -120,7 +123,7 @@ def _run_errands(errands: Mapping[str, gr.HTML], shelf: Shelf) -> None:
 
     runs = {"gather": gathered, "work": worked, "judge": judged, "unlearn": unlearned}
     for name, errand in errands.items():
-        event = getattr(errand, name)(runs[name], None, errand, **_limits(HEAVY), **_HIDDEN)
+        event = getattr(errand, name)(runs[name], None, errand, **_limits(ASIDE), **_HIDDEN)
         # A judgment that nobody asked for is no reason to tell of an alarm.
         lost = "() => { window.sightglass.emit('unjudged'); }" if name in ("judge", "unlearn") else _UNREACHABLE
         event.failure(None, None, None, js=lost)

@@ -65,7 +65,7 @@ function control(option, value, set) {
     const field = option.choices.length <= 5 && option.choices.join("").length < 30
       ? h("span", { class: "choice", role: "group", "aria-label": option.words }, option.choices.map((choice) => h("button", { type: "button", id: `${id}-${choice}`, "aria-pressed": String(choice === value), onclick: () => set(choice, 0) }, choice)))
       : h("select", { id, onchange: (event) => set(event.target.value, 0) }, option.choices.map((choice) => h("option", { value: choice, selected: choice === value }, choice)));
-    const wide = option.choices.join("").length > 16; // beside its name there is no room for it
+    const wide = option.choices.join("").length > 20; // beside its name there is no room for it
     return h("div", { class: wide ? "option wide" : "option", title: option.description }, h("span", {}, option.words), field, h("small", { class: "quiet" }, option.description));
   }
   const whole = option.kind === "integer";
@@ -75,7 +75,7 @@ function control(option, value, set) {
     out.textContent = whole ? String(next) : sightglass.figure(next);
     set(next, REST);
   } });
-  return h("label", { class: "option", title: option.description }, h("span", {}, option.words, " ", out), range, h("small", { class: "quiet" }, `${option.description} ${option.minimum} to ${option.maximum}.`));
+  return h("label", { class: "option", title: option.description }, h("span", {}, option.words, " ", out), range, h("small", { class: "quiet" }, `${option.description} ${option.minimum}\u00a0to\u00a0${option.maximum}.`));
 }
 
 function actions(pane, open) {

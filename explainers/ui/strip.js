@@ -8,6 +8,7 @@ let wanted = { preset: sightglass.catalogue.presets[0].id, methods: [] };
 let common = false;
 let asked = ""; // the question that the maps are about, or will be
 let token = "";
+let running = false;
 let told = null; // the maps so far
 let cells = new Map(); // by method: what is drawn
 let image = null;
@@ -22,6 +23,7 @@ function gather(choice = wanted) {
   asked = about();
   if (token) sightglass.send("stop", { token });
   token = Math.random().toString(36).slice(2);
+  running = true;
   if (told) told = { ...told, state: "asking" };
   sightglass.errands.gather({ ...sightglass.question, ...wanted, beside: {}, options: {}, method: "", token });
   draw();
@@ -30,11 +32,12 @@ sightglass.on("done", () => {
   if (!sightglass.embedded && about() !== asked) gather();
 });
 sightglass.on("question", () => {
-  if (about() !== asked && token && told?.state === "working") sightglass.send("stop", { token });
+  if (about() !== asked && token && running) sightglass.send("stop", { token });
   pressed();
 });
 sightglass.on("gather", (news) => {
   if (news.token !== token) return;
+  running = news.state === "working";
   if (news.sentence && news.state === "error") total.textContent = news.sentence;
   if (!news.maps.length && !news.waiting.length && news.state === "working") return; // nothing is known yet: what was there stays
   if (!told || told.token !== news.token) cells = new Map();

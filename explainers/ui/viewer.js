@@ -294,7 +294,7 @@ function status() {
 }
 const left = (seconds, done) => {
   const more = (seconds * (1 - done)) / done;
-  return seconds < SLOW || more < 1 ? "" : `, about ${more < 10 ? Math.ceil(more) : 5 * Math.ceil(more / 5)} s more`;
+  return seconds < SLOW || more < 1 ? "" : `, about ${more < 10 ? `${Math.ceil(more)} s` : more < 90 ? `${5 * Math.ceil(more / 5)} s` : `${Math.round(more / 60)} min`} more`;
 };
 function waiting(status_) {
   setTimeout(() => {
