@@ -245,7 +245,7 @@ class Trace:
         with self._turn():
             passed, tensor = self._at(site)
             began = time.perf_counter()
-            slope = self._backward((_full(passed.output[0]) * weights).sum(), tensor, keep=True)
+            slope = self._backward((_full(passed.output[0]) * weights.clone()).sum(), tensor, keep=True)
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
             return _full(site.layout.maps(slope))

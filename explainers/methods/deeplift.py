@@ -54,7 +54,7 @@ def deeplift(
         trace.step(f"What differs from the {name} picture, red, green and blue together.", (pixels - nothing).sum(0))
         trace.step("What a unit of that difference is worth: the multiplier.", multipliers[0].sum(0))
         trace.step("Difference times multiplier: what each pixel adds to the score.", shares.sum(0), total=parts / done)
-        adds_up = Sum(parts / done, whole / done, floor=_FLOOR * float(trace.logits.std()))
+        adds_up = Sum(parts / done, whole / done, floor=_FLOOR * float(trace.logits.std(correction=0)))
         yield Heatmap(
             total / done, signed=True, unit="logit points per pixel", adds_up=adds_up, done=done / len(references)
         )

@@ -211,27 +211,39 @@ class Differences(TorchFunctionMode):
         return _steered(y, back, x)
 
     def softmax(self, x: Tensor, dim: int) -> Tensor:
-        """Of the exponentials e and their sum s: Δp = (2Δe − (p + p′)Δs)/(s + s′)."""
+        """Of the exponentials e and their sum s: Δp = (2Δe − (p + p′)Δs)/(s + s′).
+
+        A constant added to a whole row changes nothing, so the rule looks at what is left without the mean.
+        """
         known = self.met(x)
         if known is None:
             return torch.softmax(x, dim)
-        slope, s, s0 = _exponentials(x.detach(), known[0], dim)
+        rest, rest0 = _centered(dim, x.detach(), known[0])
+        slope, s, s0 = _exponentials(rest, rest0, dim)
         out = torch.softmax(x.detach(), dim)
         twice = out + torch.softmax(known[0], dim)
 
         def back(g: Tensor) -> tuple[Tensor]:
-            return ((2 * g - (g * twice).sum(dim, keepdim=True)) / (s + s0) * slope,)
+            m = (2 * g - (g * twice).sum(dim, keepdim=True)) / (s + s0) * slope
+            return (m if rest0 is known[0] else m - m.mean(dim, keepdim=True),)
 
         return _steered(out, back, x)
 
     def logsumexp(self, x: Tensor, dim: int) -> Tensor:
-        """Of the exponentials and their sum s, kept as an axis of one: Δ log s / Δs for each Δe."""
+        """Of the mean, and of the exponentials of the rest and their sum s, kept as an axis of one: Δ log s / Δs."""
         out, known = torch.logsumexp(x.detach(), dim, keepdim=True), self.met(x)
         if known is None:
             return out
-        slope, s, s0 = _exponentials(x.detach(), known[0], dim)
-        over_sum = _slope(torch.log, s, s0, out - torch.logsumexp(known[0], dim, keepdim=True))
-        return _steered(out, lambda g: (g * over_sum * slope,), x)
+        rest, rest0 = _centered(dim, x.detach(), known[0])
+        slope, s, s0 = _exponentials(rest, rest0, dim)
+        change = torch.logsumexp(rest, dim, keepdim=True) - torch.logsumexp(rest0, dim, keepdim=True)
+        over_sum = _slope(torch.log, s, s0, change)
+
+        def back(g: Tensor) -> tuple[Tensor]:
+            m = g * over_sum * slope
+            return (m if rest0 is known[0] else m - m.mean(dim, keepdim=True) + g / x.shape[dim],)
+
+        return _steered(out, back, x)
 
     def largest(self, x: Tensor, windows: Tensor, out: Tensor) -> Tensor:
         """Of maxima, each at a place `windows` (N, C, …) of the flattened rest of x (N, C, …): the winner's change.
@@ -382,6 +394,13 @@ def _normalized(x: Tensor, dims: tuple[int, ...], eps: float, centered: bool) ->
     at_center = x - x.mean(dims, keepdim=True) if centered else x
     r = torch.rsqrt(at_center.square().mean(dims, keepdim=True) + eps)
     return at_center * r, r, at_center
+
+
+def _centered(dim: int, *both: Tensor) -> tuple[Tensor, ...]:
+    """Both without the mean of each row; both as they are where a mask hides some of one."""
+    if not all(bool(torch.isfinite(x).all()) for x in both):
+        return both
+    return tuple(x - x.mean(dim, keepdim=True) for x in both)
 
 
 def _exponentials(x: Tensor, x0: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
