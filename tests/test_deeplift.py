@@ -280,3 +280,10 @@ def test_a_network_that_takes_another_course_on_the_reference_is_refused_in_word
     model = ex.wrap(Fickle().eval(), framing=Framing(size=(8, 8), mode="squash"))
     with pytest.raises(DoesNotApply, match="another course"):
         ex.explain(ex.look(model, np.full((8, 8, 3), 255, np.uint8)), "deeplift")
+
+
+def test_a_slope_for_each_channel_is_taken_in_its_channel():
+    weight = torch.tensor([0.1, 0.5], dtype=torch.float64)
+    x = torch.tensor([-1.0, -1.0], dtype=torch.float64).view(1, 2, 1, 1)
+    slopes, _, _ = multipliers(lambda t: F.prelu(t, weight), x, x.clone())  # nothing differs: slopes, as they are
+    assert slopes.flatten().tolist() == pytest.approx([0.1, 0.5])

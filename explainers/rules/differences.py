@@ -368,17 +368,17 @@ def _slope(function: Function, x: Tensor, x0: Tensor, change: Tensor) -> Tensor:
     """Δf/Δx of a pointwise function, or its slope at x where Δx is nothing."""
     step = x - x0
     close = step.abs() < CLOSE.get(x.dtype, 1e-6)
-    slope = change / step.masked_fill(close, 1)
-    if close.any():
-        slope[close] = _derivative(function, x, close)
-    return slope
+    if not close.any():
+        return change / step
+    return torch.where(close, _derivative(function, x), change / step.masked_fill_(close, 1))
 
 
-def _derivative(function: Function, x: Tensor, where: Tensor) -> Tensor:
+def _derivative(function: Function, x: Tensor) -> Tensor:
+    """The slopes of a pointwise function, at every place: picking out those few that are wanted takes longer."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
-    return slope[where]
+    return slope
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
@@ -427,5 +427,7 @@ def _floating(args: tuple[Any, ...]) -> bool:
 
 
 def _aside(func: Any) -> Function:
-    """A function that writes into its first argument, made to write into a copy."""
+    """A function that writes into its first argument, made to write elsewhere."""
+    if plain := getattr(torch, getattr(func, "__name__", "").rstrip("_"), None):
+        return cast(Function, plain)
     return lambda first, *args, **kwargs: func(first.clone(), *args, **kwargs)
