@@ -89,7 +89,8 @@ class Explanation:
         if self.random_weights:
             notes.append("The network has random weights: it has learned nothing, so the map means nothing.")
         if self.blank:
-            what = "Nothing here raises or lowers" if self.result.signed else "Nothing here raises"
+            one_way = "lowers" if self.options.get("counterfactual") else "raises"
+            what = "Nothing here raises or lowers" if self.result.signed else f"Nothing here {one_way}"
             notes.append(f"{what} {self.subject}: the map is zero everywhere.")
         if not self.method.class_specific:
             notes.append("This map does not depend on the class.")
