@@ -1,5 +1,6 @@
 """DeepLIFT: hand-worked cases for both rules, the sum on any architecture, and parity where a peer's sum holds."""
 
+import gc
 import threading
 import warnings
 
@@ -287,3 +288,15 @@ def test_a_slope_for_each_channel_is_taken_in_its_channel():
     x = torch.tensor([-1.0, -1.0], dtype=torch.float64).view(1, 2, 1, 1)
     slopes, _, _ = multipliers(lambda t: F.prelu(t, weight), x, x.clone())  # nothing differs: slopes, as they are
     assert slopes.flatten().tolist() == pytest.approx([0.1, 0.5])
+
+
+def test_nothing_is_left_in_memory():
+    model = classifier("vit_tiny_patch16_224", img_size=64, depth=2)
+
+    def kept():
+        ex.explain(ex.look(model, PICTURE), "deeplift", target=1, score="log_prob")
+        gc.collect()
+        return sum(isinstance(each, torch.Tensor) for each in gc.get_objects())
+
+    kept()
+    assert kept() == kept() == kept()

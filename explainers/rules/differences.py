@@ -201,11 +201,12 @@ class Differences(TorchFunctionMode):
         if known is None:
             return y
         y0, r0, at_center0 = _normalized(known[0], dims, eps, centered)
-        both = r + r0
+        both, twice, around = r + r0, y + y0, at_center + at_center0
+        count = math.prod(x.shape[d] for d in dims)
 
         def back(g: Tensor) -> tuple[Tensor]:
-            for_squares = -((g * (y + y0)).sum(dims, keepdim=True) / both) * (r * r0) ** 2 / both
-            m = g * (2 * r * r0 / both) + for_squares * (at_center + at_center0) / math.prod(x.shape[d] for d in dims)
+            for_squares = -((g * twice).sum(dims, keepdim=True) / both) * (r * r0) ** 2 / both
+            m = g * (2 * r * r0 / both) + for_squares * around / count
             return (m - m.mean(dims, keepdim=True) if centered else m,)
 
         return _steered(y, back, x)
@@ -353,7 +354,7 @@ class _Steered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, held: list[Tensor], back: Back, *_inputs: Tensor) -> Tensor:
         ctx.back = back
-        return held.pop()
+        return held.pop().detach()  # a name of its own: what `back` holds must not hold the graph that holds `back`
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
