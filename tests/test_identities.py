@@ -94,7 +94,7 @@ def test_t14_what_no_prediction_depends_on_changes_no_map(method, question):
         maps = [ex.explain(t, method, target=best, **question).native for t in (a, b)]
         assert np.abs(maps[0]).max() > 0
         if any(o.name == "fraction" for o in ex.registry.find(method).options):
-            # It moves a share of the pixels at a time, by rank; where two rank alike, rounding decides which goes first.
+            # It moves a share of the pixels at a time, by rank; where two rank alike, rounding decides which is first.
             assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] > 0.999
         else:
             assert close(*maps, 1e-5)
