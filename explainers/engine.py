@@ -16,7 +16,7 @@ from . import registry
 from .anatomy import DEPTHS
 from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError, SightglassError
-from .explanation import Explanation
+from .explanation import COUNTERFACTUAL, Explanation
 from .images import Picture
 from .registry import Method
 from .scores import Scorecard
@@ -29,9 +29,6 @@ PictureSource = Picture | bytes | str | os.PathLike[str] | NDArray[Any] | Image.
 
 RIVAL_PASSES = 24
 """A method that may take more passes than this is not run a second time, for another class, to judge one map."""
-
-COUNTERFACTUAL = "counterfactual"
-"""The option under which a method's map is warm where it speaks against the class, whatever the method."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ from .trace import DEFAULT_SCORE, Prediction, ScoreName, Spent
 SCHEMA = 1
 """The version of `payload`: raised when a field changes its meaning or goes."""
 
+COUNTERFACTUAL = "counterfactual"
+"""The option under which a method's map is warm where it speaks against the class, whatever the method."""
+
 ADDS_UP_WITHIN = 0.01
 """A map whose parts miss the whole by less than this share of it adds up, as far as a picture can show."""
 
@@ -89,7 +92,7 @@ class Explanation:
         if self.random_weights:
             notes.append("The network has random weights: it has learned nothing, so the map means nothing.")
         if self.blank:
-            one_way = "lowers" if self.options.get("counterfactual") else "raises"
+            one_way = "lowers" if self.options.get(COUNTERFACTUAL) else "raises"
             what = "Nothing here raises or lowers" if self.result.signed else f"Nothing here {one_way}"
             notes.append(f"{what} {self.subject}: the map is zero everywhere.")
         if not self.method.class_specific:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "explainers"
 
 LEVELS = [
     {"errors", "shapes"},
-    {"taps", "images", "results", "rules", "regions", "draws", "directions"},
+    {"taps", "images", "results", "rules", "regions", "draws", "directions", "stretching"},
     {"anatomy", "baselines"},
     {"pond", "sources"},
     {"classifier"},

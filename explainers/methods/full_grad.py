@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as fn
 
 from ..anatomy import Anatomy
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..rules.biases import Biases
+from ..stretching import stretched
 from ..trace import Trace
 
 
@@ -90,7 +90,7 @@ def _placed(part: Tensor, anatomy: Anatomy) -> Tensor | None:
 
 def _spread(layer: Tensor, size: torch.Size, *, keep_sum: bool) -> Tensor:
     """A map at the picture's size, with its heights or its sum kept."""
-    wide = fn.interpolate(layer[None, None], tuple(size), mode="bilinear", align_corners=False)[0, 0]
+    wide = stretched(layer, size)
     if not keep_sum:
         return wide
     wide = wide * (layer.numel() / wide.numel())

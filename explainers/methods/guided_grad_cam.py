@@ -1,11 +1,11 @@
 """Guided Grad-CAM (Selvaraju et al., ICCV 2017)."""
 
 import torch
-from torch.nn import functional as fn
 
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..rules.guided import Guided
+from ..stretching import stretched
 from ..trace import Trace
 
 
@@ -27,5 +27,5 @@ def guided_grad_cam(trace: Trace, *, depth: Depth = "last") -> Heatmap:
     place = torch.einsum("k,khw->hw", slopes.mean((1, 2)), maps).relu()  # (h, w)
     rule = Guided("guided")
     detail = trace.slopes_at(trace.pixels[None], rule=rule)[0][0].sum(0)  # (H, W)
-    wide = fn.interpolate(place[None, None], size=detail.shape, mode="bilinear", align_corners=False)[0, 0]
+    wide = stretched(place, detail.shape)
     return Heatmap(detail * wide, signed=True, unit="guided signal, no unit of the score", note=rule.note)

@@ -5,11 +5,11 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as fn
 
 from ..anatomy import DEPTHS
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
+from ..stretching import stretched
 from ..trace import Trace
 
 SHALLOW = ("early", "middle")
@@ -44,7 +44,7 @@ def layer_cam(
     empty = [each for each, heat in layers.items() if not heat.any()]
     shares = [_share(heat, lifted=each in SHALLOW) for each, heat in layers.items()]
     finest = max((heat.shape for heat in shares), key=lambda shape: shape[0] * shape[1])
-    largest = torch.stack([_stretched(heat, finest) for heat in shares]).amax(0)
+    largest = torch.stack([stretched(heat, finest) for heat in shares]).amax(0)
     note = f"Nothing came from the maps at depth {' and '.join(empty)}." if empty else None
     return Heatmap(largest, unit="share of each depth's strongest value", note=note)
 
@@ -57,7 +57,3 @@ def _layer(trace: Trace, depth: str, counterfactual: bool) -> Tensor:
 def _share(heat: Tensor, *, lifted: bool) -> Tensor:
     share = heat / heat.max() if heat.any() else heat
     return torch.tanh(GAMMA * share) if lifted else share
-
-
-def _stretched(heat: Tensor, size: torch.Size) -> Tensor:
-    return fn.interpolate(heat[None, None], tuple(size), mode="bilinear", align_corners=False)[0, 0]

@@ -2,11 +2,11 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as fn
 
 from ..anatomy import DEPTHS
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
+from ..stretching import stretched
 from ..trace import Trace
 
 
@@ -33,7 +33,7 @@ def refine_cam(trace: Trace) -> Heatmap:
     finest = max((heat.shape for heat in layers.values()), key=lambda shape: shape[0] * shape[1])
     if not spoken:
         return Heatmap(torch.zeros(finest), unit=_UNIT, note=note)
-    product = torch.stack([_stretched(heat, finest) for heat in spoken]).prod(0)
+    product = torch.stack([stretched(heat, finest) for heat in spoken]).prod(0)
     return Heatmap(product, unit=_UNIT, note=note if product.any() else "The depths agree on no place.")
 
 
@@ -42,7 +42,3 @@ _UNIT = "product of shares, 1 at most"
 
 def _layer(trace: Trace, depth: str) -> Tensor:
     return torch.einsum("khw,khw->hw", trace.slopes(depth).relu(), trace.maps(depth)).relu()
-
-
-def _stretched(heat: Tensor, size: torch.Size) -> Tensor:
-    return fn.interpolate(heat[None, None], tuple(size), mode="bilinear", align_corners=False)[0, 0]

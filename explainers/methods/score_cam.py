@@ -5,11 +5,11 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch.nn import functional as fn
 
 from ..baselines import Baseline
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
+from ..stretching import stretched
 from ..trace import Trace
 from ..working import weighted_sum
 
@@ -51,7 +51,7 @@ def score_cam(
     note = None if len(order) == len(varied) else f"The {len(order)} liveliest of {len(maps)} channels were tried."
     for part in torch.split(order, trace.at_once):
         raised = (maps[part] - low[part, None, None]) / (high - low)[part, None, None]
-        masks = fn.interpolate(raised[:, None], pixels.shape[1:], mode="bilinear", align_corners=False).to(pixels)
+        masks = stretched(raised, pixels.shape[1:]).to(pixels)[:, None]
         weights[part] = (trace.score(covered + masks * (pixels - covered)) - nothing).to(weights)
         seen += len(part)
         if seen < len(order):

@@ -6,7 +6,6 @@ from typing import Annotated
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.stats import qmc
 from torch import Tensor
 
 from .. import regions
@@ -57,6 +56,8 @@ def _designs(count: int, cells: int, seed: int) -> Tensor:
     What a cell shows before and after is spread evenly over the square (Sobol, again), in an order of its own for each
     cell (Owen 1998). One sequence over all of them would tie some together, until there are thousands of masks.
     """
+    from scipy.stats import qmc  # slow to import, and not every answer needs it
+
     generator = np.random.default_rng(seed)
     pairs = qmc.Sobol(2, rng=generator).random_base2((count - 1).bit_length())[:count]
     orders = generator.permuted(np.tile(np.arange(count), (cells, 1)), axis=1)

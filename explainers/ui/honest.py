@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 import explainers as ex
 
 from .. import registry, sanity, scores
-from ..engine import COUNTERFACTUAL, RIVAL_PASSES
+from ..engine import RIVAL_PASSES
 from ..errors import QuestionError
-from ..explanation import Explanation
+from ..explanation import COUNTERFACTUAL, Explanation
 from ..images import Picture
 from ..pond import effects
 from ..trace import Target, Trace
