@@ -13,7 +13,7 @@ LEVELS = [
     {"errors", "shapes"},
     {"taps", "images", "results", "rules", "regions", "draws", "directions", "stretching"},
     {"anatomy", "baselines"},
-    {"pond", "sources"},
+    {"pond", "digits", "sources"},
     {"classifier"},
     {"trace", "gallery"},
     {"registry", "scores", "sanity", "working", "covering"},
@@ -25,7 +25,7 @@ LEVELS = [
     {"ui", "docs", "__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
-INSIDE_A_LEVEL = {("sources", "pond"), ("__main__", "docs"), ("__main__", "ui")}
+INSIDE_A_LEVEL = {("sources", "pond"), ("sources", "digits"), ("__main__", "docs"), ("__main__", "ui")}
 """A source of networks may know the built-in world, and the command line all that it starts."""
 
 

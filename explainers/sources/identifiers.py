@@ -18,6 +18,7 @@ _NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
         "torchvision": re.compile(r"[A-Za-z0-9_]{1,80}"),
         "hf": re.compile(rf"{_OWNER}/{_OWNER}(?:@(?:refs/pr/[0-9]{{1,6}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}))?"),
         "pond": re.compile(r"[a-z]{1,20}"),
+        "digits": re.compile(r"[a-z]{1,20}"),
     }
 )
 _SHAPES: Mapping[str, str] = MappingProxyType(
@@ -26,6 +27,7 @@ _SHAPES: Mapping[str, str] = MappingProxyType(
         "torchvision": "torchvision:name, as in torchvision:resnet50",
         "hf": "hf:owner/name or hf:owner/name@revision, as in hf:google/vit-base-patch16-224",
         "pond": "pond:cnn, pond:vit or pond:cheater",
+        "digits": "digits:cnn or digits:untrained",
     }
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)  # two letters: C:\ is a drive
@@ -41,7 +43,7 @@ _LONGEST = 1000
 class Identifier:
     """An identifier that fits the pattern of its kind.
 
-    `kind` is timm, torchvision, hf, pond or folder; `name` is what stands after the colon, without options and
+    `kind` is timm, torchvision, hf, pond, digits or folder; `name` is what stands after the colon, without options and
     revision (for a folder, its path); `options` holds what stands after the question mark.
     """
 

@@ -20,6 +20,7 @@ SUGGESTED: tuple[Suggestion, ...] = (
     Suggestion("pond:cnn", "Small convolutional network of the built-in world", 0.50),
     Suggestion("pond:vit", "Small vision transformer of the built-in world", 0.86),
     Suggestion("pond:cheater", "The same convolutional network, trained so that it can cheat", 0.50),
+    Suggestion("digits:cnn", "Small convolutional network that reads handwritten digits", 0.06),
     Suggestion("timm:resnet50.a1_in1k", "ResNet-50, the classic, with a modern training", 25.56, "apache-2.0"),
     Suggestion("timm:convnext_tiny.in12k_ft_in1k", "ConvNeXt-T, a strong convolutional network", 28.59, "apache-2.0"),
     Suggestion("timm:efficientnet_b0.ra_in1k", "EfficientNet-B0, accurate for its size", 5.29, "apache-2.0"),

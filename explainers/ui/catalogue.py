@@ -19,6 +19,9 @@ from .pictures import Shown
 from .presets import MOST, PRESETS, takes
 from .words import SCORE_WORDS, humanized
 
+_DRAWN = ("pond:", "digits:")
+"""Networks of a built-in world know nothing of photographs."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -81,7 +84,7 @@ class Catalogue:
             "scenes": self._thumbnails(),
             "welcome": pictures.WELCOME,
             "cheater": pictures.CHEATER,
-            "for_photographs": next((n.identifier for n in self.networks if not n.identifier.startswith("pond:")), ""),
+            "for_photographs": next((n.identifier for n in self.networks if not n.identifier.startswith(_DRAWN)), ""),
         }
 
     def _thumbnails(self) -> list[dict[str, str]]:
