@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _explain(choice: argparse.Namespace) -> int:
     model = load(choice.model)
-    name = choice.method or next((fit.method.id for fit in methods(model) if fit.applies), "")
+    name = choice.method or next((fit.method.id for fit in methods(model) if fit.applies and fit.method.maps), "")
     options = _options(name, choice.option)
     trace = look(model, choice.picture)
     target, versus = _class(choice.target), _class(choice.versus)
@@ -101,6 +101,10 @@ def _options(method: str, pairs: list[str]) -> dict[str, Any]:
                     value = int(text)
                 case "number":
                     value = float(text)
+                case "cell":
+                    value = tuple(int(part) for part in text.split(","))
+                case "numbers":
+                    value = tuple(float(part) for part in text.split(","))
                 case "switch":
                     value = {"true": True, "false": False}.get(text.lower(), text)
         except ValueError:

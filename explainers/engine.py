@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,7 +21,7 @@ from .registry import Method
 from .scores import Scorecard
 from .scores import judge as _judge
 from .sources import SUGGESTED, Suggestion
-from .trace import DEFAULT_SCORE, PIXELS, SCORES, Prediction, ScoreName, Target, Trace
+from .trace import DEFAULT_SCORE, PIXELS, SCORES, Asked, Prediction, ScoreName, Spent, Target, Trace
 
 PictureSource = Picture | bytes | str | os.PathLike[str] | NDArray[Any] | Image.Image
 
@@ -56,23 +55,27 @@ def look(model: Classifier, picture: PictureSource) -> Trace:
 
 
 def explain(
-    trace: Trace,
+    about: Trace | Classifier,
     method: str,
     *,
     target: str | int | None = None,
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
+    gallery: object | None = None,
     stop: Callable[[], bool] | None = None,
     working: bool = False,
     **options: Any,
 ) -> Explanation:
     """Why this class? The last answer of the method; the winning class by default.
 
-    `versus` asks "rather than what?", `score` which number is explained, `options` are the method's own. `stop` is
-    looked at often, and ends the work with `Stopped` when it says so. With `working`, the answer also holds the steps
-    from the network's numbers to the map, where the method tells them. Raises `QuestionError` or `DoesNotApply`.
+    `about` is a trace, or, for methods about the network itself, a classifier. `versus` asks "rather than what?",
+    `score` which number is explained, `gallery` among which pictures, `options` are the method's own. `stop` is looked
+    at often, and ends the work with `Stopped` when it says so. With `working`, the answer also holds the steps from
+    the network's numbers to the map, where the method tells them. Raises `QuestionError` or `DoesNotApply`.
     """
-    answers = stream(trace, method, target=target, versus=versus, score=score, stop=stop, working=working, **options)
+    answers = stream(
+        about, method, target=target, versus=versus, score=score, gallery=gallery, stop=stop, working=working, **options
+    )
     last = deque(answers, maxlen=1)
     if not last:
         raise SightglassError(f"{registry.find(method).title} ended without an answer.")
@@ -80,41 +83,44 @@ def explain(
 
 
 def stream(
-    trace: Trace,
+    about: Trace | Classifier,
     method: str,
     *,
     target: str | int | None = None,
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
+    gallery: object | None = None,
     stop: Callable[[], bool] | None = None,
     working: bool = False,
     **options: Any,
 ) -> Iterator[Explanation]:
     """Like `explain`, with every answer on the way: a method that streams sharpens its map until it is stopped."""
-    chosen = registry.suitable(registry.find(method), trace.classifier)
+    trace, model = (about, about.classifier) if isinstance(about, Trace) else (None, about)
+    chosen = registry.suitable(registry.find(method), model)
     checked = chosen.check(options)
-    view = trace.ask(_target(trace.classifier, target, versus, score), stop=stop, working=working)
-    if target is None and versus is not None and view.class_index == view.target.versus:
-        label = trace.classifier.labels[view.class_index]
+    view = None if trace is None else trace.ask(_target(model, target, versus, score), stop=stop, working=working)
+    if view is not None and target is None and versus is not None and view.class_index == view.target.versus:
+        label = model.labels[view.class_index]
         raise QuestionError(f"“{label}” is the winning class itself; choose another one to hold against it.")
-    for result in chosen.run(view, checked):
-        if not np.isfinite(result.heat).all():
-            raise SightglassError(
-                f"{chosen.title} gave numbers that are not finite: {trace.classifier.name} overflows on this picture."
-            )
+    asked = _asked(chosen, model, view, _target(model, target, versus, score), stop)
+    values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, type(gallery): gallery}
+    for result in chosen.run(values, checked):
+        if not result.finite:
+            where = "" if view is None else " on this picture"
+            raise SightglassError(f"{chosen.title} gave numbers that are not finite: {model.name} overflows{where}.")
         yield Explanation(
             result=result,
-            source=trace.picture,
-            framing=trace.classifier.framing,
-            model=trace.classifier.name,
-            prediction=_prediction(view, view.target.index),
-            versus=None if view.target.versus is None else _prediction(view, view.target.versus),
-            score=view.target.score,
+            source=None if trace is None else trace.picture,
+            framing=model.framing,
+            model=model.name,
+            prediction=_prediction(model, view, asked.target.index),
+            versus=None if asked.target.versus is None else _prediction(model, view, asked.target.versus),
+            score=asked.target.score,
             method=chosen,
             options=checked,
-            spent=replace(view.spent),
-            working=tuple(view.working or ()),
-            random_weights=trace.classifier.random_weights,
+            spent=replace(asked.spent),
+            working=tuple(view.working or ()) if view is not None else (),
+            random_weights=model.random_weights,
         )
 
 
@@ -147,7 +153,7 @@ def judge(trace: Trace, answer: Explanation, *, stop: Callable[[], bool] | None 
     Where the method takes few passes, it is asked about the strongest rival, too (the class of `versus`, if there is
     one), to tell whether the map depends on the class. Raises `QuestionError` for an answer about something else.
     """
-    if answer.model != trace.classifier.name or answer.source.digest != trace.picture.digest:
+    if answer.model != trace.classifier.name or answer.picture_asked.digest != trace.picture.digest:
         raise QuestionError(f"This answer is about another picture or network than the trace of {answer.model}.")
     if answer.prediction is None:
         raise DoesNotApply(f"{answer.model} is a backbone: it has no score that a map could be judged by.")
@@ -156,16 +162,16 @@ def judge(trace: Trace, answer: Explanation, *, stop: Callable[[], bool] | None 
     view = trace.ask(Target(index, versus, answer.score), stop=stop)
     against = answer.options.get(COUNTERFACTUAL) is True
     if not answer.method.class_specific:
-        return _judge(view, answer.result, rival=answer.result, rival_label="any other", against=against, stop=stop)
+        return _judge(view, answer.heatmap, rival=answer.heatmap, rival_label="any other", against=against, stop=stop)
     rival = versus if versus is not None else next((p.index for p in trace.top(2) if p.index != index), None)
     if rival is None or sum(answer.method.passes) > RIVAL_PASSES:
-        return _judge(view, answer.result, against=against, stop=stop)
+        return _judge(view, answer.heatmap, against=against, stop=stop)
     swapped = index if versus is not None else None
     other = explain(
         trace, answer.method.id, target=rival, versus=swapped, score=answer.score, stop=stop, **answer.options
     )
     label = trace.classifier.labels[rival]
-    card = _judge(view, answer.result, rival=other.result, rival_label=label, against=against, stop=stop)
+    card = _judge(view, answer.heatmap, rival=other.heatmap, rival_label=label, against=against, stop=stop)
     return replace(card, spent=card.spent + other.spent)
 
 
@@ -198,9 +204,26 @@ def _target(model: Classifier, target: str | int | None, versus: str | int | Non
     return Target(index, against, score)
 
 
-def _prediction(view: Trace, index: int | None) -> Prediction | None:
-    if not view.classifier.has_classes:
+def _asked(
+    method: Method, model: Classifier, view: Trace | None, target: Target, stop: Callable[[], bool] | None
+) -> Asked:
+    """The question with its class: with a picture, the winning one where none is named; on the picture's bill."""
+    if view is not None:
+        index = target.index
+        if index is None and method.class_specific and Asked in method.given:
+            index = view.class_index
+        return Asked(replace(target, index=index), view.spent, stop)
+    if method.class_specific and target.index is None:
+        raise QuestionError(f"{method.title} is about a class; name it: target={model.labels[0]!r}, for one.")
+    return Asked(target, Spent(), stop)
+
+
+def _prediction(model: Classifier, view: Trace | None, index: int | None) -> Prediction | None:
+    if not model.has_classes or (view is None and index is None):
         return None
+    if view is None:
+        assert index is not None
+        return Prediction(model.labels[index], None, index, None)
     index = view.class_index if index is None else index
     logits = view.logits.float()
     probability = float(logits.softmax(0)[index])

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from . import render
+from . import drawing, render
 from .errors import QuestionError
 from .images import Framing, Picture
 from .registry import Method
 from .render import PaletteName
-from .results import Result, Step, Sum
+from .results import Heatmap, Result, Step, Sum
 from .trace import DEFAULT_SCORE, Prediction, ScoreName, Spent
 
 SCHEMA = 1
@@ -34,10 +34,15 @@ ADDS_UP_WITHIN = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why the network gave this picture this score for this class, according to one method."""
+    """Why the network gave this picture this score for this class, according to one method.
+
+    Where the method gives something else than a heat over the picture, `result` is that, and what belongs to a heat
+    (`heat`, `native`, `blank`) raises `QuestionError`.
+    """
 
     result: Result
-    source: Picture
+    source: Picture | None
+    """None where the network alone was asked about."""
     framing: Framing
     model: str
     prediction: Prediction | None
@@ -52,25 +57,39 @@ class Explanation:
     """The steps from the network's numbers to the map, where they were asked for and the method tells them."""
 
     def __repr__(self) -> str:
-        h, w = self.native.shape
-        return f"<{self.method.title} of {self.model} for {self.subject}: {h} × {w}, {self.cost}>"
+        size = " × ".join(map(str, self.native.shape)) if isinstance(self.result, Heatmap) else self.result.kind
+        return f"<{self.method.title} of {self.model} for {self.subject}: {size}, {self.cost}>"
+
+    @property
+    def heatmap(self) -> Heatmap:
+        """The result of a method that lays a heat over the picture. Raises `QuestionError` for another kind."""
+        if not isinstance(self.result, Heatmap):
+            raise QuestionError(f"{self.method.title} gives {self.result.kind}, not a heat; read `result`.")
+        return self.result
+
+    @property
+    def picture_asked(self) -> Picture:
+        """The picture in question. Raises `QuestionError` where the network alone was asked about."""
+        if self.source is None:
+            raise QuestionError(f"{self.method.title} was asked about the network alone; there is no picture.")
+        return self.source
 
     @property
     def native(self) -> NDArray[np.float32]:
         """The heat at the method's own resolution (h, w), signed where the method is."""
-        return self.result.heat
+        return self.heatmap.heat
 
     @cached_property
     def heat(self) -> NDArray[np.float32]:
         """The heat on the original picture, float32 (H, W), zero where the network's crop did not look."""
-        heat = self.framing.unframe(self.native, self.source.size)
+        heat = self.framing.unframe(self.native, self.picture_asked.size)
         heat.flags.writeable = False
         return heat
 
     @property
     def blank(self) -> bool:
         """Whether the map is zero everywhere."""
-        return self.result.blank
+        return self.heatmap.blank
 
     @property
     def question(self) -> str:
@@ -81,7 +100,7 @@ class Explanation:
     def subject(self) -> str:
         """What is asked about: “tabby”, or “tabby rather than Egyptian cat”."""
         if self.prediction is None:
-            return "the picture"
+            return "the network" if self.source is None else "the picture"
         rather = f" rather than {self.versus.label}" if self.versus else ""
         return self.prediction.label + rather
 
@@ -91,17 +110,11 @@ class Explanation:
         notes = []
         if self.random_weights:
             notes.append("The network has random weights: it has learned nothing, so the map means nothing.")
-        if self.blank:
-            one_way = "lowers" if self.options.get(COUNTERFACTUAL) else "raises"
-            what = "Nothing here raises or lowers" if self.result.signed else f"Nothing here {one_way}"
-            notes.append(f"{what} {self.subject}: the map is zero everywhere.")
-        if not self.method.class_specific:
-            notes.append("This map does not depend on the class.")
-        if self.result.adds_up and self.result.adds_up.residual > ADDS_UP_WITHIN:
-            notes.append(f"The parts miss the whole by {render.percent(self.result.adds_up.residual)}.")
+        if isinstance(self.result, Heatmap):
+            notes += self._notes_on(self.result)
         if self.result.note:
             notes.append(self.result.note)
-        return (*notes, *self.source.notes)
+        return (*notes, *(self.source.notes if self.source else ()))
 
     @property
     def cost(self) -> str:
@@ -113,14 +126,20 @@ class Explanation:
     @property
     def alt(self) -> str:
         """The map in words."""
-        return f"{self.method.title} for {self.subject}. {render.whereabouts(self.heat)}"
+        words = render.whereabouts(self.heat) if isinstance(self.result, Heatmap) else drawing.in_words(self.result)
+        return f"{self.method.title} for {self.subject}. {words}"
 
     def picture(
         self, *, opacity: float = 0.85, colors: PaletteName | None = None, scale: float | None = None
     ) -> Image.Image:
-        """The original, uncropped picture with the heat laid over it; `scale` makes several maps comparable."""
+        """The original, uncropped picture with the heat laid over it; `scale` makes several maps comparable.
+
+        For a result of another kind, that drawn: tiles as a sheet, numbers as bars or lines.
+        """
+        if not isinstance(self.result, Heatmap):
+            return drawing.drawn(self.result, self.source, self.framing, colors=colors)
         return render.overlay(
-            self.source, self.heat, signed=self.result.signed, opacity=opacity, colors=colors, scale=scale
+            self.picture_asked, self.heat, signed=self.result.signed, opacity=opacity, colors=colors, scale=scale
         )
 
     def payload(self) -> dict[str, Any]:
@@ -134,18 +153,10 @@ class Explanation:
             "score": self.score,
             "options": self.options,
             "question": self.question,
-            "heat": {
-                "shape": list(self.native.shape),
-                "unit": self.result.unit,
-                "signed": self.result.signed,
-                "blank": self.blank,
-                "minimum": float(self.native.min()),
-                "maximum": float(self.native.max()),
-                "done": self.result.done,
-            },
-            "adds_up": _sum_as_json(self.result.adds_up),
-            "picture": {"width": self.source.width, "height": self.source.height, "digest": self.source.digest},
-            "seen": list(self.framing.box(self.source.size)),
+            self.result.kind: self.result.as_json(),
+            "adds_up": _sum_as_json(self.result.adds_up if isinstance(self.result, Heatmap) else None),
+            "picture": None if self.source is None else _about(self.source),
+            "seen": None if self.source is None else list(self.framing.box(self.source.size)),
             "alt": self.alt,
             "notes": list(self.notes),
             "spent": {
@@ -160,10 +171,13 @@ class Explanation:
         """Lines of Python that give this answer again; classes by number, since two may bear one label."""
         choices = "".join(f", {name}={value!r}" for name, value in self._chosen().items())
         about = " ".join(self.subject.split())  # on one line, whatever the label
+        asked = f"trace = ex.look(ex.load({self.model!r}), {picture!r})"
+        if self.source is None:
+            asked = f"model = ex.load({self.model!r})"
         return (
             "import explainers as ex\n\n"
-            f"trace = ex.look(ex.load({self.model!r}), {picture!r})\n"
-            f'ex.explain(trace, "{self.method.id}"{choices}).picture().save("why.png")  # {about}\n'
+            f"{asked}\n"
+            f'ex.explain({asked.split()[0]}, "{self.method.id}"{choices}).picture().save("why.png")  # {about}\n'
         )
 
     def save(self, path: str | Path) -> None:
@@ -179,11 +193,26 @@ class Explanation:
                 self.picture().save(path, pnginfo=about)
             case ".npz":
                 about_json = json.dumps(self.payload(), ensure_ascii=False)
-                np.savez_compressed(path, heat=self.heat, native=self.native, payload=np.array(about_json))
+                arrays: dict[str, Any] = self.result.arrays() | {"payload": np.array(about_json)}
+                if isinstance(self.result, Heatmap):
+                    arrays["heat"] = self.heat
+                np.savez_compressed(path, **arrays)
             case ".json":
                 path.write_text(json.dumps(self.payload(), ensure_ascii=False, indent=1) + "\n", "utf-8")
             case other:
                 raise QuestionError(f"An explanation is saved as .png, .npz or .json, not as “{other}”.")
+
+    def _notes_on(self, result: Heatmap) -> list[str]:
+        notes = []
+        if result.blank:
+            one_way = "lowers" if self.options.get(COUNTERFACTUAL) else "raises"
+            what = "Nothing here raises or lowers" if result.signed else f"Nothing here {one_way}"
+            notes.append(f"{what} {self.subject}: the map is zero everywhere.")
+        if not self.method.class_specific:
+            notes.append("This map does not depend on the class.")
+        if result.adds_up and result.adds_up.residual > ADDS_UP_WITHIN:
+            notes.append(f"The parts miss the whole by {render.percent(result.adds_up.residual)}.")
+        return notes
 
     def _chosen(self) -> dict[str, Any]:
         """The part of the question that is not a default."""
@@ -218,6 +247,10 @@ def _sum_as_json(adds_up: Sum | None) -> dict[str, float] | None:
     if adds_up is None:
         return None
     return {"parts": adds_up.parts, "whole": adds_up.whole, "residual": adds_up.residual}
+
+
+def _about(picture: Picture) -> dict[str, Any]:
+    return {"width": picture.width, "height": picture.height, "digest": picture.digest}
 
 
 def _as_json(prediction: Prediction | None) -> dict[str, Any] | None:

@@ -9,27 +9,44 @@ import math
 import pkgutil
 import types
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from .anatomy import DEPTHS
 from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError
-from .results import RESULTS, Result
-from .trace import PIXELS, Trace
+from .results import RESULTS, Heatmap, Result
+from .trace import PIXELS, Asked, Trace
 
 ENTRY_POINTS = "explainers.methods"
 """Other people's packages add methods under this entry-point group."""
 
-RESERVED = {"trace", "picture", "model", "method", "methods", "target", "versus", "score", "stop", "working"}
+RESERVED = {"about", "trace", "picture", "model", "method", "methods", "target", "versus", "score", "gallery"}
+RESERVED |= {"stop", "working"}
 """Names that belong to every question, so that no option may take them."""
+
+GIVEN: dict[type, str] = {
+    Trace: "a picture: ask about ex.look(model, picture)",
+    Classifier: "a network",
+    Asked: "a question",
+}
+"""What a method may be given, by type, and the way to it in words. Whatever is not asked for is not there."""
+
+Cell = Annotated[
+    tuple[int, int] | None,
+    Field(description="A cell of the grid, as row and column from the upper left; none by default."),
+]
+"""A place that the visitor clicks: (row, column)."""
+
+LARGEST_CELL = 4095
+"""No grid has more rows or columns; a network's own bound is the method's to check."""
 
 Depth = Annotated[
     str, Field(description="How deep in the network the maps are read.", json_schema_extra={"choices": list(DEPTHS)})
@@ -44,6 +61,10 @@ class Family(StrEnum):
     GRADIENTS = "Gradients and paths"
     DIFFERENCES = "Differences from a reference"
     PERTURBATION = "Perturbation"
+    ATTENTION = "Attention"
+    INSIDE = "Inside the network"
+    GALLERY = "Among other pictures"
+    AUGMENTATION = "Under augmentation"
 
 
 class Need(StrEnum):
@@ -77,12 +98,14 @@ class Option:
     """One thing to choose: a keyword-only parameter, with its bounds and words."""
 
     name: str
-    kind: Literal["choice", "switch", "integer", "number"]
+    kind: Literal["choice", "switch", "integer", "number", "cell", "text", "numbers"]
     default: Any
     description: str
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    longest: int | None = None
+    """The most letters of a text, or the most of several numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +127,15 @@ class Method:
     options: tuple[Option, ...]
     function: Callable[..., Any]
     given: tuple[type, ...]
+    gives: type[Result]
     streams: bool
     _schema: type[BaseModel]
     classic: bool = False
+
+    @property
+    def maps(self) -> bool:
+        """Whether it lays a heat over the picture, and so can stand beside any other that does."""
+        return self.gives is Heatmap and Trace in self.given
 
     def why_not(self, model: Classifier) -> str:
         """Why it does not apply to a network, as a sentence without a way out; empty where it does."""
@@ -120,23 +149,34 @@ class Method:
             if name not in known:
                 offer = f"its options are {', '.join(known)}" if known else "it has no options"
                 raise QuestionError(f"{self.title} has no option “{str(name)[:40]}”; {offer}.")
+        # What comes as JSON has lists, where Python has tuples.
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
         if named_depths_only:
             for name, value in options.items():
                 if known[name].choices and value not in known[name].choices:
                     raise QuestionError(_sentence(self.title, known[name], value))
         try:
-            return self._schema(**options).model_dump()
+            checked = self._schema(**options).model_dump()
         except ValidationError as error:
             name = str(error.errors()[0]["loc"][0])
             raise QuestionError(_sentence(self.title, known[name], options.get(name))) from error
+        for name, value in checked.items():
+            if known[name].kind in ("cell", "numbers") and not _within(known[name], value):
+                raise QuestionError(_sentence(self.title, known[name], value))
+        return checked
 
     def start(self, options: dict[str, Any]) -> str:
         """Where the graph has to begin for these options: a depth, or the pixels."""
         return PIXELS if Need.PIXEL_SLOPES in self.needs else str(options.get("depth", "last"))
 
-    def run(self, trace: Trace, options: dict[str, Any]) -> Iterator[Result]:
-        """The results as they come: one, or, for a method that streams, better and better ones."""
-        values: dict[type, Any] = {Trace: trace, Classifier: trace.classifier}
+    def run(self, values: Mapping[type, Any], options: dict[str, Any]) -> Iterator[Result]:
+        """The results as they come: one, or, for a method that streams, better and better ones.
+
+        Raises `QuestionError` where something that it works on is not among `values`.
+        """
+        for kind in self.given:
+            if values.get(kind) is None:
+                raise QuestionError(f"{self.title} needs {GIVEN[kind]}.")
         answer = self.function(*(values[kind] for kind in self.given), **options)
         if isinstance(answer, Iterator):
             yield from answer
@@ -182,6 +222,11 @@ def all_methods() -> tuple[Method, ...]:
     return tuple(sorted(_methods.values(), key=lambda m: (order.index(m.family), m.title)))
 
 
+def maps() -> tuple[Method, ...]:
+    """The methods that lay a heat over the picture: those that can stand beside each other."""
+    return tuple(method for method in all_methods() if method.maps)
+
+
 def find(name: str) -> Method:
     """The method of that name. Raises `QuestionError` that names those there are."""
     _discover()
@@ -193,7 +238,9 @@ def find(name: str) -> Method:
 def suitable(method: Method, model: Classifier) -> Method:
     """The method, if it applies to the network. Raises `DoesNotApply` that says why not, and what does."""
     if why := method.why_not(model):
-        others = [m.id for m in sorted(all_methods(), key=lambda m: not m.classic) if not m.why_not(model)]
+        # First what gives the same kind of answer, the classics before the rest.
+        near = sorted(all_methods(), key=lambda m: (m.gives is not method.gives, not m.classic))
+        others = [m.id for m in near if not m.why_not(model)]
         way_out = f" Try {_listed(others[:3])}." if others else " No method here applies to it yet."
         raise DoesNotApply(why + way_out)
     return method
@@ -243,7 +290,7 @@ def _read(
             option = _option(name, parameter, hints[parameter.name])
             options.append(option)
             fields[option.name] = (hints[option.name], option.default)
-        elif parameter.kind in _POSITIONAL and hints[parameter.name] in (Trace, Classifier):
+        elif parameter.kind in _POSITIONAL and hints[parameter.name] in GIVEN:
             given.append(hints[parameter.name])
         else:
             raise TypeError(f"{name}: {parameter.name} is positional, and nothing of its type can be given")
@@ -256,7 +303,7 @@ def _read(
             f"{name}: the default of {error.errors()[0]['loc'][0]} is not what its option allows"
         ) from error
     question, how, read_it_as, beware = _words(name, inspect.getdoc(function) or "")
-    streams = _streams(name, hints.get("return"))
+    gives, streams = _gives(name, hints.get("return"))
     return Method(
         id=name,
         title=title,
@@ -273,6 +320,7 @@ def _read(
         options=tuple(options),
         function=function,
         given=tuple(given),
+        gives=gives,
         streams=streams,
         _schema=schema,
     )
@@ -294,10 +342,14 @@ def _option(method: str, parameter: inspect.Parameter, hint: Any) -> Option:
         if not all(isinstance(choice, str) for choice in listed) or parameter.default not in listed:
             raise TypeError(f"{where} is a choice among words, and its default is one of them")
         return Option(parameter.name, "choice", parameter.default, info.description, listed)
+    if base in (str, tuple[float, ...]):
+        return _long(where, parameter, base, info, extra)
+    if base == tuple[int, int] | None:
+        return Option(parameter.name, "cell", parameter.default, info.description, minimum=0, maximum=LARGEST_CELL)
     if base is bool:
         return Option(parameter.name, "switch", parameter.default, info.description)
     if base not in (int, float):
-        raise TypeError(f"{where} is {base}; options are Literal, Depth, bool, int or float")
+        raise TypeError(f"{where} is {base}; options are Literal, Depth, Cell, bool, int, float, str or several floats")
     low = next((m.ge for m in info.metadata if isinstance(m, Ge)), None)
     high = next((m.le for m in info.metadata if isinstance(m, Le)), None)
     if low is None or high is None or any(isinstance(m, Gt | Lt) for m in info.metadata):
@@ -305,6 +357,20 @@ def _option(method: str, parameter: inspect.Parameter, hint: Any) -> Option:
     kind: Literal["integer", "number"] = "integer" if base is int else "number"
     bounds = (float(low), float(high))  # type: ignore[arg-type]
     return Option(parameter.name, kind, parameter.default, info.description, (), *bounds)
+
+
+def _long(where: str, parameter: inspect.Parameter, base: Any, info: FieldInfo, extra: Mapping[str, Any]) -> Option:
+    """A text, or several numbers: bounded in length, and the numbers in size."""
+    longest = next((m.max_length for m in info.metadata if isinstance(m, MaxLen)), None)
+    assert info.description
+    if longest is None:
+        raise TypeError(f"{where} has no bound on its length; write Field(max_length=…)")
+    if base is str:
+        return Option(parameter.name, "text", parameter.default, info.description, longest=longest)
+    if not {"minimum", "maximum"} <= extra.keys():
+        raise TypeError(f'{where} has no bounds; write json_schema_extra={{"minimum": …, "maximum": …}}')
+    ends = (float(extra["minimum"]), float(extra["maximum"]))
+    return Option(parameter.name, "numbers", parameter.default, info.description, (), *ends, longest)
 
 
 def _words(name: str, doc: str) -> tuple[str, str, str, str]:
@@ -322,27 +388,41 @@ def _words(name: str, doc: str) -> tuple[str, str, str, str]:
     return question, how, _capital(read_it_as), _capital(beware)
 
 
-def _streams(name: str, returned: Any) -> bool:
+def _gives(name: str, returned: Any) -> tuple[type[Result], bool]:
+    """What a method returns, and whether it streams."""
     if returned in RESULTS:
-        return False
+        return returned, False
     if get_origin(returned) in (Iterator, Generator) and get_args(returned)[0] in RESULTS:
-        return True
+        return get_args(returned)[0], True
     kinds = " or ".join(kind.__name__ for kind in RESULTS)
     raise TypeError(f"{name}: returns {returned}; a method returns {kinds}, or an iterator of them")
 
 
 def _sentence(title: str, option: Option, value: Any) -> str:
     got = f"“{value[:40]}”" if isinstance(value, str) else _number(value)
+    low, high = _number(option.minimum), _number(option.maximum)
     match option.kind:
         case "choice":
             wanted = f"one of {_listed(option.choices)}"
         case "switch":
             wanted = "true or false"
         case "integer":
-            wanted = f"a whole number from {_number(option.minimum)} to {_number(option.maximum)}"
+            wanted = f"a whole number from {low} to {high}"
+        case "cell":
+            wanted = f"a row and a column, two whole numbers from {low} to {high}, or nothing"
+        case "text":
+            wanted = f"a text of at most {option.longest} letters"
+        case "numbers":
+            wanted = f"at most {option.longest} numbers from {low} to {high}"
         case _:
-            wanted = f"a number from {_number(option.minimum)} to {_number(option.maximum)}"
+            wanted = f"a number from {low} to {high}"
     return f"“{option.name}” of {title} is {wanted}, not {got}."
+
+
+def _within(option: Option, value: tuple[float, ...] | None) -> bool:
+    assert option.minimum is not None
+    assert option.maximum is not None
+    return value is None or all(option.minimum <= each <= option.maximum for each in value)
 
 
 def _number(value: Any) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from .anatomy import DEPTHS, ClassMaps, Site
 from .baselines import BaselineName, baseline
 from .classifier import Classifier
-from .errors import DoesNotApply, QuestionError
+from .errors import DoesNotApply, QuestionError, Stopped
 from .images import Picture
 from .results import Heatmap, Step
 from .rules.attention import Spelled
@@ -47,9 +47,10 @@ class Prediction:
     """A class and how probable the network calls it, by the softmax of its logits."""
 
     label: str
-    probability: float
+    probability: float | None
+    """None, as the logit, where no picture was asked about."""
     index: int
-    logit: float
+    logit: float | None
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,21 @@ class Spent:
     def __add__(self, other: Spent) -> Spent:
         """What both took."""
         return Spent(self.forwards + other.forwards, self.backwards + other.backwards, self.seconds + other.seconds)
+
+
+@dataclass(eq=False)
+class Asked:
+    """A question about the network itself rather than about a picture: which class, and when to stop."""
+
+    target: Target = field(default_factory=Target)
+    spent: Spent = field(default_factory=Spent)
+    """What the answer takes; a method that runs the network by itself counts here."""
+    stop: Callable[[], bool] | None = None
+
+    def check(self) -> None:
+        """Raises `Stopped` where somebody asked for it."""
+        if self.stop is not None and self.stop():
+            raise Stopped("Stopped, as asked.")
 
 
 @dataclass(eq=False)

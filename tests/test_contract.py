@@ -14,7 +14,8 @@ from torch import nn
 import explainers as ex
 from explainers.errors import QuestionError
 from explainers.images import Framing
-from explainers.results import RESULTS
+from explainers.results import RESULTS, Heatmap
+from explainers.trace import Trace
 
 SIZE = (32, 48)
 FRAMING = Framing(size=SIZE, mode="squash")
@@ -90,8 +91,21 @@ def state(model):
     return [(t.clone(), t._version) for t in model.module.state_dict(keep_vars=True).values()]
 
 
+def ask(model, method, **question):
+    """The method's answer on a fresh trace, or, where it is about the network alone, of the network."""
+    if Trace in method.given:
+        return ex.explain(ex.look(model, PICTURE), method.id, **question)
+    return ex.explain(model, method.id, **{"target": 0} | question)
+
+
+def stream(model, method):
+    about = ex.look(model, PICTURE) if Trace in method.given else model
+    return list(ex.engine.stream(about, method.id, target=0))
+
+
 def same(a, b):
-    return a.native.shape == b.native.shape and np.array_equal(a.native, b.native)
+    one, other = a.result.arrays(), b.result.arrays()
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
 # What it says --------------------------------------------------------------------------------------------------------
@@ -127,7 +141,7 @@ def test_it_applies_to_one_of_two_ordinary_networks_or_says_why_not(method):
             assert why.startswith(model.name)
             assert method.title in why
             with pytest.raises(ex.engine.SightglassError, match="Try") as caught:
-                ex.explain(ex.look(model, PICTURE), method.id)
+                ask(model, method)
             way_out = [m.id for m in METHODS if m.id in re.findall(r"\w+", str(caught.value).split("Try")[-1])]
             assert way_out
             assert method.id not in way_out
@@ -141,8 +155,14 @@ def test_it_returns_what_it_declares_finite_and_in_shape(method):
     returned = get_type_hints(method.function)["return"]
     declared = returned if returned in RESULTS else get_args(returned)[0]
     for model in suited(method):
-        e = ex.explain(ex.look(model, PICTURE), method.id)
-        assert type(e.result) is declared
+        e = ask(model, method)
+        assert type(e.result) is declared is method.gives
+        assert e.result.finite
+        assert min(e.picture().size) >= 8
+        if declared is not Heatmap:
+            with pytest.raises(QuestionError, match=f"gives {e.result.kind}"):
+                _ = e.heat
+            continue
         assert e.native.dtype == e.heat.dtype == np.float32
         assert e.heat.shape == (40, 60)
         assert np.isfinite(e.native).all()
@@ -156,12 +176,12 @@ def test_it_returns_what_it_declares_finite_and_in_shape(method):
 @each_method
 def test_it_gives_the_same_twice_on_one_trace_and_on_two(method):
     for model in suited(method):
-        trace = ex.look(model, PICTURE)
-        first = ex.explain(trace, method.id)
-        assert same(ex.explain(trace, method.id), first)
-        assert same(ex.explain(ex.look(model, PICTURE), method.id), first)
+        about = ex.look(model, PICTURE) if Trace in method.given else model
+        first = ex.explain(about, method.id, target=0)
+        assert same(ex.explain(about, method.id, target=0), first)
+        assert same(ask(model, method, target=0), first)
         torch.manual_seed(99)  # nor does the caller's random state matter
-        assert same(ex.explain(ex.look(model, PICTURE), method.id), first)
+        assert same(ask(model, method, target=0), first)
 
 
 @each_method
@@ -169,9 +189,9 @@ def test_it_leaves_what_the_trace_remembers_as_it_was(method):
     for model in suited(method):
         trace = ex.look(model, PICTURE)
         before = trace.logits.clone(), trace.pixels.clone()
-        quick = [m for m in METHODS if not m.why_not(model) and sum(m.passes) <= 4]
+        quick = [m for m in METHODS if m.maps and not m.why_not(model) and sum(m.passes) <= 4]
         others = {m.id: ex.explain(trace, m.id).native for m in quick}
-        ex.explain(trace, method.id)
+        ex.explain(trace if Trace in method.given else model, method.id, target=0)
         assert torch.equal(trace.logits, before[0])
         assert torch.equal(trace.pixels, before[1])
         for other, native in others.items():
@@ -182,11 +202,12 @@ def test_it_leaves_what_the_trace_remembers_as_it_was(method):
 def test_it_leaves_the_model_as_it_was_after_success_and_failure(method):
     for model in suited(method):
         before, random = state(model), torch.get_rng_state()
-        ex.explain(ex.look(model, PICTURE), method.id)
-        handle = model.module.head.register_forward_pre_hook(lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            ex.explain(ex.look(model, PICTURE), method.id)
-        handle.remove()
+        ask(model, method)
+        if method.passes[0]:
+            handle = model.module.head.register_forward_pre_hook(lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                ask(model, method)
+            handle.remove()
         for (value, version), (old, old_version) in zip(state(model), before, strict=True):
             assert torch.equal(value, old)
             assert version == old_version
@@ -200,30 +221,31 @@ def test_it_takes_no_more_passes_than_it_declares(method):
     for model in suited(method):
         ran = []
         handle = model.module.register_forward_hook(lambda m, i, out, ran=ran: ran.append(len(out)))
-        e = ex.explain(ex.look(model, PICTURE), method.id)
+        e = ask(model, method)
         handle.remove()
         assert e.spent.forwards <= method.passes[0]
         assert e.spent.backwards <= method.passes[1]
-        assert e.spent.forwards >= len(ran) > 0
+        assert e.spent.forwards >= len(ran)
+        assert bool(ran) == bool(method.passes[0])
         assert math.isfinite(e.spent.seconds)
 
 
 @each_method
 def test_another_class_gives_another_map_exactly_where_that_is_promised(method):
     for model in suited(method):
-        trace = ex.look(model, PICTURE)
-        maps = [ex.explain(trace, method.id, target=i) for i in range(len(LABELS))]
+        about = ex.look(model, PICTURE) if Trace in method.given else model
+        maps = [ex.explain(about, method.id, target=i) for i in range(len(LABELS))]
         if method.class_specific:
             assert sum(not same(maps[0], other) for other in maps[1:]) >= len(LABELS) - 2  # two may be blank
             assert not any(e.notes and "does not depend on the class" in " ".join(e.notes) for e in maps)
         else:
             assert all(same(maps[0], other) for other in maps[1:])
-            assert all("does not depend on the class" in " ".join(e.notes) for e in maps)
+            assert not method.maps or all("does not depend on the class" in " ".join(e.notes) for e in maps)
 
 
 @each_method
 def test_it_says_how_well_its_sum_holds_exactly_where_it_promises_one(method):
-    for model in suited(method):
+    for model in suited(method) if method.maps else ():
         for target in (None, 1):
             e = ex.explain(ex.look(model, PICTURE), method.id, target=target)
             assert (e.result.adds_up is not None) == method.sums
@@ -238,12 +260,12 @@ def test_it_says_how_well_its_sum_holds_exactly_where_it_promises_one(method):
 @each_method
 def test_a_method_that_streams_ends_with_all_of_its_work_done(method):
     for model in suited(method):
-        answers = list(ex.engine.stream(ex.look(model, PICTURE), method.id))
+        answers = stream(model, method)
         done = [e.result.done for e in answers]
         assert done == sorted(done)
         assert done[-1] == 1
         assert all(0 < share <= 1 for share in done)
-        assert same(answers[-1], ex.explain(ex.look(model, PICTURE), method.id))
+        assert same(answers[-1], ask(model, method, target=0))
 
 
 # What can be chosen --------------------------------------------------------------------------------------------------
@@ -253,10 +275,7 @@ def test_a_method_that_streams_ends_with_all_of_its_work_done(method):
 def test_the_defaults_are_the_options_that_nobody_chose(method):
     assert method.check({}) == {o.name: o.default for o in method.options}
     model = suited(method)[0]
-    assert same(
-        ex.explain(ex.look(model, PICTURE), method.id),
-        ex.explain(ex.look(model, PICTURE), method.id, **method.check({})),
-    )
+    assert same(ask(model, method), ask(model, method, **method.check({})))
     with pytest.raises(QuestionError, match="sugar"):
         method.check({"sugar": 1})
 
@@ -269,12 +288,15 @@ def test_what_is_within_bounds_runs(method, option):
         "integer": (option.minimum, option.maximum)
         and tuple(int(v) for v in (option.minimum or 0, option.maximum or 0)),
         "number": (option.minimum, option.maximum),
+        "cell": (None, (0, 0), [1, 1]),
+        "text": (option.default,),
+        "numbers": (option.default, [option.minimum], (option.maximum,) * 2),
     }[option.kind]
     assert option.default in values or option.kind in ("integer", "number")
     for value in values:
-        e = ex.explain(ex.look(suited(method)[0], PICTURE), method.id, **{option.name: value})
-        assert e.options[option.name] == value
-        assert np.isfinite(e.heat).all()
+        e = ask(suited(method)[0], method, **{option.name: value})
+        assert e.options[option.name] == (tuple(value) if isinstance(value, list) else value)
+        assert e.result.finite
 
 
 @each_option
@@ -286,12 +308,17 @@ def test_what_is_beyond_bounds_is_refused_in_words(method, option):
             wrong = ["yes", 1, None, 0.0]
         case "integer":
             wrong = [int(option.minimum) - 1, int(option.maximum) + 1, option.minimum + 0.5, "7", None, True, 10**400]
+        case "cell":
+            wrong = [(-1, 0), (0, 4096), (1,), (1, 2, 3), (0.5, 1), "a1", 7, True]
+        case "text":
+            wrong = ["x" * (option.longest + 1), 3, None, True]
+        case "numbers":
+            wrong = [(option.minimum - 1e-3,), (float("nan"),), (0.0,) * (option.longest + 1), "0.5", 0.5, None]
         case _:
             wrong = [option.minimum - 1e-3, option.maximum + 1e-3, float("nan"), float("inf"), "0.5", None, 10**400]
-    trace = ex.look(suited(method)[0], PICTURE)
     for value in wrong:
         with pytest.raises(QuestionError) as caught:
-            ex.explain(trace, method.id, **{option.name: value})
+            ask(suited(method)[0], method, **{option.name: value})
         assert str(caught.value).endswith((".", "path."))
         assert "Traceback" not in str(caught.value)
         if option.kind != "choice":
@@ -307,7 +334,7 @@ def test_what_is_beyond_bounds_is_refused_in_words(method, option):
 @each_method
 def test_the_payload_is_json_and_comes_back_the_same(method):
     for model in suited(method):
-        e = ex.explain(ex.look(model, PICTURE), method.id, target=1, versus=3)
+        e = ask(model, method, target=1, versus=3)
         text = json.dumps(e.payload(), allow_nan=False)
         assert json.loads(text) == e.payload()
         back = json.loads(text)
@@ -315,8 +342,10 @@ def test_the_payload_is_json_and_comes_back_the_same(method):
         assert back["model"] == model.name
         assert (back["target"]["label"], back["versus"]["label"]) == ("heron", "newt")
         assert back["options"] == method.check({})
-        assert back["heat"]["shape"] == list(e.native.shape)
-        assert back["heat"]["maximum"] == float(e.native.max())
+        assert back[e.result.kind]["done"] == 1
+        if method.maps:
+            assert back["heat"]["shape"] == list(e.native.shape)
+            assert back["heat"]["maximum"] == float(e.native.max())
         assert back["spent"]["forwards"] == e.spent.forwards
         assert back["alt"]
         if method.class_specific:
@@ -339,7 +368,8 @@ def test_its_code_runs_and_gives_the_same_map(method, tmp_path, monkeypatch):
         trace = ex.look(model, PICTURE)
         trace.picture.image().save("picture.png")
         for question in ({}, {"target": 2, "versus": "newt", "score": "log_prob"}):
-            e = ex.engine.explain(trace, method.id, **question, **chosen)
+            about = trace if Trace in method.given else model
+            e = ex.engine.explain(about, method.id, **({} if about is trace else {"target": 0}) | question, **chosen)
             exec(e.code(), {})
             assert same(answers[-1], e)
             assert answers[-1].question == e.question
@@ -356,22 +386,30 @@ def _another(option):
             return not option.default
         case "integer":
             return int(option.minimum if option.default != option.minimum else option.maximum)
+        case "cell":
+            return (0, 1)
+        case "text":
+            return option.default
+        case "numbers":
+            return (option.minimum, option.maximum)
     return option.minimum if option.default != option.minimum else option.maximum
 
 
 @each_method
 def test_it_is_saved_as_picture_numbers_and_words(method, tmp_path):
-    e = ex.explain(ex.look(suited(method)[0], PICTURE), method.id)
+    e = ask(suited(method)[0], method)
     for ending in ("png", "npz", "json"):
         e.save(tmp_path / f"why.{ending}")
     assert json.loads((tmp_path / "why.json").read_text("utf-8")) == e.payload()
     with np.load(tmp_path / "why.npz") as kept:
-        assert np.array_equal(kept["heat"], e.heat)
-        assert np.array_equal(kept["native"], e.native)
+        assert set(kept) == {*e.result.arrays(), "payload"} | ({"heat"} if method.maps else set())
+        assert all(np.array_equal(kept[name], array) for name, array in e.result.arrays().items())
+        if method.maps:
+            assert np.array_equal(kept["heat"], e.heat)
     from PIL import Image
 
     with Image.open(tmp_path / "why.png") as image:
-        assert image.size == (60, 40)
+        assert image.size == ((60, 40) if method.maps else e.picture().size)
         assert json.loads(image.text["Sightglass"]) == e.payload()
     with pytest.raises(QuestionError, match=r"\.gif"):
         e.save(tmp_path / "why.gif")

@@ -19,6 +19,7 @@ LEVELS = [
     {"registry", "scores", "sanity", "working", "covering"},
     {"methods"},
     {"render"},
+    {"drawing"},
     {"explanation"},
     {"engine"},
     {"__init__"},

@@ -18,7 +18,7 @@ from explainers.images import Framing
 
 FRAMING = Framing(size=(32, 32), mode="squash")
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-METHODS = [m.id for m in ex.methods()]
+METHODS = [m.id for m in ex.methods() if m.maps]
 
 
 class Network(nn.Module):
@@ -52,7 +52,7 @@ def wrapped(module):
 
 
 def applying(model):
-    return [m.id for m in ex.methods() if not m.why_not(model)]
+    return [m.id for m in ex.methods() if m.maps and not m.why_not(model)]
 
 
 def state(module):

@@ -252,6 +252,8 @@ def _translated(question: Question, network: ex.Classifier, target: str) -> Ques
 
 def _method(question: Question, network: ex.Classifier) -> Method:
     method = registry.find(question.method) if question.method else default_method(network)
+    if method is not None and not method.maps:
+        raise QuestionError(f"{method.title} lays no heat over the picture; it has its own place on the page.")
     if method is None:
         raise DoesNotApply(f"No method here applies to {network.name}.")
     return method
@@ -301,7 +303,7 @@ def _explained_apart(number: int, model: str, shown: Shown, question: Question, 
 
 
 def _fits(network: ex.Classifier) -> list[Any]:
-    return list(ex.methods(network))
+    return [fit for fit in ex.methods(network) if isinstance(fit, engine.Fit) and fit.method.maps]
 
 
 def _predictions(trace: Trace) -> list[Json]:

@@ -68,7 +68,7 @@ class Catalogue:
         """All of it, for the browser."""
         return {
             "networks": [{"id": n.identifier, "line": n.line, "size": n.size} for n in self.networks],
-            "methods": [method_as_json(method) for method in registry.all_methods()],
+            "methods": [method_as_json(method) for method in registry.maps()],
             "presets": [{"id": p.id, "words": p.words, "line": p.line} for p in PRESETS],
             "most": MOST,
             "scores": [{"id": score, "words": SCORE_WORDS[score]} for score in SCORES],
@@ -101,7 +101,7 @@ class Catalogue:
 
 def default_method(model: ex.Classifier) -> Method | None:
     """What is asked when no method is named: a classic that needs maps and little else, else the first that applies."""
-    fitting = [method for method in registry.all_methods() if not method.why_not(model)]
+    fitting = [method for method in registry.maps() if not method.why_not(model)]
     mapped = [method for method in fitting if Need.MAPS in method.needs and method.class_specific]
     least = min(mapped, key=lambda m: (not m.classic, len(m.needs), takes(m)), default=None)
     return least or (fitting[0] if fitting else None)
@@ -130,6 +130,7 @@ def method_as_json(method: Method) -> dict[str, Any]:
                 "choices": list(option.choices),
                 "minimum": option.minimum,
                 "maximum": option.maximum,
+                "longest": option.longest,
             }
             for option in method.options
         ],

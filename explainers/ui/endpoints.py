@@ -16,7 +16,7 @@ from ..engine import Fit
 from ..errors import PictureError, QuestionError, SightglassError
 from ..images import Picture
 from ..registry import Method, Option
-from ..trace import DEFAULT_SCORE, SCORES
+from ..trace import DEFAULT_SCORE, SCORES, Trace
 from . import question, words
 from .catalogue import method_as_json
 from .given import Given, PictureFile
@@ -65,6 +65,12 @@ class _Parts:
         self.heat = gr.File(label="heat")
         self._options: dict[str, Given] = {}
 
+    def question(self, method: Method) -> dict[str, Any]:
+        """What a method is asked about: a picture through a network, or the network alone; and which class."""
+        picture, scene, model = self.picture
+        about = {"picture": picture, "scene": scene} if Trace in method.given else {}
+        return about | {"model": model} | dict(zip(("target", "versus", "score"), self.target, strict=True))
+
     def option(self, option: Option) -> Given:
         """The control of an option; options that are alike in all share theirs."""
         if repr(option) not in self._options:
@@ -73,22 +79,32 @@ class _Parts:
 
 
 def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
-    def answer(picture: Any, scene: Any, model: Any, target: Any, versus: Any, score: Any, *values: Any) -> Any:
-        options = {option.name: value for option, value in zip(method.options, values, strict=True)}
+    inputs = parts.question(method) | {option.name: parts.option(option) for option in method.options}
+
+    def answer(*values: Any) -> Any:
+        given = dict(zip(inputs, values, strict=True))
+        options = {option.name: given[option.name] for option in method.options}
         checked = method.check(options, named_depths_only=True)
-        trace = shelf.trace(_model(model, shelf), _shown(picture, scene, shelf))
+        asked = {
+            "target": _label(given.get("target")),
+            "versus": _label(given.get("versus")),
+            "score": given.get("score", DEFAULT_SCORE),
+        }
+        model = _model(given["model"], shelf)
+        if "picture" not in given:
+            found = ex.explain(shelf.network(model), method.id, **asked, **checked)
+            return found.picture(), found.payload(), written(found, "npz", parts.heat)
+        trace = shelf.trace(model, _shown(given["picture"], given["scene"], shelf))
         try:
-            found = ex.explain(trace, method.id, target=_label(target), versus=_label(versus), score=score, **checked)
+            found = ex.explain(trace, method.id, **asked, **checked)
         finally:
             trace.release()
         return found.picture(), found.payload(), written(found, "npz", parts.heat)
 
-    inputs = [*parts.picture, *parts.target, *(parts.option(option) for option in method.options)]
-    names = ["picture", "scene", "model", "target", "versus", "score", *(option.name for option in method.options)]
     gr.on(
         [],
-        _endpoint(answer, method.id, dict(zip(names, inputs, strict=True))),
-        inputs,
+        _endpoint(answer, method.id, inputs),
+        list(inputs.values()),
         [parts.overlay, parts.payload, parts.heat],
         api_name=method.id,
         api_description=_described(method),
@@ -131,7 +147,7 @@ def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
         finally:
             trace.release()
 
-    listed = [method.id for method in registry.all_methods()]
+    listed = [method.id for method in registry.maps()]
     method = Given(listed[0], {"enum": listed}, "method", "the method whose map is judged")
     options = Given({}, {"type": "object"}, "options", "the method's own options by name; the defaults for the rest")
     inputs = [*parts.picture, *parts.target, method, options]
@@ -230,6 +246,14 @@ def _schema(option: Option) -> Schema:
             return {"type": "boolean"}
         case "integer":
             return {"type": "integer", "minimum": option.minimum, "maximum": option.maximum}
+        case "cell":
+            cell = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+            return {"anyOf": [cell, {"type": "null"}]}
+        case "text":
+            return {"type": "string", "maxLength": option.longest}
+        case "numbers":
+            number = {"type": "number", "minimum": option.minimum, "maximum": option.maximum}
+            return {"type": "array", "items": number, "maxItems": option.longest}
         case _:
             return {"type": "number", "minimum": option.minimum, "maximum": option.maximum}
 

@@ -119,7 +119,7 @@ def _gathered(question: Question, wanted: str | tuple[str, ...], shelf: Shelf, s
 
 
 def _methods(network: ex.Classifier, wanted: str | tuple[str, ...], pace: float) -> list[Method]:
-    fitting = [method for method in registry.all_methods() if not method.why_not(network)]
+    fitting = [method for method in registry.maps() if not method.why_not(network)]
     if isinstance(wanted, str):
         return presets.chosen(wanted, fitting, default_method(network), pace)
     return sorted((method for method in fitting if method.id in wanted), key=takes)

@@ -145,7 +145,7 @@ def _unlearned(given: Json, shelf: Shelf, stop: Stop) -> Json:
             {
                 "heat": panes.packed(each.native),
                 "box": panes.box(each),
-                "signed": each.result.signed,
+                "signed": each.heatmap.signed,
                 "alt": each.alt,
             }
             for each in (learned, random)

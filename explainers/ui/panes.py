@@ -44,8 +44,8 @@ def pane(answer: Explanation, model: str, shown: Shown) -> Json:
         "unsure": words.unsure(answer),
         "steps": len(answer.working),
         "cells": words.resolution(answer),
-        "unit": answer.result.unit,
-        "signed": answer.result.signed,
+        "unit": answer.heatmap.unit,
+        "signed": answer.heatmap.signed,
         "blank": answer.blank,
         "alt": answer.alt,
         "code": shown.code + answer.code(shown.file),
@@ -63,8 +63,8 @@ def small(answer: Explanation, model: str, shown: Shown) -> Json:
         "title": answer.method.title,
         "alt": answer.alt,
         "blank": answer.blank,
-        "signed": answer.result.signed,
-        "unit": answer.result.unit,
+        "signed": answer.heatmap.signed,
+        "unit": answer.heatmap.unit,
         "heat": packed(_reduced(answer.native)),
         "box": box(answer),
         "figure": words.figure(answer, shown.truth(model)),
@@ -85,7 +85,7 @@ def step(told: Step) -> Json:
 
 def box(answer: Explanation) -> list[float]:
     """What the network saw, in pixels of the picture: left, top, right, bottom."""
-    return [round(edge, 3) for edge in answer.framing.box(answer.source.size)]
+    return [round(edge, 3) for edge in answer.framing.box(answer.picture_asked.size)]
 
 
 def packed(heat: NDArray[np.float32]) -> Json:

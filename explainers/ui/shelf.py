@@ -152,7 +152,7 @@ def network_bytes() -> int:
 
 def _explanation_bytes(answer: Explanation) -> int:
     """A map as the method gave it, one as large as the picture, and those of the working."""
-    width, height = answer.source.size
+    width, height = answer.picture_asked.size
     return answer.native.nbytes + 4 * width * height + sum(step.heat.nbytes for step in answer.working)
 
 

@@ -53,7 +53,7 @@ def figure(answer: Explanation, truth: Mask | None) -> dict[str, Any] | None:
             "big": f"{share / area:.1f} ×",
             "words": f"as much heat on the parts that decide as chance would put there: {there}",
         }
-    x0, y0, x1, y1 = (round(edge) for edge in answer.framing.box(answer.source.size))
+    x0, y0, x1, y1 = (round(edge) for edge in answer.framing.box(answer.picture_asked.size))
     seen = heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     half = share_of_area(seen, 0.5)
     return {"rank": 1 - half, "big": percent(half), "words": "of what the network saw holds half of the heat."}
@@ -61,7 +61,7 @@ def figure(answer: Explanation, truth: Mask | None) -> dict[str, Any] | None:
 
 def unsure(answer: Explanation) -> str:
     """How far chance moves the map, for a method that draws at random; empty for any other."""
-    error, top = answer.result.error, float(np.abs(answer.native).max())
+    error, top = answer.heatmap.error, float(np.abs(answer.native).max())
     if error is None or not top:
         return ""
     typical = float(np.sqrt(np.mean(np.square(error)))) / top
