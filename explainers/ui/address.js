@@ -13,6 +13,8 @@ sightglass.address = () => {
   for (const option of pane?.controls ?? [])
     if (option.name in question.options && question.options[option.name] !== option.default) params.set(`o.${option.name}`, question.options[option.name]);
   for (const [what, value] of Object.entries(question.beside)) params.set(`beside.${what}`, value);
+  if (sightglass.tab !== "why") params.set("tab", sightglass.tab);
+  for (const [name, value] of Object.entries(sightglass.place)) if (value != null && value !== "") params.set(`t.${name}`, value);
   for (const name of ["view", "__theme"]) if (old.has(name)) params.set(name, old.get(name));
   return `${location.pathname}?${params.toString().replaceAll("%3A", ":").replaceAll("%2F", "/")}`; // both may stand in a query
 };
@@ -37,6 +39,11 @@ sightglass.embedded = new URLSearchParams(location.search).get("view") === "1";
 document.body.classList.toggle("embedded", sightglass.embedded);
 sightglass.on("done", () => history.replaceState(null, "", sightglass.address()));
 
+sightglass.on("tab", () => sightglass.answer && history.replaceState(null, "", sightglass.address()));
+// What the address says about the tab that it opens; a tab reads it when it is first in sight.
+sightglass.placed = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => name.startsWith("t.")).map(([name, value]) => [name.slice(2), value]));
+const first = new URLSearchParams(location.search).get("tab");
+if (first) (sightglass.wired ? (then) => then() : (then) => sightglass.on("wired", then))(() => sightglass.show(first));
 const begin = () => sightglass.ask({ scene: sightglass.catalogue.welcome, ...fromAddress() });
 if (sightglass.wired) begin();
 else sightglass.on("wired", begin);

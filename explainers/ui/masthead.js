@@ -14,12 +14,21 @@ element.addEventListener("click", (event) => {
   const act = event.target.closest("[data-act]")?.dataset.act;
   if (act) acts[act]();
   const tab = event.target.closest("[data-tab]")?.dataset.tab;
-  if (tab) sightglass.setComparing(tab === "compare");
+  if (!tab) return;
+  const comparing = tab === "compare";
+  const before = sightglass.tab;
+  sightglass.show(comparing ? "why" : tab);
+  if (["why", "compare"].includes(tab) && (before === "why" || comparing !== sightglass.comparing)) sightglass.setComparing(comparing);
 });
+const list = element.querySelector(".tabs");
+for (const { id, title, line } of sightglass.catalogue.tabs) list.append(sightglass.h("button", { type: "button", role: "tab", "data-tab": id, title: line }, title));
 function tabs() {
-  for (const tab of element.querySelectorAll("[data-tab]")) tab.setAttribute("aria-selected", String((tab.dataset.tab === "compare") === Boolean(sightglass.comparing)));
+  const chosen = sightglass.tab === "why" && sightglass.comparing ? "compare" : sightglass.tab;
+  for (const tab of list.querySelectorAll("[data-tab]")) tab.setAttribute("aria-selected", String(tab.dataset.tab === chosen));
+  list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 sightglass.on("compare", tabs);
+sightglass.on("tab", tabs);
 tabs();
 
 function turn(step) {
@@ -33,6 +42,7 @@ function turn(step) {
 const typing = (target) => target.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]");
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || help.open || typing(event.target)) return;
+  if (sightglass.tab !== "why" && !["1", "2", "3", "4", "5", "c", "?"].includes(event.key)) return; // the rest is about the map on the stage
   const pressed = event.target.closest?.("button, a, summary, label, input");
   if (event.key >= "1" && event.key <= "5") {
     const each = sightglass.answer?.predictions[event.key - 1];

@@ -16,6 +16,8 @@ from .catalogue import Catalogue
 from .question import read
 from .saving import KINDS, written
 from .shelf import Shelf
+from .tab import Tab, Work, streamed
+from .tabs import all_tabs
 
 HEAVY, ASIDE, OPENING, LIGHT = "heavy", "aside", "opening", "light"
 AT_ONCE = {HEAVY: 2, ASIDE: 2, OPENING: 2, LIGHT: 8}
@@ -50,11 +52,19 @@ def build(
             parts.Viewer()
             parts.Reading()
             parts.Strip()
-            wire = parts.Wire(catalogue=shelf.catalogue.as_json())
+            tabs = [{"id": tab.id, "title": tab.title, "line": tab.line} for tab in all_tabs()]
+            wire = parts.Wire(catalogue=shelf.catalogue.as_json() | {"tabs": tabs})
             errands = {name: parts.Errand(name) for name in ("gather", "work", "judge", "unlearn")}
+            for tab in all_tabs():
+                parts.Panel(tab, tab.about(shelf))
+                _add_work(tab, shelf)
         _connect(wire, shelf)
         _run_errands(errands, shelf)
         endpoints.add(shelf, heavy=_limits(HEAVY), light=_limits(LIGHT))
+        for tab in all_tabs():
+            if tab.endpoints is not None:
+                with gr.Column(visible=False):
+                    tab.endpoints(shelf, _limits(HEAVY))
     demo.queue(max_size=QUEUE, default_concurrency_limit=AT_ONCE[LIGHT])
     if warm:
         threading.Thread(target=_warm_up, args=(shelf,), daemon=True).start()
@@ -63,7 +73,10 @@ def build(
 
 def launch_options() -> dict[str, Any]:
     """What `launch` has to be told for the page to be itself: look, limits and nothing that calls elsewhere."""
-    styles = "\n".join(parts.read(f"{name}.css") for name in STYLES)
+    names = [*STYLES, *(f"tabs/{tab.id}" for tab in all_tabs())]
+    # A tab's place is in sight only while the page says so.
+    apart = [f'body:not([data-tab="{tab.id}"]) #tab-{tab.id} {{ display: none !important; }}' for tab in all_tabs()]
+    styles = "\n".join([*(parts.read(f"{name}.css") for name in names), *apart])
     return {
         "head": f"<style>{styles}</style>",
         "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
@@ -127,6 +140,20 @@ def _run_errands(errands: Mapping[str, gr.HTML], shelf: Shelf) -> None:
         # A judgment that nobody asked for is no reason to tell of an alarm.
         lost = "() => { window.sightglass.emit('unjudged'); }" if name in ("judge", "unlearn") else _UNREACHABLE
         event.failure(None, None, None, js=lost)
+
+
+def _add_work(tab: Tab, shelf: Shelf) -> None:
+    """A connection of its own for each kind of work, so that none overtakes another."""
+    for name, asked in tab.work.items():
+        errand = parts.Errand(event := f"{tab.id}_{name}")
+
+        def run(told: gr.EventData, asked: Work = asked) -> Iterator[dict[str, Any]]:
+            yield from streamed(told._data, shelf, asked)
+
+        # Gradio looks for the event's place among the annotations themselves, which are strings in this file.
+        run.__annotations__ = {"told": gr.EventData}
+        answered = getattr(errand, event)(run, None, errand, **_limits(HEAVY), **_HIDDEN)
+        answered.failure(None, None, None, js=_UNREACHABLE)
 
 
 _HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}

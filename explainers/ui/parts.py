@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from .stubless import Stubless
+from .tab import Tab
 
 HERE = Path(__file__).parent
 
@@ -25,7 +26,7 @@ class Part(gr.HTML, metaclass=Stubless):  # type: ignore[misc]  # gradio has no 
     scripts: tuple[str, ...] = ()
 
     def __init__(self, **props: Any) -> None:
-        name = type(self).__name__.lower()
+        name = self._file()
         template = HERE / f"{name}.html"
         super().__init__(
             html_template=template.read_text("utf-8") if template.exists() else "",
@@ -34,6 +35,10 @@ class Part(gr.HTML, metaclass=Stubless):  # type: ignore[misc]  # gradio has no 
             elem_id=props.pop("elem_id", f"part-{name}"),
             **props,
         )
+
+    def _file(self) -> str:
+        """The name of its template and script, without ending."""
+        return str(type(self).__name__).lower()
 
     def _script(self, *names: str) -> str:
         scripts = "\n".join(f"{{\n{read(f'{name}.js')}\n}}" for name in names)
@@ -64,6 +69,20 @@ class Strip(Part):
     """Small maps of several methods, side by side."""
 
     scripts = ("heat",)
+
+
+class Panel(Part):
+    """The place of a tab: viewer, reading column and strip taken together. It is in sight while its tab is chosen."""
+
+    def __init__(self, tab: Tab, about: dict[str, Any]) -> None:
+        self._tab_id, self._scripts = tab.id, tab.scripts
+        super().__init__(elem_id=f"tab-{tab.id}", elem_classes="panel", about=about)
+
+    def _file(self) -> str:
+        return f"tabs/{self._tab_id}"
+
+    def _script(self, *_names: str) -> str:
+        return str(super()._script(*self._scripts, self._file()))
 
 
 class Wire(Part):

@@ -11,6 +11,8 @@ const sightglass = (window.sightglass ??= (() => {
     view: { opacity: 0.85, colors: null, sign: "both", outline: true, cells: false, truth: false, wipe: false, common: true, plain: false },
     send: null, // set by the wire
     errands: {}, // what is asked beside the question, each over a connection of its own
+    tab: "why", // the tab in sight
+    place: {}, // what the tab in sight wants to have in the address
     pace: null, // seconds of one forward pass of this network here, once they were measured
   };
   let token = "";
@@ -22,7 +24,7 @@ const sightglass = (window.sightglass ??= (() => {
   store.on = (topic, listener) => {
     const known = (listeners[topic] ??= []);
     known.push(listener);
-    return () => known.splice(known.indexOf(listener), 1);
+    return () => known.includes(listener) && known.splice(known.indexOf(listener), 1);
   };
   store.emit = (topic, ...data) => {
     for (const listener of [...(listeners[topic] ?? [])]) listener(...data);
@@ -116,6 +118,59 @@ const sightglass = (window.sightglass ??= (() => {
   }
   store.failed = () =>
     setStatus({ state: "error", kind: "unreached", sentence: "No answer came: the server is full or out of reach. Nothing is lost; ask again." });
+
+  // Tabs. What is chosen stands on the page as well, for the styles.
+  store.show = (tab) => {
+    if (!store.catalogue.tabs.some((each) => each.id === tab)) tab = "why";
+    if (tab === store.tab) return;
+    store.tab = tab;
+    store.place = {};
+    document.body.dataset.tab = tab;
+    store.emit("tab", tab);
+  };
+  // Call `refresh` when the tab comes into sight, and in sight whenever another question is answered.
+  store.whileShown = (tab, refresh) => {
+    let known = null;
+    const look = () => {
+      if (store.tab !== tab || !store.answer) return;
+      const { question, picture } = store;
+      const now = JSON.stringify([picture?.key, question.model, question.target, question.versus, question.score]);
+      if (now === known) return;
+      known = now;
+      refresh();
+    };
+    store.on("tab", look);
+    store.on("done", look);
+    look();
+    return () => ((known = null), look());
+  };
+  // Ask a tab's own work of Python. What was asked under the same name before is stopped, and no longer heard.
+  const running = {};
+  store.run = (tab, name, data, tell) => {
+    const event = `${tab}_${name}`;
+    running[event]?.stop();
+    const token = Math.random().toString(36).slice(2);
+    let heard = true;
+    const end = () => {
+      heard = false;
+      off();
+    };
+    const off = store.on(event, (told) => {
+      if (!heard || told.token !== token) return;
+      if (told.state !== "working") end();
+      tell(told);
+    });
+    running[event] = {
+      // With `keep`, the last words are still heard: what there was until the stop.
+      stop: ({ keep = false } = {}) => {
+        if (!heard) return;
+        if (!keep) end();
+        store.send("stop", { token });
+      },
+    };
+    store.errands[event]({ ...store.question, beside: {}, ...data, token });
+    return running[event];
+  };
 
   // Elements without templates: what comes from a foreign network is always text, never markup.
   store.h = (tag, given = {}, ...children) => {
