@@ -300,3 +300,20 @@ def test_nothing_is_left_in_memory():
 
     kept()
     assert kept() == kept() == kept()
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_rectifier_worked_out_by_hand(within):
+    """On one side of zero the whole difference passes or none; across zero, the share that lies above it."""
+    x0 = torch.tensor([1.0, 1.0, -1.0, -3.0, 1.0, 0.0, -2.0])
+    x = torch.tensor([2.0, -1.0, 3.0, -2.0, 1.0, 0.0, -2.0])
+    leaf, d = x.clone().requires_grad_(), Differences()
+    rectified = torch.relu_ if within else torch.relu
+    with d.reference():
+        rectified(x0 * 1)
+    with d.compared():
+        out = rectified(leaf * 1)
+    assert out.tolist() == [2, 0, 3, 0, 1, 0, 0]
+    (multipliers,) = torch.autograd.grad(out.sum(), leaf)
+    assert multipliers.tolist() == [1, 0.5, 0.75, 0, 1, 0, 0]
+    assert torch.equal(multipliers * (x - x0), x.relu() - x0.relu())

@@ -96,6 +96,8 @@ class Differences(TorchFunctionMode):
         if not changes:
             return rule(self, func, *args, **kwargs)
         changed, *rest = args
+        if name == "relu" and not self._split and not changed._is_view():
+            return self.rectified(changed, within=True)
         before = changed.clone()
         self._pass_on(changed, before)
         result = rule(self, _aside(func), before, *rest, **kwargs)
@@ -108,11 +110,17 @@ class Differences(TorchFunctionMode):
     def met(self, *values: Tensor) -> list[Tensor] | None:
         """The reference's values at the same operation; None in the reference's own pass, which keeps these."""
         if self._recording:
-            entry = [value.detach() for value in values]
-            self._tape.append(entry)
-            for slot, value in enumerate(entry):
-                self._held[value.untyped_storage().data_ptr()].append((entry, slot))
+            self._keep(*values)
             return None
+        return self._kept(*values)
+
+    def _keep(self, *values: Tensor) -> None:
+        entry = [value.detach() for value in values]
+        self._tape.append(entry)
+        for slot, value in enumerate(entry):
+            self._held[value.untyped_storage().data_ptr()].append((entry, slot))
+
+    def _kept(self, *values: Tensor) -> list[Tensor]:
         if self._at >= len(self._tape) or [v.shape for v in self._tape[self._at]] != [v.shape for v in values]:
             raise DoesNotApply("The network takes another course on the reference, so that nothing can be compared.")
         known, self._tape[self._at] = self._tape[self._at], []  # let go of as the other pass grows
@@ -143,6 +151,19 @@ class Differences(TorchFunctionMode):
             return self._revealed(function, x, x0, out)
         slope = _slope(function, x.detach(), x0, out - out0)
         return _steered(out, lambda g: (g * slope,), x)
+
+    def rectified(self, x: Tensor, *, within: bool = False) -> Tensor:
+        """Rescale for max(x, 0), without a quotient of differences; `within` x itself.
+
+        With h the larger of x and x′, Δy/Δx is h/|x − x′|, cut off below 0 and above 1: which holds on either side of
+        zero and across it, and where the two inputs are one it is the slope.
+        """
+        if self._recording:
+            known = x.clone() if within else x
+            self._keep(known)
+            return torch.relu_(x) if within else torch.relu(x)
+        (known,) = self._kept(x)
+        return cast(Tensor, _Rectified.apply(x, known, within))
 
     def product(self, function: Function, a: Tensor, b: Tensor) -> Tensor:
         """Of anything bilinear: Δ(ab) = Δa·b̄ + ā·Δb with the midpoints ā, b̄, which splits it exactly and evenly."""
@@ -359,6 +380,24 @@ class _Steered(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         return (None, None, *ctx.back(grads[0]))
+
+
+class _Rectified(torch.autograd.Function):
+    """max(x, 0), in place where it is asked for, whose slope is Δy/Δx against x′."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, x0: Tensor, within: bool) -> Tensor:
+        larger = torch.maximum(x, x0)
+        step = x0.sub_(x) if within else x0 - x  # within, x′ is a copy that nobody else holds
+        ctx.slope = larger.div_(step.abs_().clamp_min_(_tiny(x))).clamp_(0, 1)
+        if not within:
+            return torch.relu(x)
+        ctx.mark_dirty(x)
+        return torch.relu_(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return grads[0] * ctx.slope, None, None
 
 
 def _steered(out: Tensor, back: Back, *inputs: Tensor) -> Tensor:

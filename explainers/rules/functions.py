@@ -41,6 +41,10 @@ def _pointwise(d: Differences, func: Any, x: Any, *args: Any, **kwargs: Any) -> 
     return d.pointwise(lambda t: func(t, *args, **kwargs), x, inverse=negative or name in ("rsqrt", "reciprocal"))
 
 
+def _relu(d: Differences, func: Any, x: Tensor, *_: Any, **__: Any) -> Tensor:
+    return d.pointwise(func, x) if d.splits else d.rectified(x)
+
+
 def _mul(d: Differences, func: Any, a: Any, b: Any, **kwargs: Any) -> Tensor:
     if _known(a) or _known(b) or kwargs:
         return cast(Tensor, func(a, b, **kwargs))
@@ -264,7 +268,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("matmul", "bmm", "mm", "mv", "linear"), _bilinear),
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d"), _bilinear),
     **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d"), _max_pool),
-    "mul": _mul, "div": _div, "rdiv": _rdiv, "einsum": _einsum, "addmm": _addmm, "baddbmm": _addmm,
+    "relu": _relu, "mul": _mul, "div": _div, "rdiv": _rdiv, "einsum": _einsum, "addmm": _addmm, "baddbmm": _addmm,
     "addcmul": _addcmul, "lerp": _lerp, "glu": _glu, "scaled_dot_product_attention": _attention,
     "softmax": _softmax, "log_softmax": _log_softmax, "logsumexp": _logsumexp, "layer_norm": _layer_norm,
     "rms_norm": _rms_norm, "group_norm": _group_norm, "batch_norm": _batch_norm, "amax": _amax, "max": _max,
