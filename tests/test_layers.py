@@ -16,7 +16,7 @@ LEVELS = [
     {"pond", "digits", "sources"},
     {"classifier"},
     {"trace", "gallery"},
-    {"registry", "scores", "sanity", "working", "covering"},
+    {"registry", "scores", "sanity", "working", "covering", "imagining"},
     {"methods"},
     {"render"},
     {"drawing"},

@@ -1,0 +1,38 @@
+"""Three ways to imagine a picture: the naive one of lectures, Fourier coefficients, and MACO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ..classifier import Classifier
+from .canvas import Canvas, Fourier, Maco, Pixels
+from .shaking import Shaking
+
+RecipeName = Literal["naive", "fourier", "maco"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where it starts, what is turned, how fast, and what the picture has to withstand meanwhile."""
+
+    canvas: Callable[[int, Classifier, torch.Generator], Canvas]
+    rate: float
+    """How far a knob moves in a step, about."""
+    shaking: Shaking
+    plain: bool = False
+    """Steps along the slope itself, scaled to `rate` for the mean knob; otherwise Adam's."""
+    fading: float = 0.0
+    """The share of its distance to gray that a picture loses in each step: L2 regularization."""
+
+
+RECIPES: dict[RecipeName, Recipe] = {
+    "naive": Recipe(Pixels.gray, rate=0.01, shaking=Shaking(), plain=True, fading=0.01),
+    "fourier": Recipe(
+        Fourier.faint, rate=0.08, shaking=Shaking(shift=0.07, turn=12, closest=0.7, widest=1.35, noise=0.2)
+    ),
+    "maco": Recipe(Maco.random, rate=0.5, shaking=Shaking(shift=0.06, turn=20, closest=0.6, widest=1.2, noise=0.2)),
+}

@@ -1,0 +1,327 @@
+"""Gradient ascent: the identities of its canvases, what it must leave alone, and that it rises."""
+
+import math
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import explainers as ex
+from explainers.errors import Stopped
+from explainers.images import Framing
+from explainers.imagining import (
+    RECIPES,
+    Channel,
+    ClassScore,
+    Direction,
+    Fourier,
+    Layer,
+    Likeness,
+    Maco,
+    Neuron,
+    Pixels,
+    Shaking,
+    imagine,
+    spectrum,
+)
+from explainers.imagining.measures import scores_of, spectrum_distance, standing
+from explainers.imagining.measuring import measure
+from explainers.imagining.spectrum import frequencies
+from explainers.trace import Target
+
+SIZES = [(96, 96), (31, 48), (33, 27)]
+each_size = pytest.mark.parametrize("size", SIZES, ids=str)
+each_recipe = pytest.mark.parametrize("name", list(RECIPES))
+
+
+def noise(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def wrapped(module, size=(24, 32), **framing):
+    return ex.wrap(module.eval(), framing=Framing(size=size, mode="squash", **framing))
+
+
+def last(states):
+    *_, state = states
+    return state
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    return ex.load("pond:cnn")
+
+
+@pytest.fixture(scope="module")
+def vit():
+    return ex.load("pond:vit")
+
+
+# The spectrum --------------------------------------------------------------------------------------------------------
+
+
+def test_the_spectrum_is_what_the_script_measures():
+    small = measure(4, 96)
+    known = spectrum()
+    assert torch.allclose(torch.tensor(small["colors"]), known.colors, atol=0.15)  # of four pictures rather than 240
+    shared = slice(1, 40)
+    ratio = torch.tensor(small["curve"])[0, shared] / known.curve[0, shared]
+    assert 0.7 < float(ratio.log().mean().exp()) < 1.4
+
+
+def test_colors_are_mixed_from_components_that_vary_independently():
+    framing = Framing(size=(32, 32), std=(0.2, 0.3, 0.1))
+    mixing = spectrum().mixing(framing)
+    assert torch.allclose((mixing @ mixing.T).diagonal().sqrt(), torch.tensor(framing.std), atol=1e-4)
+    assert torch.allclose(torch.linalg.inv(mixing) @ mixing, torch.eye(3), atol=1e-6)
+    assert torch.allclose(spectrum().colors.T @ spectrum().colors, torch.diag((spectrum().colors**2).sum(0)), atol=1e-4)
+
+
+@each_size
+def test_the_magnitudes_make_components_of_unit_variance(size):
+    magnitudes = spectrum().magnitudes(size)
+    assert magnitudes.shape == (3, size[0], size[1] // 2 + 1)
+    components = Maco.random(1, wrapped(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), size), noise()).components()
+    assert torch.allclose(components.mean((2, 3)), torch.zeros(1, 3), atol=1e-5)
+    assert torch.allclose(components.square().mean((2, 3)), torch.ones(1, 3), atol=1e-4)
+    assert frequencies(size)[0, 0] == 0
+
+
+# The canvases --------------------------------------------------------------------------------------------------------
+
+
+@each_size
+def test_pictures_go_into_fourier_coefficients_and_come_back(size):
+    framing = Framing(size=size, mean=(0.4, 0.5, 0.3), std=(0.2, 0.3, 0.25))
+    pictures = torch.rand(2, 3, *size, generator=noise()).double() * 0.98 + 0.01
+    assert (Fourier.of(pictures, framing).pictures() - pictures).abs().max() < 1e-5
+
+
+@each_size
+def test_maco_turns_phases_and_leaves_every_magnitude_as_it_was(size):
+    model = wrapped(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), size)
+    canvas = Maco.random(2, model, noise())
+    canvas = Maco(canvas.knobs.double(), model.framing)
+    before = canvas.components()
+    with torch.no_grad():
+        canvas.knobs += torch.randn(canvas.knobs.shape, generator=noise(1))
+    after = canvas.components()
+    assert not torch.allclose(after, before, atol=0.1)
+    wanted = canvas.magnitudes.clone()
+    found = torch.fft.rfft2(after, norm="forward").abs()
+    kept = wanted > 0  # everything but the mean
+    assert ((found - wanted).abs() / wanted.clamp(min=1e-12))[kept.expand_as(found)].max() < 1e-4
+    assert found[..., 0, 0].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["pixels", "fourier", "maco"])
+def test_a_slope_at_a_knob_is_what_turning_it_a_little_does(kind):
+    model = wrapped(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), (6, 8))
+    make = {"pixels": Pixels.gray, "fourier": Fourier.faint, "maco": Maco.random}[kind]
+    canvas = make(1, model, noise())
+    weights = torch.randn(1, 3, 6, 8, generator=noise(2)).double()
+    knobs = canvas.knobs.detach().double()
+    if kind == "pixels":
+        canvas = Pixels(knobs)
+    else:
+        canvas = type(canvas)(knobs * (0.3 if kind == "fourier" else 1), replace(model.framing, std=(0.02,) * 3))
+    (slope,) = torch.autograd.grad((canvas.pictures() * weights).sum(), canvas.knobs)
+    for place in (7, 40, 77):
+        values = []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                canvas.knobs.view(-1)[place] += step
+                values.append(float((canvas.pictures() * weights).sum()))
+                canvas.knobs.view(-1)[place] -= step
+        assert (values[0] - values[1]) / 2e-5 == pytest.approx(float(slope.flatten()[place]), abs=1e-6)
+
+
+# Shaking -------------------------------------------------------------------------------------------------------------
+
+
+def test_shaking_of_no_strength_leaves_pictures_alone():
+    pictures = torch.rand(2, 3, 12, 16, generator=noise())
+    shaking = Shaking(shift=0.2, turn=30, closest=0.5, widest=1.5, noise=0.3)
+    assert torch.allclose(shaking(pictures, noise(), 0.0), pictures, atol=1e-5)
+    assert torch.equal(Shaking()(pictures, noise()), pictures)
+
+
+def test_a_quarter_turn_is_one_in_pixels_whatever_the_sides():
+    from explainers.imagining.shaking import _turned
+
+    pictures = torch.rand(1, 3, 12, 20, generator=noise())
+    theta = _turned(torch.tensor([math.pi / 2]), torch.ones(1), torch.zeros(1, 2), 12 / 20)
+    grid = nn.functional.affine_grid(theta, [1, 3, 12, 20], align_corners=False)
+    turned = nn.functional.grid_sample(pictures, grid, align_corners=False)
+    square = pictures[..., 4:16]  # the middle, 12 by 12
+    assert torch.allclose(turned[..., 4:16], square.rot90(1, (2, 3)), atol=1e-4)
+
+
+def test_a_part_that_is_cut_out_lies_within_the_picture():
+    ramp = torch.linspace(0, 1, 64).expand(8, 3, 64, 64).contiguous()
+    cut = Shaking(closest=0.5, widest=0.5001)(ramp, noise())
+    spans = cut[:, 0, 0, -1] - cut[:, 0, 0, 0]
+    assert torch.allclose(spans, torch.full((8,), 0.5), atol=0.02)
+    assert cut[:, 0, 0, 0].min() > -1e-6 < 1 - cut.max() + 1e-5
+    assert cut[:, 0, 0, 0].std() > 0.05
+
+
+# The ascent ----------------------------------------------------------------------------------------------------------
+
+
+class Linear(nn.Module):
+    """Logits that are linear in the pixels, so that the best picture is known."""
+
+    def __init__(self, size):
+        super().__init__()
+        torch.manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(2, 3, *size))
+
+    def forward(self, x):
+        return torch.einsum("nchw,kchw->nk", x, self.weight)
+
+
+def test_the_naive_way_finds_the_best_picture_of_a_linear_unit():
+    size = (8, 10)
+    model = wrapped(Linear(size), size, mean=(0.5,) * 3, std=(1.0,) * 3)
+    recipe = replace(RECIPES["naive"], rate=0.001, fading=0.02)
+    state = last(imagine(model, ClassScore(Target(1, score="logit")), recipe, steps=600))
+    found = (state.pictures[0] - 0.5).flatten()
+    best = model.module.weight[1].detach().flatten()
+    assert float(nn.functional.cosine_similarity(found, best, 0)) >= 0.999
+
+
+@each_recipe
+def test_it_rises_for_both_pond_networks_and_every_seed(name, cnn, vit):
+    for model in (cnn, vit):
+        for index in (0, 4, 8):
+            states = list(imagine(model, ClassScore(Target(index)), RECIPES[name], count=4, steps=12, seed=index))
+            assert (states[-1].scores > states[0].scores).float().mean() >= 0.95
+            assert [s.step for s in states] == sorted({s.step for s in states})
+            assert states[-1].done == 1
+
+
+def objectives(model):
+    site = model.anatomy.site("late")
+    wanted = ex.look(model, torch.rand(96, 96, 3, generator=noise()).numpy()).maps("late")
+    yield Channel(site, 3)
+    yield Neuron(site, 3, (1, 2))
+    yield Layer(site)
+    yield Direction(site, torch.randn(site.layout.channels, generator=noise()), power=1)
+    yield Likeness(site, wanted)
+    yield ClassScore(Target(2, 5))
+
+
+@pytest.mark.parametrize("network", ["cnn", "vit"])
+def test_every_objective_rises(network, cnn, vit):
+    model = {"cnn": cnn, "vit": vit}[network]
+    for objective in objectives(model):
+        states = list(imagine(model, objective, RECIPES["fourier"], steps=16))
+        assert states[-1].scores > states[0].scores, objective
+        again = last(imagine(model, objective, RECIPES["fourier"], steps=16))
+        assert torch.equal(again.pictures, states[-1].pictures)
+        assert torch.allclose(scores_of(model, objective, states[-1].pictures), states[-1].scores, atol=1e-4)
+
+
+def test_a_tokens_network_is_read_past_its_class_token(vit):
+    site = vit.anatomy.site("late")
+    trace = ex.look(vit, torch.rand(96, 96, 3, generator=noise()).numpy())
+    objective = Neuron(site, 5, (2, 3))
+    assert float(scores_of(vit, objective, trace.pixels[None])) == pytest.approx(float(trace.maps("late")[5, 2, 3]), abs=1e-5)
+
+
+def test_several_grow_apart_when_they_are_to(cnn):
+    from explainers.imagining.measures import apartness
+
+    site = cnn.anatomy.site("last")
+    alike, apart = (
+        last(imagine(cnn, ClassScore(Target(0), site), RECIPES["fourier"], count=4, steps=32, diversity=d))
+        for d in (0.0, 4.0)
+    )
+    assert apartness(cnn, apart.pictures) > apartness(cnn, alike.pictures)
+
+
+def test_the_curve_and_the_care_are_those_of_the_pictures(cnn):
+    state = last(imagine(cnn, ClassScore(Target(1)), RECIPES["fourier"], count=2, steps=10))
+    assert state.curve[-1] == (10, pytest.approx(tuple(state.scores.tolist())))
+    assert state.care.shape == (2, 96, 96)
+    assert 0 <= state.care.min() < state.care.max() == 1
+    assert 0 <= state.pictures.min() <= state.pictures.max() <= 1
+
+
+def test_nothing_is_written_on_the_model_and_no_random_state_moves(cnn):
+    before = {k: (v.clone(), v._version) for k, v in cnn.module.state_dict(keep_vars=True).items()}
+    state, calls = torch.get_rng_state(), []
+    for name in RECIPES:
+        list(imagine(cnn, Channel(cnn.anatomy.site("middle"), 0), RECIPES[name], steps=3))
+    with torch.inference_mode():
+        list(imagine(cnn, ClassScore(Target(0)), RECIPES["maco"], steps=3))
+        assert torch.is_inference_mode_enabled()
+    assert not calls
+    assert torch.equal(torch.get_rng_state(), state)
+    for key, value in cnn.module.state_dict(keep_vars=True).items():
+        assert torch.equal(value, before[key][0])
+        assert value._version == before[key][1]
+    assert all(p.grad is None and p.requires_grad for p in cnn.module.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks or m.training for m in cnn.module.modules())
+
+
+def test_stop_is_looked_at_within_a_pass(cnn):
+    seen = []
+
+    def stop():
+        seen.append(time.perf_counter())
+        return len(seen) > 200
+
+    states = []
+    with pytest.raises(Stopped):
+        states.extend(imagine(cnn, ClassScore(Target(0)), RECIPES["fourier"], steps=1000, stop=stop))
+    assert len(seen) == 201
+
+
+def test_the_bill_is_what_ran(cnn):
+    from explainers.trace import Spent
+
+    ran, spent = [], Spent()
+    handle = cnn.module.register_forward_hook(lambda m, i, o: ran.append(len(o)))
+    list(imagine(cnn, ClassScore(Target(0)), RECIPES["fourier"], count=2, steps=8, spent=spent))
+    handle.remove()
+    assert spent.forwards == sum(ran)
+    assert spent.backwards == 16
+
+
+# How good it is ------------------------------------------------------------------------------------------------------
+
+
+def test_a_natural_spectrum_is_near_and_noise_is_far():
+    from explainers.imagining.measures import framed, pond_pictures
+
+    natural = framed(ex.load("pond:cnn"), pond_pictures(8))
+    assert spectrum_distance(natural).max() < 0.35
+    assert spectrum_distance(torch.rand(2, 3, 96, 96, generator=noise())).min() > 0.4
+    assert torch.allclose(spectrum_distance(natural), spectrum_distance(natural * 0.5), atol=1e-4)
+
+
+def test_pictures_for_one_network_mean_the_same_to_the_other(cnn, vit):
+    from explainers.imagining.measures import predictions
+
+    right = {}
+    for name in ("naive", "fourier"):
+        pictures = [
+            last(imagine(cnn, ClassScore(Target(index)), RECIPES[name], steps=64)).pictures for index in (0, 3, 8)
+        ]
+        assert [p.index for p in predictions(cnn, torch.cat(pictures))] == [0, 3, 8]
+        right[name] = sum(p.index == i for p, i in zip(predictions(vit, torch.cat(pictures)), (0, 3, 8), strict=True))
+    assert right["naive"] < right["fourier"]
+
+
+def test_the_standing_of_a_natural_picture_is_its_rank(cnn):
+    natural = torch.rand(5, 3, 96, 96, generator=noise())
+    objective = ClassScore(Target(0))
+    scores = scores_of(cnn, objective, natural)
+    order = scores.argsort()
+    found = standing(cnn, objective, natural[order], scores)
+    assert [s.percentile for s in found] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert all(s.best == float(scores.max()) for s in found)
