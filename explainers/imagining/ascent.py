@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ PREVIEWS = 24
 
 CALM = 0.25
 """In the last share of the steps, they shorten and the shaking calms down, so that details settle."""
+
+WANDER = 3.0
+"""Steps at once, in a random direction, for a picture in which the unit in question is asleep."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +87,9 @@ def imagine(
         if step == steps:
             return
         calm = min(1.0, (1 - step / steps) / CALM)
-        slope = climb.slope(lambda x, calm=calm: recipe.shaking(x, generator, calm))
+        slope = climb.slope(partial(recipe.shaking, generator=generator, strength=calm))
         turn(slope, recipe.rate * calm)
+        _wake(canvas.knobs, slope, recipe.rate, generator)
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
@@ -171,8 +176,10 @@ def _alike(maps: MapsBatch) -> Tensor:
 
 
 class _Adam:
-    """Steps of about the same length for every knob (Kingma & Ba, ICLR 2015). Written out, since torch's own loads a
-    compiler first, which takes seconds."""
+    """Steps of about the same length for every knob (Kingma & Ba, ICLR 2015).
+
+    Written out, since torch's own loads a compiler first, which takes seconds.
+    """
 
     def __init__(self, knobs: Tensor) -> None:
         self.knobs, self.count = knobs, 0
@@ -201,6 +208,15 @@ class _Plain:
         with torch.no_grad():
             self.knobs += rate * slope / length
             self.knobs.lerp_(self.gray.expand_as(self.knobs), self.fading).clamp_(0, 1)
+
+
+def _wake(knobs: Tensor, slope: Tensor, rate: float, generator: torch.Generator) -> None:
+    """Where a picture has no slope at all, since its unit is rectified away, wander until it has one."""
+    asleep = ~slope.flatten(1).any(1)
+    if asleep.any():
+        wander = torch.randn(knobs[asleep].shape, generator=generator).to(knobs)
+        with torch.no_grad():
+            knobs[asleep] += WANDER * rate * wander
 
 
 def _previews(steps: int) -> set[int]:

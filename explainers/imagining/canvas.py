@@ -103,11 +103,13 @@ class Maco:
 
     def components(self) -> Tensor:
         """The three color components (N, 3, H, W), each of unit variance, whose magnitudes are exactly the given."""
-        phases = torch.stack([self._paired(self.knobs[..., 0]), self._paired(self.knobs[..., -1])], -1)
-        even = self._size[1] % 2 == 0
-        middle = self.knobs[..., 1:-1] if even else self.knobs[..., 1:]
-        whole = torch.cat([phases[..., :1], middle, *([phases[..., 1:]] if even else [])], -1)
-        return torch.fft.irfft2(torch.polar(self.magnitudes.expand_as(whole), whole), s=self._size, norm="forward")
+        rest = self.knobs[..., 1:]
+        if self._size[1] % 2 == 0:
+            rest = torch.cat([rest[..., :-1], self._paired(rest[..., -1:])], -1)
+        phases = torch.cat([self._paired(self.knobs[..., :1]), rest], -1)
+        spectra = torch.polar(self.magnitudes.expand_as(phases), phases)
+        components: Tensor = torch.fft.irfft2(spectra, s=self._size, norm="forward")
+        return components
 
     def pictures(self) -> Batch:
         """The pictures that the phases make, cut off at black and white; the slope goes through there."""
@@ -116,8 +118,8 @@ class Maco:
 
     @staticmethod
     def _paired(column: Tensor) -> Tensor:
-        """Phases (…, h) of a column that holds its own mirror image: of each pair, one is the other's negative."""
-        return column - column.flip(-1).roll(1, -1)
+        """Phases (…, h, 1) of a column that holds its own mirror image: of each pair, one is the other's negative."""
+        return column - column.flip(-2).roll(1, -2)
 
 
 # --- private ---------------------------------------------------------------------------------------------------------

@@ -96,7 +96,8 @@ class Direction:
         projected = found @ unit
         cosine = projected / found.norm(dim=1).clamp(min=1e-12)
         # Never zero: a picture that starts on the wrong side still has to find its way.
-        return projected * cosine.clamp(min=0.1).detach() ** self.power
+        score: Scores = projected * cosine.clamp(min=0.1).detach() ** self.power
+        return score
 
 
 @dataclass(frozen=True, eq=False)

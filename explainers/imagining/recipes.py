@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -13,6 +13,8 @@ from .canvas import Canvas, Fourier, Maco, Pixels
 from .shaking import Shaking
 
 RecipeName = Literal["naive", "fourier", "maco"]
+
+GENTLE = Shaking(shift=0.03, turn=1, noise=0.02)
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Recipe:
     """Steps along the slope itself, scaled to `rate` for the mean knob; otherwise Adam's."""
     fading: float = 0.0
     """The share of its distance to gray that a picture loses in each step: L2 regularization."""
+
+    def gentle(self) -> Recipe:
+        """The same with little shaking: for what is about places, which must stay where they are."""
+        return replace(self, shaking=GENTLE if self.shaking.shift else self.shaking)
 
 
 RECIPES: dict[RecipeName, Recipe] = {

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..shapes import Batch
@@ -42,8 +41,10 @@ class Shaking:
             side = (low + (high - low) * draws[:, 1]).exp()
             room = (1 - side).clamp(min=0)[:, None]  # a part that is cut out may lie anywhere
             moved = (2 * draws[:, 2:] - 1) * (2 * self.shift * strength + room)
-            grid = F.affine_grid(_turned(angle, side, moved, height / width), list(pictures.shape), align_corners=False)
-            pictures = F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+            grid = torch.nn.functional.affine_grid(
+                _turned(angle, side, moved, height / width), list(pictures.shape), align_corners=False
+            )
+            pictures = torch.nn.functional.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
         if noise is not None:
             pictures = pictures + (2 * noise - 1) * self.noise * strength
         return pictures

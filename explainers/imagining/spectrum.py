@@ -1,4 +1,4 @@
-"""How strong each fineness of detail is in a picture, and how its colors go together; measured once on pond pictures."""
+"""How strong each fineness of detail is in a picture, and how its colors go together; measured on pond pictures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Spectrum:
         Pictures look alike at every scale, so a frequency counts in cycles per shorter side; finer than was measured,
         the magnitude falls with the frequency. The mean is left out: zero.
         """
-        height, width = size
+        width = size[1]
         cycles = frequencies(size) * min(size)
         last = self.curve.shape[1] - 1
         low = cycles.clamp(max=last).floor().long().clamp(max=last - 1)
