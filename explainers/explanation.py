@@ -20,7 +20,7 @@ from .images import Framing, Picture
 from .registry import Method
 from .render import PaletteName
 from .results import Heatmap, Result, Step, Sum
-from .trace import DEFAULT_SCORE, Prediction, ScoreName, Spent
+from .trace import DEFAULT_SCORE, POINTS, Prediction, ScoreName, Spent
 
 SCHEMA = 1
 """The version of `payload`: raised when a field changes its meaning or goes."""
@@ -85,6 +85,11 @@ class Explanation:
         heat = self.framing.unframe(self.native, self.picture_asked.size)
         heat.flags.writeable = False
         return heat
+
+    @property
+    def unit(self) -> str:
+        """What the heat is counted in, under the score that was asked about."""
+        return self.heatmap.unit.replace(POINTS[DEFAULT_SCORE], POINTS[self.score])
 
     @property
     def blank(self) -> bool:
@@ -153,7 +158,7 @@ class Explanation:
             "score": self.score,
             "options": self.options,
             "question": self.question,
-            self.result.kind: self.result.as_json(),
+            self.result.kind: self._result_as_json(),
             "adds_up": _sum_as_json(self.result.adds_up if isinstance(self.result, Heatmap) else None),
             "picture": None if self.source is None else _about(self.source),
             "seen": None if self.source is None else list(self.framing.box(self.source.size)),
@@ -201,6 +206,10 @@ class Explanation:
                 path.write_text(json.dumps(self.payload(), ensure_ascii=False, indent=1) + "\n", "utf-8")
             case other:
                 raise QuestionError(f"An explanation is saved as .png, .npz or .json, not as “{other}”.")
+
+    def _result_as_json(self) -> dict[str, Any]:
+        told = self.result.as_json()
+        return told | {"unit": self.unit} if isinstance(self.result, Heatmap) else told
 
     def _notes_on(self, result: Heatmap) -> list[str]:
         notes = []

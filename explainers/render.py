@@ -84,13 +84,6 @@ def strongest(heat: Array) -> float:
     return float(np.partition(sizes, place := math.ceil(SHOWN * (sizes.size - 1)))[place])
 
 
-def legend(width: int, height: int, *, signed: bool, colors: PaletteName | None = None) -> Image.Image:
-    """The palette as a bar (height, width), lowest value left."""
-    table = palette(colors or (DIVERGING if signed else SEQUENTIAL[0]))
-    row = table[np.linspace(0, 255, width).astype(int)]
-    return Image.fromarray(np.broadcast_to(row, (height, width, 3)).copy())
-
-
 def whereabouts(heat: Array) -> str:
     """Where the heat (H, W) lies, in a sentence, for those who cannot see it."""
     mass = np.abs(heat)

@@ -26,6 +26,14 @@ ScoreName = Literal["centered_logit", "logit", "log_prob", "probability"]
 SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
 DEFAULT_SCORE: ScoreName = "centered_logit"
 
+POINTS: dict[ScoreName, str] = {
+    "centered_logit": "logit points",
+    "logit": "logit points",
+    "log_prob": "points of log probability",
+    "probability": "points of probability",
+}
+"""What a score is counted in. Methods say the first, and an answer says what it is under its own score."""
+
 PIXELS = "pixels"
 """Where a graph starts that is to reach the picture itself."""
 

@@ -229,3 +229,16 @@ def test_a_map_gets_its_palette_and_colors_stay_themselves():
 def test_shapes_that_do_not_belong_together_are_refused(wrong):
     with pytest.raises(ValueError, match=r"shape|belong|coordinates"):
         wrong()
+
+
+@pytest.mark.parametrize(
+    ("score", "unit"),
+    [
+        ("centered_logit", "logit points per unit of brightness"),
+        ("log_prob", "points of log probability per unit of brightness"),
+        ("probability", "points of probability per unit of brightness"),
+    ],
+)
+def test_a_heat_is_counted_in_what_its_score_is_counted_in(model, score, unit):
+    answer = ex.explain(ex.look(model, PICTURE), "gradient", score=score)
+    assert answer.unit == answer.payload()["heat"]["unit"] == unit

@@ -9,7 +9,6 @@ from explainers.render import (
     FADE,
     SEQUENTIAL,
     figure,
-    legend,
     overlay,
     palette,
     percent,
@@ -75,19 +74,6 @@ def test_no_common_color_blindness_makes_lower_and_raise_alike(matrix):
     seen = lab(np.clip(linear(table) @ np.array(matrix).T, 0, 1))
     assert np.linalg.norm(seen[0] - seen[255]) > 25
     assert np.linalg.norm(seen[48] - seen[207]) > 15
-
-
-def test_a_legend_is_the_palette_from_left_to_right():
-    bar = np.asarray(legend(256, 3, signed=False))
-    assert bar.shape == (3, 256, 3)
-    assert (bar == palette(SEQUENTIAL[0])[None]).all()
-    assert (np.asarray(legend(2, 1, signed=True))[0] == palette(DIVERGING)[[0, 255]]).all()
-    assert (np.asarray(legend(2, 1, signed=False, colors="moss"))[0] == palette("moss")[[0, 255]]).all()
-
-
-# Overlays ------------------------------------------------------------------------------------------------------------
-
-GRAY = Picture.read(np.full((1, 3, 3), 100, np.uint8))
 
 
 def laid(heat, **how):
