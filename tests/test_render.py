@@ -76,6 +76,11 @@ def test_no_common_color_blindness_makes_lower_and_raise_alike(matrix):
     assert np.linalg.norm(seen[48] - seen[207]) > 15
 
 
+# Overlays ------------------------------------------------------------------------------------------------------------
+
+GRAY = Picture.read(np.full((1, 3, 3), 100, np.uint8))
+
+
 def laid(heat, **how):
     return np.asarray(overlay(GRAY, np.array([heat], np.float32), **how))[0].astype(int)
 
