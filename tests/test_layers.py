@@ -17,6 +17,7 @@ LEVELS = [
     {"classifier"},
     {"trace", "gallery"},
     {"registry", "scores", "sanity", "working", "covering", "imagining"},
+    {"augmenting"},
     {"methods"},
     {"render"},
     {"drawing"},
