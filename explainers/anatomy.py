@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .rules.attended import Attending, AttentionLayer, Seen, layer_of
 from .rules.guided import rectifies
+from .rules.places import Places
 from .shapes import Maps
 from .taps import Call, Point, first_tensor, run, watch
 
@@ -23,6 +25,8 @@ FEWEST_CELLS = 4
 MOST_PREFIX_TOKENS = 64
 """Class, distillation and register tokens before the patches; real networks have up to 16 or so."""
 
+
+NO_ATTENTION = "has no attention of one patch to another"
 
 FEW_PREFIX_TOKENS = 8
 """Up to here, as many channels as cells is the likelier accident than as many channels as cells and prefix tokens."""
@@ -103,8 +107,12 @@ class Anatomy:
     without_head: str = ""
     rectifiers: int = 0
     """How often a pass rectifies: calls of ReLU by whatever name."""
-    attention: tuple[tuple[int, int, int], ...] = ()
-    """(heads, queries, keys) of each softmax attention in the order of the calls."""
+    attention: tuple[AttentionLayer, ...] = ()
+    """Each attention of tokens to tokens with places on the picture, in the order of the calls."""
+    pooled: tuple[int, ...] = ()
+    """Which of the last attention's tokens without a place the scores read: the class token; none for the patches."""
+    without_attention: str = ""
+    """Why there is no attention, as the end of a sentence."""
     embedding: Point | None = None
     """The module whose input is the pooled embedding: the last one with weights before the scores."""
     loose: dict[str, Layout] = field(default_factory=dict)
@@ -153,6 +161,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         before = [f for f in trunk if f.order < class_maps.order and f.layout.channels != class_maps.layout.channels]
         trunk = before or trunk
 
+    attention, pooled, without_attention = _attention(module, inputs.detach(), seen, objective)
     last, read_from = _last(module, inputs.detach(), trunk, found, objective)
     if last is None or last.order < len(calls) / 2:  # the picture goes on in branches that meet in no maps
         branch = _branch(module, inputs.detach(), found, objective)
@@ -161,8 +170,9 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
     if last is None:
         why = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture."
         return Anatomy(
-            {}, (), None, why, why, seen.rectifiers, tuple(seen.attention), head_call.point if head_call else None
-        )
+            {}, (), None, why, why, seen.rectifiers, attention, pooled, without_attention,
+            head_call.point if head_call else None,
+        )  # fmt: skip
     trunk = [f for f in trunk if f.order <= last.order]
     head, why = _head(calls, last, head_call, class_maps)
     return Anatomy(
@@ -171,7 +181,9 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         head=head,
         without_head=why,
         rectifiers=seen.rectifiers,
-        attention=tuple(seen.attention),
+        attention=attention,
+        pooled=pooled,
+        without_attention=without_attention,
         embedding=head_call.point if head_call else None,
         loose={str(f.site.point): f.layout for f in found},
     )
@@ -415,6 +427,44 @@ def _by_depth(trunk: list[_Found], last: Site | None) -> dict[DepthName, Site]:
     return sites
 
 
+# --- private: attention ----------------------------------------------------------------------------------------------
+
+
+def _attention(
+    module: nn.Module, inputs: Tensor, seen: _Functions, objective: Callable[[Tensor], Tensor]
+) -> tuple[tuple[AttentionLayer, ...], tuple[int, ...], str]:
+    """The attentions and how they lie over the picture; which tokens without a place the scores read; or why not."""
+    if not seen.attention and not seen.products:
+        return (), (), NO_ATTENTION
+    pixels = inputs.detach()
+    with torch.no_grad(), Places(pixels) as places:
+        module(pixels)
+    layers = tuple(layer for found in places.found if (layer := layer_of(found)))
+    if layers:
+        return layers, _pooled(module, inputs, layers[-1], objective), ""
+    if places.without:
+        return (), (), "mixes its tokens without a matrix of tokens (linear attention, or between channels)"
+    return (), (), NO_ATTENTION
+
+
+def _pooled(
+    module: nn.Module, inputs: Tensor, layer: AttentionLayer, objective: Callable[[Tensor], Tensor]
+) -> tuple[int, ...]:
+    if not layer.prefix:
+        return ()
+    caught: list[Seen] = []
+    with Attending({0: layer}, lambda _, seen: caught.append(seen), graph=True):
+        output = run(module, inputs, graph=False).output
+    score, out = objective(output), caught[0].out
+    assert out is not None
+    slope = torch.autograd.grad(score, out, allow_unused=True)[0] if score.requires_grad else None
+    if slope is None or not slope.any():  # a head of zeros
+        return (0,)
+    read = layer.arranged(slope)[0].abs().sum((0, 2)) > 0  # (queries,)
+    nowhere = layer.queries[0] < 0
+    return () if read[~nowhere].any() else tuple(read[nowhere].nonzero()[:, 0].tolist())
+
+
 # --- private: the head -----------------------------------------------------------------------------------------------
 
 
@@ -489,12 +539,13 @@ def _between(calls: list[Call], last: _Found, head: Call | None) -> str:
 
 
 class _Functions(TorchFunctionMode):
-    """Counts by function: rectifiers, and softmax attention, fused or over a square or oblong matrix of tokens."""
+    """Counts by function: rectifiers, products of tensors, and softmax over a matrix, of tokens or of what else."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rectifiers = 0
         self.attention: list[tuple[int, int, int]] = []
+        self.products = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -503,9 +554,13 @@ class _Functions(TorchFunctionMode):
             self.attention.append((q.shape[-3] if q.ndim > 3 else 1, q.shape[-2], k.shape[-2]))
         elif func in _SOFTMAX and isinstance(result, Tensor) and result.ndim >= 3 and min(result.shape[-2:]) > 1:
             self.attention.append((result.shape[-3], result.shape[-2], result.shape[-1]))
+        elif getattr(func, "__name__", "") in _PRODUCTS:
+            self.products += 1
         elif rectifies(func, args, kwargs or {}):
             self.rectifiers += 1
         return result
 
 
 _SOFTMAX = (torch.softmax, torch.nn.functional.softmax, Tensor.softmax)
+_PRODUCTS = ("matmul", "bmm", "__matmul__", "einsum", "multi_head_attention_forward")
+"""Where attention may be, however it is written."""

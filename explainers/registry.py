@@ -75,6 +75,7 @@ class Need(StrEnum):
     LINEAR_HEAD = "a linear head over pooled maps"
     PIXEL_SLOPES = "slopes at the pixels"
     RECTIFIERS = "rectified units"
+    ATTENTION = "attention of one patch to another"
 
     def lacking(self, model: Classifier) -> str:
         """Why this network does not have it, as the end of a sentence; empty where it does."""
@@ -87,6 +88,11 @@ class Need(StrEnum):
                 why = model.anatomy.without_head
                 without_maps = Need.MAPS.lacking(model)
                 return without_maps or ("" if model.anatomy.head else f"has no linear head over pooled maps: {why}")
+            case Need.ATTENTION:
+                anatomy = model.anatomy
+                return (
+                    "" if anatomy.attention else anatomy.without_attention or f"cannot be read: {anatomy.without_maps}"
+                )
             case Need.RECTIFIERS:
                 return "" if model.anatomy.rectifiers else "has no rectified units (ReLU)"
             case _:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError, Stopped
 from .images import Picture
 from .results import Heatmap, Step
+from .rules.attended import Attending, AttentionLayer, Row, Seen
 from .rules.attention import Spelled
 from .shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes
 from .taps import Pass, Point, resume, run
@@ -34,9 +35,14 @@ POINTS: dict[ScoreName, str] = {
 }
 """What a score is counted in. Methods say the first, and an answer says what it is under its own score."""
 
+T = TypeVar("T")
+
 PIXELS = "pixels"
 """Where a graph starts that is to reach the picture itself."""
 
+
+Query = tuple[int, int] | Literal["read", "patches"]
+"""Whose attention: a cell (row, column), the tokens that the scores are read from, or the mean over all patches."""
 
 PIXELS_AT_ONCE = {"cpu": 8 * 224 * 224, "cuda": 64 * 224 * 224}
 """Pixels of the pictures that run as one batch; more of them gain no speed, and only memory and waiting."""
@@ -294,6 +300,82 @@ class Trace:
             self.spent.seconds += time.perf_counter() - began
             return _full(site.layout.maps(change.detach()))
 
+    def attention(self, layers: Iterable[int] | None = None, *, query: Query = "read") -> tuple[Row, ...]:
+        """What a query's attention goes to, in some layers or all, for each head; only that is kept, of one pass.
+
+        A cell (row, column) is one of the layer's own grid. "read" is the class token, or what else the scores are read
+        from; for a network that averages its patches, the mean over them. Raises `QuestionError` or `DoesNotApply`.
+        """
+        chosen = self._attentions(layers)
+        with self._turn():
+            rows = self._memory.rows
+            for index, layer in chosen.items():
+                if isinstance(query, tuple):
+                    _check_cell(layer, index, query)
+            missing = {index: layer for index, layer in chosen.items() if (index, query) not in rows}
+
+            def see(index: int, seen: Seen) -> None:
+                rows[index, query] = self._row(seen, query)
+
+            self._attend(missing, see)
+            return tuple(rows[index, query] for index in chosen)
+
+    def attention_over(self, read: Callable[[Seen], T], layers: Iterable[int] | None = None) -> list[T]:
+        """What `read` makes of each layer's attention while one pass goes by; nothing else is kept."""
+        found: dict[int, T] = {}
+        chosen = self._attentions(layers)
+        with self._turn():
+            self._attend(chosen, lambda index, seen: found.__setitem__(index, read(seen)))
+            return [found[index] for index in chosen]
+
+    def hold_attention(self) -> None:
+        """Keep what every attention is made from, so that any row can be asked for without another pass."""
+        chosen = self._attentions(None)
+        with self._turn():
+            if not self._memory.held:
+                held: dict[int, Seen] = {}
+                self._attend(chosen, lambda index, seen: held.__setitem__(index, seen.kept()))
+                self._memory.held = held
+
+    def attention_slopes(self, layers: Iterable[int] | None = None) -> Iterator[tuple[AttentionLayer, Tensor, Tensor]]:
+        """Each layer's matrix (windows, heads, queries, keys) and the gradient of the score with respect to it.
+
+        One pass whose graph begins at the first of the layers, and one way back, for all of them.
+        """
+        chosen = self._attentions(layers)
+        with self._turn():
+            if not self._memory.passes and self._memory.logits is None:
+                self._linked(chosen)  # first, so that finding the winning class takes no pass of its own
+            target = self._target()
+            slopes = self._memory.attention_slopes
+            if any((index, target) not in slopes for index in chosen):
+                passed, linked = self._linked(chosen)
+                began = time.perf_counter()
+                score = target.of(passed.output[0])
+                if not score.requires_grad:
+                    raise DoesNotApply(self._no_gradient)
+                outs = [seen.out for seen in linked.values() if seen.out is not None]
+                found = torch.autograd.grad(score, outs, retain_graph=True, allow_unused=True)
+                for index, out, slope in zip(linked, outs, found, strict=True):
+                    slopes[index, target] = torch.zeros_like(out) if slope is None else slope
+                self.spent.backwards += 1
+                self.spent.seconds += time.perf_counter() - began
+            seen_by = self._memory.linked[1] if self._memory.linked else {}
+            known = [(layer, seen_by[index], slopes[index, target]) for index, layer in chosen.items()]
+        for layer, seen, slope in known:
+            with torch.no_grad():
+                yield layer, seen.matrix().detach(), seen.slopes(slope)
+
+    def without_head(self, layer: int, head: int) -> float:
+        """The score when one head of one attention puts out nothing."""
+        chosen = self._attentions([layer])
+        ((index, known),) = chosen.items()
+        if not 0 <= head < known.heads:
+            raise QuestionError(f"Layer {index} has heads 0 to {known.heads - 1}; {head} is not one of them.")
+        target = self._target()
+        with self._turn(), torch.no_grad(), Attending(chosen, lambda *_: None, silent=(index, head)):
+            return float(target.of(self._batch(self._pixels()))[0])
+
     def baseline(self, name: BaselineName, *, seed: int = 0) -> Pixels:
         """The picture with nothing in it that is called so: what `pixels` are held against, or covered with."""
         return baseline(name, self.pixels, self.classifier.framing, seed=seed)
@@ -349,6 +431,8 @@ class Trace:
             for key in list(self._memory.slopes)[:-KEPT_SLOPES]:
                 del self._memory.slopes[key]
             self._memory.leaf = None
+            self._memory.linked = None
+            self._memory.attention_slopes.clear()
 
     # --- private -----------------------------------------------------------------------------------------------------
 
@@ -357,6 +441,10 @@ class Trace:
         # A caller's no_grad or inference_mode must not reach into the graph that is kept here.
         with self._memory.lock, torch.inference_mode(False), torch.enable_grad():
             yield
+
+    @property
+    def _no_gradient(self) -> str:
+        return f"{self.classifier.name} lets no gradient through, so its slopes cannot be read."
 
     def _target(self) -> Target:
         return replace(self.target, index=self.class_index)
@@ -440,10 +528,69 @@ class Trace:
             self.spent.forwards += 1
         return self._memory.maps[point]
 
+    def _attentions(self, layers: Iterable[int] | None) -> dict[int, AttentionLayer]:
+        """The layers asked for, by number; negative ones count from the end."""
+        anatomy = self.classifier.anatomy
+        if not anatomy.attention:
+            why = anatomy.without_attention or anatomy.without_maps
+            raise DoesNotApply(f"{self.classifier.name} {why}.")
+        count = len(anatomy.attention)
+        chosen = range(count) if layers is None else [int(index) for index in layers]
+        for index in chosen:
+            if not -count <= index < count:
+                raise QuestionError(f"{self.classifier.name} has attention in layers 0 to {count - 1}; not in {index}.")
+        return {index % count: anatomy.attention[index] for index in chosen}
+
+    def _attend(self, layers: dict[int, AttentionLayer], see: Callable[[int, Seen], None]) -> None:
+        """Show each layer's attention: what is held, or what a pass brings by."""
+        for index in list(layers):
+            if index in self._memory.held:
+                see(index, self._memory.held[index])
+        missing = {index: layer for index, layer in layers.items() if index not in self._memory.held}
+        if not missing:
+            return
+        with Attending(missing, see):
+            if not self._memory.passes and self._memory.logits is None:
+                self._any_pass()
+                return
+            began = time.perf_counter()
+            run(self.classifier.module, self._framed(self._pixels()), graph=False, stop=self.stop)
+            self.spent.forwards += 1
+            self.spent.seconds += time.perf_counter() - began
+
+    def _row(self, seen: Seen, query: Query) -> Row:
+        layer, pooled = seen.layer, self.classifier.anatomy.pooled
+        if isinstance(query, tuple):
+            rows = layer.of_cell(*query)
+        elif query == "read" and layer.prefix and (layer.grid is None or (pooled and max(pooled) < layer.prefix)):
+            rows = layer.of_prefix(pooled if pooled and max(pooled) < layer.prefix else range(layer.prefix))
+        elif layer.grid is None:
+            rows = layer.of_prefix(range(layer.prefix))
+        else:
+            values, shares = seen.mean()
+            return layer.placed(values, torch.arange(layer.windows, device=values.device), shares)
+        return layer.placed(seen.rows(rows), rows[:, 0])
+
+    def _linked(self, layers: dict[int, AttentionLayer]) -> tuple[Pass, dict[int, Seen]]:
+        """A pass whose graph begins at the first of these attentions, and what went into each of them."""
+        known = self._memory.linked
+        if known is None or not layers.keys() <= known[1].keys():
+            linked: dict[int, Seen] = {}
+            began = time.perf_counter()
+            with Attending(layers, linked.__setitem__, graph=True):
+                passed = run(self.classifier.module, self._framed(self._pixels()), graph=False, stop=self.stop)
+            self.spent.forwards += 1
+            self.spent.seconds += time.perf_counter() - began
+            if self._memory.logits is None:
+                self._memory.logits = _full(passed.output[0].detach())
+            known = self._memory.linked = passed, linked
+            self._memory.attention_slopes.clear()
+        return known
+
     def _backward(self, score: Tensor, tensor: Tensor, *, keep: bool = False, create_graph: bool = False) -> Tensor:
         """The gradient of a number with respect to a tensor of its graph; zeros where it does not depend on it."""
         if not score.requires_grad:
-            raise DoesNotApply(f"{self.classifier.name} lets no gradient through, so its slopes cannot be read.")
+            raise DoesNotApply(self._no_gradient)
         (slope,) = torch.autograd.grad(
             score, tensor, retain_graph=keep or create_graph, create_graph=create_graph, allow_unused=True
         )
@@ -487,11 +634,19 @@ class Trace:
             if score.requires_grad:
                 (slope,) = torch.autograd.grad(score, tensor, retain_graph=True, allow_unused=True)
             if slope is None and (where == PIXELS or not score.requires_grad):
-                raise DoesNotApply(f"{self.classifier.name} lets no gradient through, so its slopes cannot be read.")
+                raise DoesNotApply(self._no_gradient)
             self._memory.slopes[key] = torch.zeros_like(tensor) if slope is None else slope
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
         return self._memory.slopes[key]
+
+
+def _check_cell(layer: AttentionLayer, index: int, cell: Sequence[int]) -> None:
+    if layer.grid is None:
+        raise QuestionError(f"In layer {index} no patch asks, only the class token; leave `query` out.")
+    rows, columns = layer.grid
+    if not (0 <= cell[0] < rows and 0 <= cell[1] < columns):
+        raise QuestionError(f"Layer {index} has {rows} × {columns} patches from (0, 0) on, and none at {tuple(cell)}.")
 
 
 def _full(tensor: Tensor) -> Tensor:
@@ -509,4 +664,9 @@ class _Memory:
     slopes: dict[tuple[Point | str, Target], Tensor] = field(default_factory=dict)
     resumes: dict[tuple[Point, Point | None], bool] = field(default_factory=dict)
     """Where the network was seen to run on, or not, from maps alone."""
+    rows: dict[tuple[int, Query], Row] = field(default_factory=dict)
+    held: dict[int, Seen] = field(default_factory=dict)
+    linked: tuple[Pass, dict[int, Seen]] | None = None
+    attention_slopes: dict[tuple[int, Target], Tensor] = field(default_factory=dict)
+    """At what comes out of each attention; the matrices' own are made from them as they are asked for."""
     lock: threading.RLock = field(default_factory=threading.RLock)

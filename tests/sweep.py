@@ -1,11 +1,14 @@
 """The long sweep: every method that applies, on every family of architectures, with no setting. `make sweep`.
 
-    python tests/sweep.py [--families FILE] [--only PATTERN] [--jobs timm,torchvision,transformers]
+    python tests/sweep.py [--families FILE] [--only PATTERN] [--jobs timm,torchvision,transformers] [--attention]
 
 For each network (random weights) it prints where the maps are read, whether Grad-CAM and the gradient give a finite
 map of the right shape that is not constant, and in how many of four quadrants the maps' cells depend most on the
 pixels that lie under them (a check of axis, order and prefix that does not use the score). Then by how much DeepLIFT's
 parts miss the whole, in single and in double precision, the worse of a gray and a blurred reference.
+
+With `--attention` it prints instead what attention is read: layers × heads × grid, by how much the matrices differ from
+q·k worked out by hand in double precision, by how much rows miss 1, and whether the logits are the same to the bit.
 """
 
 from __future__ import annotations
@@ -23,9 +26,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as fn
+from torch.overrides import TorchFunctionMode
 
 import explainers as ex
 from explainers.images import Framing
+from explainers.rules.opened import opened
 from explainers.taps import run
 
 FAMILIES = Path(__file__).parents[1].parent / "shared" / "data" / "timm_families.json"
@@ -308,6 +314,70 @@ def transformers_networks() -> Iterator[tuple[str, Callable[[], ex.Classifier]]]
         yield name, make(create, size, name)
 
 
+class ByHand(TorchFunctionMode):
+    """Every softmax of a pass in double precision, from its definition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrices: list[Tensor] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is fn.multi_head_attention_forward and (body := opened(func)):
+            with self:
+                return body(*args, **kwargs)
+        if func is fn.scaled_dot_product_attention:
+            given = dict(zip(("q", "k", "v", "attn_mask"), args, strict=False)) | kwargs
+            given |= {short: given[long] for short, long in (("q", "query"), ("k", "key")) if long in given}
+            q, k = given["q"].double(), given["k"].double()
+            scale = given.get("scale") or q.shape[-1] ** -0.5
+            scores = torch.einsum("...id,...jd->...ij", q * scale, k)
+            if (mask := given.get("attn_mask")) is not None:
+                scores = torch.where(mask, scores, -torch.inf) if mask.dtype == torch.bool else scores + mask.double()
+            self.matrices.append(softmax_by_hand(scores, -1))
+        elif func in (torch.softmax, fn.softmax, Tensor.softmax):
+            self.matrices.append(softmax_by_hand(args[0].double(), args[1] if len(args) > 1 else kwargs["dim"]))
+        return func(*args, **kwargs)
+
+
+def softmax_by_hand(scores: Tensor, dim: int) -> Tensor:
+    exponentials = (scores - scores.amax(dim, keepdim=True)).exp()
+    return exponentials / exponentials.sum(dim, keepdim=True)
+
+
+def attention_row(kind: str, family: str, name: str, build: Callable[[], ex.Classifier]) -> tuple[bool, str]:
+    """Whether the attention of one network is read as it is, and a line about it."""
+    try:
+        model = build()
+    except Exception as error:
+        return False, f"{kind:12} {family:24} {name:36} {type(error).__name__}: {str(error)[:90]}"
+    layers = model.anatomy.attention
+    if not layers:
+        return True, f"{kind:12} {family:24} {name:36} {model.anatomy.without_attention}"
+    picture = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    trace, plain = ex.look(model, picture), ex.look(model, picture)
+    if len(layers) * max(layer.heads * layer.queries.numel() * layer.keys.shape[1] for layer in layers) > 1 << 29:
+        return False, f"{kind:12} {family:24} {name:36} too large for this sweep"
+    with ByHand() as hand, torch.no_grad():
+        model.module(model.framing.normalize(trace.pixels).to(model.dtype)[None])
+    off = trace.attention_over(
+        lambda seen: float((seen.matrix() - seen.layer.arranged(hand.matrices[seen.layer.call])).abs().max())
+    )
+    rows = [row for query in ("read", "patches") for row in trace.attention(query=query)]
+    short = max(float((row.maps.sum((1, 2)) + row.rest.sum(1) - 1).abs().max()) for row in rows)
+    same = torch.equal(trace.logits, plain.logits)
+    kinds: dict[str, int] = {}
+    for layer in layers:
+        grids = "token" if layer.grid is None else "{}×{}".format(*layer.grid)
+        grids += "" if layer.grid == layer.key_grid else " on {}×{}".format(*layer.key_grid)
+        parts = (f"{layer.heads} × {grids}", f"+{layer.key_prefix}" if layer.key_prefix else "")
+        windows = f" in {layer.windows} windows" if layer.windows > 1 else ""
+        kinds["".join(parts) + windows] = kinds.get("".join(parts) + windows, 0) + 1
+    grids = ", ".join(f"{count} × {what}" for what, count in kinds.items())
+    numbers = f"off by {max(off):.0e}, rows by {short:.0e}, logits {'the same' if same else 'DIFFER'}"
+    return max(off) < 1e-6 and short < 1e-5 and same, f"{kind:12} {family:24} {name:36} {numbers}; {grids}"
+
+
 class Logits(nn.Module):
     """A transformers model as a function from pixels to logits."""
 
@@ -324,6 +394,7 @@ def main() -> int:
     parser.add_argument("--families", type=Path, default=FAMILIES)
     parser.add_argument("--only", default="*")
     parser.add_argument("--jobs", default="timm,torchvision,transformers")
+    parser.add_argument("--attention", action="store_true")
     choice = parser.parse_args()
     warnings.simplefilter("ignore")
     jobs: list[tuple[str, str, str, Callable[[], ex.Classifier]]] = []
@@ -337,6 +408,14 @@ def main() -> int:
         jobs += [("torchvision", n, n, build) for n, build in torchvision_networks()]
     if "transformers" in choice.jobs:
         jobs += [("transformers", n, n, build) for n, build in transformers_networks()]
+    if choice.attention:
+        right = []
+        for job in (job for job in jobs if fnmatch.fnmatch(job[1], choice.only)):
+            good, line = attention_row(*job)
+            right.append(good)
+            print(line, "" if good else "  ← WRONG", flush=True)
+        print(f"attention: {sum(right)} of {len(right)} right")
+        return 0 if all(right) else 1
     rows = []
     for kind, family, name, build in jobs:
         if not fnmatch.fnmatch(family, choice.only):

@@ -16,7 +16,11 @@ def read(name: str, size: int) -> ex.Classifier:
 
 def test_a_vision_transformer_has_one_attention_in_each_block_and_reads_its_embedding_with_the_head():
     model = read("deit_tiny_patch16_224", 224)
-    assert model.anatomy.attention == ((3, 197, 197),) * 12  # heads, queries, keys
+    layers = model.anatomy.attention
+    assert [(layer.heads, layer.grid, layer.prefix, layer.key_grid) for layer in layers] == [
+        (3, (14, 14), 1, (14, 14))
+    ] * 12
+    assert model.anatomy.pooled == (0,)  # the class token
     assert model.anatomy.embedding is not None
     assert model.module.get_submodule(model.anatomy.embedding.path) is model.module.head
     assert model.anatomy.head is None
