@@ -21,7 +21,7 @@ from .registry import Method
 from .scores import Scorecard
 from .scores import judge as _judge
 from .sources import SUGGESTED, Suggestion
-from .trace import DEFAULT_SCORE, PIXELS, SCORES, Asked, Prediction, ScoreName, Spent, Target, Trace
+from .trace import DEFAULT_SCORE, PIXELS, SCORES, Asked, Prediction, ScoreName, Second, Spent, Target, Trace
 
 PictureSource = Picture | bytes | str | os.PathLike[str] | NDArray[Any] | Image.Image
 
@@ -62,6 +62,7 @@ def explain(
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
     gallery: object | None = None,
+    second: PictureSource | None = None,
     stop: Callable[[], bool] | None = None,
     working: bool = False,
     **options: Any,
@@ -69,13 +70,15 @@ def explain(
     """Why this class? The last answer of the method; the winning class by default.
 
     `about` is a trace, or, for methods about the network itself, a classifier. `versus` asks "rather than what?",
-    `score` which number is explained, `gallery` among which pictures, `options` are the method's own. `stop` is looked
-    at often, and ends the work with `Stopped` when it says so. With `working`, the answer also holds the steps from
-    the network's numbers to the map, where the method tells them. Raises `QuestionError` or `DoesNotApply`.
+    `score` which number is explained, `gallery` among which pictures, `second` with which other picture, `options` are
+    the method's own. `stop` is looked at often, and ends the work with `Stopped` when it says so. With `working`, the
+    answer also holds the steps from the network's numbers to the map, where the method tells them. Raises
+    `QuestionError` or `DoesNotApply`.
     """
     answers = stream(
-        about, method, target=target, versus=versus, score=score, gallery=gallery, stop=stop, working=working, **options
-    )
+        about, method, target=target, versus=versus, score=score, gallery=gallery, second=second, stop=stop,
+        working=working, **options,
+    )  # fmt: skip
     last = deque(answers, maxlen=1)
     if not last:
         raise SightglassError(f"{registry.find(method).title} ended without an answer.")
@@ -90,6 +93,7 @@ def stream(
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
     gallery: object | None = None,
+    second: PictureSource | None = None,
     stop: Callable[[], bool] | None = None,
     working: bool = False,
     **options: Any,
@@ -103,7 +107,8 @@ def stream(
         label = model.labels[view.class_index]
         raise QuestionError(f"“{label}” is the winning class itself; choose another one to hold against it.")
     asked = _asked(chosen, model, view, _target(model, target, versus, score), stop)
-    values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, type(gallery): gallery}
+    other = Second(None if second is None else Picture.read(second))
+    values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, Second: other, type(gallery): gallery}
     for result in chosen.run(values, checked):
         if not result.finite:
             where = "" if view is None else " on this picture"
@@ -121,6 +126,7 @@ def stream(
             spent=replace(asked.spent),
             working=tuple(view.working or ()) if view is not None else (),
             random_weights=model.random_weights,
+            second=other.picture if Second in chosen.given else None,
         )
 
 

@@ -53,6 +53,8 @@ class Explanation:
     options: dict[str, Any]
     spent: Spent
     random_weights: bool = False
+    second: Picture | None = None
+    """The other picture, where two were mixed and somebody gave one."""
     working: tuple[Step, ...] = ()
     """The steps from the network's numbers to the map, where they were asked for and the method tells them."""
 
@@ -161,6 +163,7 @@ class Explanation:
             self.result.kind: self._result_as_json(),
             "adds_up": _sum_as_json(self.result.adds_up if isinstance(self.result, Heatmap) else None),
             "picture": None if self.source is None else _about(self.source),
+            "second": None if self.second is None else _about(self.second),
             "seen": None if self.source is None else list(self.framing.box(self.source.size)),
             "alt": self.alt,
             "notes": list(self.notes),
@@ -175,6 +178,7 @@ class Explanation:
     def code(self, picture: str = "picture.png") -> str:
         """Lines of Python that give this answer again; classes by number, since two may bear one label."""
         choices = "".join(f", {name}={value!r}" for name, value in self._chosen().items())
+        choices += "" if self.second is None else ', second="second.png"'
         about = " ".join(self.subject.split())  # on one line, whatever the label
         asked = f"trace = ex.look(ex.load({self.model!r}), {picture!r})"
         if self.source is None:

@@ -23,19 +23,20 @@ from .anatomy import DEPTHS
 from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError
 from .results import RESULTS, Heatmap, Result
-from .trace import PIXELS, Asked, Trace
+from .trace import PIXELS, Asked, Second, Trace
 
 ENTRY_POINTS = "explainers.methods"
 """Other people's packages add methods under this entry-point group."""
 
 RESERVED = {"about", "trace", "picture", "model", "method", "methods", "target", "versus", "score", "gallery"}
-RESERVED |= {"stop", "working"}
+RESERVED |= {"second", "stop", "working"}
 """Names that belong to every question, so that no option may take them."""
 
 GIVEN: dict[type, str] = {
     Trace: "a picture: ask about ex.look(model, picture)",
     Classifier: "a network",
     Asked: "a question",
+    Second: "a second picture: give second=",
 }
 """What a method may be given, by type, and the way to it in words. Whatever is not asked for is not there."""
 
@@ -239,6 +240,31 @@ def find(name: str) -> Method:
     if not isinstance(name, str) or name not in _methods:
         raise QuestionError(f"There is no method “{str(name)[:40]}”; there are {', '.join(sorted(_methods))}.")
     return _methods[name]
+
+
+def map_method(name: str, model: Classifier) -> Method:
+    """The method of that name, which lays a heat over the picture; for no name, the quickest classic that applies.
+
+    Raises `QuestionError` for a method that gives something else, and `DoesNotApply`.
+    """
+    if name:
+        method = suitable(find(name), model)
+        if not method.maps:
+            raise QuestionError(
+                f"{method.title} lays no heat over the picture; take one that does, such as {maps()[0].id}."
+            )
+        return method
+    fit = [method for method in maps() if method.class_specific and not method.why_not(model)]
+    if not fit:
+        raise DoesNotApply(f"No method that maps a class applies to {model.name}.")
+    return min(fit, key=lambda method: (not method.classic, sum(method.passes), method.id))
+
+
+def heat_of(trace: Trace, method: Method) -> Heatmap:
+    """The map that a method gives for a trace with its default options: how one method asks for another's."""
+    *_, last = method.run({Trace: trace, Classifier: trace.classifier}, method.check({}))
+    assert isinstance(last, Heatmap)
+    return last
 
 
 def suitable(method: Method, model: Classifier) -> Method:

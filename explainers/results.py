@@ -162,8 +162,11 @@ class Tiles(Result):
     done: float = 1.0
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Each tile by its place, from tile_0 on."""
-        return {f"tile_{place}": tile.values for place, tile in enumerate(self.tiles)}
+        """Each tile by its place, from tile_0 on, and the numbers of all where each has one."""
+        numbers = [tile.value for tile in self.tiles if tile.value is not None]
+        all_have = bool(numbers) and len(numbers) == len(self.tiles)
+        values = {"values": np.array(numbers, np.float32)} if all_have else {}
+        return {f"tile_{place}": tile.values for place, tile in enumerate(self.tiles)} | values
 
     def as_json(self) -> dict[str, Any]:
         """Captions, numbers and sizes."""

@@ -124,6 +124,13 @@ class Asked:
             raise Stopped("Stopped, as asked.")
 
 
+@dataclass(frozen=True, eq=False)
+class Second:
+    """Another picture beside the one in question, for methods that mix two; None where nobody gave one."""
+
+    picture: Picture | None = None
+
+
 @dataclass(eq=False)
 class Trace:
     """One picture through one classifier. Nothing runs before it is asked for, and nothing runs twice.
@@ -152,6 +159,27 @@ class Trace:
         memory = _Memory()
         memory.pixels = pixels.detach()
         return replace(self, target=self._target(), working=None, _memory=memory)
+
+    def all_elsewhere(self, pixels: Batch, start: str = "last") -> Iterator[Trace]:
+        """The same question about each of other pictures (N, 3, H, W) in [0, 1], answered by batched passes.
+
+        Logits, and maps and slopes at `start` (a depth, or `PIXELS`), are there already; a method that wants more of
+        one picture runs it again.
+        """
+        target = self._target()
+        apart = start != PIXELS and start not in self.classifier.anatomy.sites
+        for part in torch.split(pixels, self.at_once):
+            traces = [self.elsewhere(each) for each in part]
+            if not apart:
+                with self._turn():
+                    where, maps, slopes, logits = self._pass_at(part, start, target)
+                for place, trace in enumerate(traces):
+                    one = slice(place, place + 1)
+                    trace._memory.logits = logits[place]
+                    trace._memory.slopes[where, target] = slopes[place] if where == PIXELS else slopes[one]
+                    if isinstance(where, Point):
+                        trace._memory.maps[where] = maps[one]
+            yield from traces
 
     @property
     def pixels(self) -> Pixels:
@@ -497,6 +525,21 @@ class Trace:
         self.spent.forwards += len(pixels)
         self.spent.seconds += time.perf_counter() - began
         return _full(passed.output)
+
+    def _pass_at(self, pixels: Tensor, start: str, target: Target) -> tuple[Point | str, Tensor, Tensor, Tensor]:
+        """One batch: where the graph began, what came out there, the slopes of the scores there, and the logits."""
+        began = time.perf_counter()
+        leaf = pixels.detach().clone().requires_grad_(start == PIXELS)
+        point = None if start == PIXELS else self.site(start).point
+        passed = run(
+            self.classifier.module, self._framed(leaf), taps=[point] if point else [], start=point, stop=self.stop
+        )
+        maps = passed.taps[point] if point else leaf
+        slopes = self._backward(target.of(passed.output).sum(), maps)
+        self.spent.forwards += len(pixels)
+        self.spent.backwards += len(pixels)
+        self.spent.seconds += time.perf_counter() - began
+        return point or PIXELS, maps.detach(), slopes, _full(passed.output.detach())
 
     def _resume(self, site: Site, like: Tensor, tensor: Tensor) -> Tensor:
         """The output when the maps at a site are those: from there on, or from the last site before, or all of it."""

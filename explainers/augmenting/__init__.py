@@ -8,13 +8,16 @@ from .mixing import Box, Mixed, box_of, cut_mix, mix_up
 from .pipeline import PRESETS, Pipeline, Ready, Recipe, Step
 from .snippets import timm_arguments, timm_code, torchvision_code
 from .steps import TRANSFORMS, Setting, Transform, find_transform
-from .sweeps import SWEEPS, Sweep
+from .sweeps import SWEEPS, Sweep, find_sweep
+from .trials import NOTHING, Back, Trial, agreement, answered, compared, picture_of, pixels_of, pixels_of_second, put
 
 __all__ = [
+    "NOTHING",
     "PRESETS",
     "SWEEPS",
     "TRANSFORMS",
     "Action",
+    "Back",
     "Box",
     "Mixed",
     "Pipeline",
@@ -24,13 +27,22 @@ __all__ = [
     "Step",
     "Sweep",
     "Transform",
+    "Trial",
+    "agreement",
+    "answered",
     "box_of",
     "carried_back",
+    "compared",
     "cut_mix",
+    "find_sweep",
     "find_transform",
     "finest",
     "invertible",
     "mix_up",
+    "picture_of",
+    "pixels_of",
+    "pixels_of_second",
+    "put",
     "timm_arguments",
     "timm_code",
     "torchvision_code",

@@ -41,6 +41,8 @@ def whereto(recipe: Recipe, points: Tensor, size: Size) -> tuple[Tensor, Tensor]
             extent = points.new_tensor([action.values["w"], action.values["h"]])
             seen &= ~((points >= corner) & (points < corner + extent)).all(-1)
         elif (moves := matrix(action, size)) is not None:
+            if action.name in _FILLED:  # the outermost pixels are blended with what comes in from outside
+                seen &= ((points >= 1) & (points <= limits - 1)).all(-1)
             moved = torch.cat([points, torch.ones_like(points[..., :1])], -1) @ moves.mT
             ahead = moved[..., 2] > 0  # behind the eye is nowhere, in a perspective
             points = moved[..., :2] / torch.where(ahead, moved[..., 2], 1.0)[..., None]
@@ -101,6 +103,8 @@ def matrix(action: Action, size: Size) -> Tensor | None:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+_FILLED = {"rotate", "affine", "perspective"}
 
 
 def _of(*rows: Sequence[float]) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..errors import QuestionError
 from .actions import Action
 from .pipeline import Recipe
 from .steps import Size
@@ -44,6 +45,13 @@ class Sweep:
         if abs(values[nearest] - self.neutral) < abs(step):
             values[nearest] = self.neutral
         return values
+
+
+def find_sweep(name: str) -> Sweep:
+    """The sweep of that name. Raises `QuestionError` that names those there are."""
+    if name not in SWEEPS:
+        raise QuestionError(f"There is no sweep “{str(name)[:40]}”; there are {', '.join(SWEEPS)}.")
+    return SWEEPS[name]
 
 
 # --- private ---------------------------------------------------------------------------------------------------------

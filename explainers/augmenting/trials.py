@@ -1,0 +1,113 @@
+"""Trials: treated pictures put to a network in batches, and maps of them carried back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .. import pond
+from ..images import Picture
+from ..results import Heatmap
+from ..trace import Second, Trace
+from .mapping import carried_back, finest
+from .pipeline import Recipe
+
+NOTHING = Recipe()
+"""The control: what does nothing to a picture may change nothing in the answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A treated picture and what the network says to it."""
+
+    picture: Tensor
+    """(3, H, W), uint8."""
+    recipe: Recipe
+    logits: Tensor
+    score: float
+
+    def predicted(self, trace: Trace) -> tuple[str, float]:
+        """The winning class, and how probable it is."""
+        probabilities = self.logits.float().softmax(0)
+        best = int(probabilities.argmax())
+        return trace.classifier.labels[best], float(probabilities[best])
+
+
+def picture_of(trace: Trace) -> Tensor:
+    """What the network sees, as colors (3, H, W) from 0 to 255, on the CPU; from files these are the very numbers."""
+    return (trace.pixels.detach().float().cpu() * 255).round().to(torch.uint8)
+
+
+def pixels_of(pictures: Sequence[Tensor], trace: Trace) -> Tensor:
+    """Pictures (3, H, W), uint8, as pixels (N, 3, H, W) in [0, 1], as the trace has them."""
+    return (torch.stack(list(pictures)).float() / 255).to(trace.pixels)
+
+
+def put(trace: Trace, recipes: Iterable[Recipe]) -> Iterator[list[Trial]]:
+    """The picture treated by each recipe and put to the network, a batch at a time."""
+    picture, waiting = picture_of(trace), list(recipes)
+    for first in range(0, len(waiting), trace.at_once):
+        part = waiting[first : first + trace.at_once]
+        yield answered(trace, [(recipe.replay(picture), recipe) for recipe in part])
+
+
+def answered(trace: Trace, treated: Sequence[tuple[Tensor, Recipe]]) -> list[Trial]:
+    """What the network says to pictures (3, H, W), uint8, that are treated already."""
+    logits = trace.logits_at(pixels_of([picture for picture, _ in treated], trace))
+    target = replace(trace.target, index=trace.class_index)
+    scores = target.of(logits).tolist()
+    return [Trial(*each, z, score) for each, z, score in zip(treated, logits.cpu(), scores, strict=True)]
+
+
+def pixels_of_second(trace: Trace, second: Second) -> Tensor:
+    """The other picture (3, H, W) as the network sees it; a pond creature where nobody gave one."""
+    shown = second.picture or Picture.read(pond.render(pond.scene("test", _CREATURE), _SIDE).pixels)
+    return trace.classifier.framing.frame(shown).to(trace.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class Back:
+    """The heat of a treated picture, laid over the original."""
+
+    heat: Tensor
+    """(gh, gw), zero where it is not known."""
+    known: Tensor
+    agreement: float
+    """Spearman's rank correlation with the original's heat, where both are known."""
+
+
+def compared(found: Heatmap, original: Heatmap, recipe: Recipe, size: Sequence[int]) -> Back:
+    """The heat of a treated picture carried back, and how far it agrees with the original's."""
+    height, width = size
+    grid = finest((height, width))
+    heat, known = carried_back(torch.from_numpy(found.heat.copy()), recipe, (height, width), grid)
+    own, _ = carried_back(torch.from_numpy(original.heat.copy()), NOTHING, (height, width), grid)
+    return Back(heat, known, agreement(own[known], heat[known]))
+
+
+def agreement(one: Tensor, other: Tensor) -> float:
+    """Spearman's rank correlation; a map that is flat agrees fully with a flat one, and not at all with any other."""
+    flat = [bool(each.numel() == 0 or (each == each[0]).all()) for each in (one, other)]
+    if any(flat):
+        return float(all(flat) and one.numel() > 0)
+    ranks = [_ranks(each) for each in (one, other)]
+    a, b = (each - each.mean() for each in ranks)
+    return float((a @ b) / (a.norm() * b.norm()))
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+_CREATURE, _SIDE = 42, 384
+_STEPS = 2**18
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Ranks from 0 in double precision, those of ties averaged; what differs by rounding alone is a tie."""
+    values = (values.double() / values.abs().max() * _STEPS).round()
+    _, places, counts = torch.unique(values.flatten(), return_inverse=True, return_counts=True)
+    last = counts.cumsum(0).double()
+    averaged: Tensor = last - (counts + 1) / 2
+    return averaged[places]

@@ -1,0 +1,49 @@
+"""Augmented variants of the picture, by torchvision's transforms, with what the network says to each."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from ..augmenting import NOTHING, Pipeline, Trial, answered, picture_of
+from ..registry import Family, explainer
+from ..results import Tile, Tiles
+from ..trace import POINTS, Trace
+
+
+@explainer(
+    title="Augmented variants",
+    family=Family.AUGMENTATION,
+    paper="https://arxiv.org/abs/1909.13719",
+    passes=(14, 0),
+)
+def augment(
+    trace: Trace,
+    *,
+    pipeline: Annotated[
+        str,
+        Field(max_length=2000, description="Transforms such as rotation(degrees=15), posterize(bits=5), or a preset."),
+    ] = "classic",
+    samples: Annotated[int, Field(ge=1, le=64, description="How many variants are drawn.")] = 12,
+    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other variants.")] = 0,
+) -> Iterator[Tiles]:
+    """What does augmentation do to the picture, and to the score of the chosen class?
+
+    Draw variants of what the network sees, as training would, and put each to the network. Beside each stands what was
+    really done, the class that wins, and by how much the score moved.
+    Read it as: a variant that people still read alike, and whose score falls far, shows what the network leans on.
+    Beware: the variants are of the framed picture, so a crop loses what a crop of the original might have kept.
+    """
+    ready, picture = Pipeline.parse(pipeline).at(trace.pixels.shape[-2:]), picture_of(trace)
+    (original,) = answered(trace, [(picture, NOTHING)])
+    tiles = [_tile(trace, original, original)]
+    for first in range(0, samples, trace.at_once):
+        seeds = range(first, min(samples, first + trace.at_once))
+        tiles += [_tile(trace, t, original) for t in answered(trace, [ready.sample(picture, seed + s) for s in seeds])]
+        yield Tiles(tuple(tiles), unit=POINTS[trace.target.score], done=(len(tiles) - 1) / samples)
+
+
+def _tile(trace: Trace, trial: Trial, original: Trial) -> Tile:
+    label, probability = trial.predicted(trace)
+    caption = f"{label} {probability:.0%}: {trial.recipe}"
+    return Tile(trial.picture.permute(1, 2, 0).numpy(), caption, trial.score - original.score)

@@ -1,0 +1,78 @@
+"""CutMix (Yun et al., ICCV 2019): which of two pictures the heat lies on."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from ..augmenting import Mixed, cut_mix, pixels_of_second
+from ..registry import Family, explainer, heat_of, map_method
+from ..results import Curve, Curves, Heatmap, Mark
+from ..stretching import stretched
+from ..trace import Second, Trace
+
+
+@explainer(
+    title="CutMix",
+    family=Family.AUGMENTATION,
+    paper="https://arxiv.org/abs/1905.04899",
+    passes=(14, 12),
+)
+def cutmix(
+    trace: Trace,
+    second: Second,
+    *,
+    points: Annotated[int, Field(ge=3, le=41, description="How many values of λ are tried.")] = 11,
+    across: Annotated[float, Field(ge=0, le=1, description="Middle of the box, as a share of the width.")] = 0.5,
+    down: Annotated[float, Field(ge=0, le=1, description="Middle of the box, as a share of the height.")] = 0.5,
+    explained_by: Annotated[
+        str, Field(max_length=60, description="The method whose heat is measured, by its id; empty for a quick one.")
+    ] = "",
+) -> Iterator[Curves]:
+    """On which of two pictures does the heat for the chosen class lie, when one is pasted into the other?
+
+    Paste a box of the second picture into this one, from all of it (λ = 0) to nothing (λ = 1), and measure which share
+    of the heat lies in the box, beside the box's share of the area and the probabilities of both classes.
+    Read it as: heat that stays out of the box while its area grows keeps to what is left of the first picture.
+    Beware: training takes λ for the label, whatever the box covers; a box over the background changes little.
+    """
+    by, other = map_method(explained_by, trace.classifier), pixels_of_second(trace, second)
+    shares = np.linspace(0, 1, points).tolist()
+    mixed = [cut_mix(trace.pixels, other, share=share, center=(across, down)) for share in shares]
+    rival = int(trace.logits_at(other[None])[0].argmax())
+    views = trace.all_elsewhere(torch.stack([each.pixels for each in mixed]), by.start(by.check({})))
+    rows: list[tuple[float, ...]] = []
+    for each, view in zip(mixed, views, strict=True):
+        chances = view.logits.float().softmax(0)
+        heat = _in_box(heat_of(view, by), each)
+        rows.append((heat, 1 - each.share, float(chances[trace.class_index]), float(chances[rival])))
+        if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):
+            yield _curves(trace, rival, mixed[: len(rows)], rows, len(rows) / points)
+
+
+def _in_box(found: Heatmap, mixed: Mixed) -> float:
+    """The share of the heat's size that lies in the box; none of a blank map."""
+    assert mixed.box
+    heat = stretched(torch.from_numpy(np.abs(found.heat)), mixed.pixels.shape[-2:])
+    x0, y0, x1, y1 = mixed.box
+    whole = float(heat.sum())
+    return float(heat[y0:y1, x0:x1].sum()) / whole if whole else 0.0
+
+
+def _curves(trace: Trace, rival: int, mixed: list[Mixed], rows: list[tuple[float, ...]], done: float) -> Curves:
+    labels = trace.classifier.labels
+    names = ["heat in the box", "area of the box, 1 − λ", f"probability of {labels[trace.class_index]}"]
+    names += [f"probability of {labels[rival]}"] if rival != trace.class_index else []
+    lines = [Curve(name, np.array(values)) for name, values in zip(names, zip(*rows, strict=True), strict=False)]
+    places = sorted({0, len(rows) // 4, len(rows) // 2, 3 * len(rows) // 4, len(rows) - 1})
+    marks = [Mark(mixed[p].share, f"λ = {mixed[p].share:.2f}", _shown(mixed[p].pixels)) for p in places]
+    along = np.array([each.share for each in mixed])
+    return Curves(along, tuple(lines), "λ, the share of the first picture", "share", tuple(marks), done=done)
+
+
+def _shown(pixels: Tensor) -> NDArray[np.uint8]:
+    return (pixels.float().cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()

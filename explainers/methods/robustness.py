@@ -1,0 +1,85 @@
+"""Robustness to one transform, swept from end to end (after Hendrycks & Dietterich, ICLR 2019)."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..augmenting import SWEEPS, Sweep, Trial, find_sweep, put
+from ..registry import Family, explainer
+from ..results import Curve, Curves, Mark
+from ..trace import Trace
+
+PICTURES = 5
+"""So many places along the way show their picture, beside those where the decision flips."""
+
+
+@explainer(
+    title="Robustness",
+    family=Family.AUGMENTATION,
+    paper="https://arxiv.org/abs/1903.12261",
+    passes=(26, 0),
+)
+def robustness(
+    trace: Trace,
+    *,
+    transform: Annotated[
+        str, Field(description="What is swept.", json_schema_extra={"choices": list(SWEEPS)})
+    ] = "rotation",
+    points: Annotated[int, Field(ge=3, le=61, description="How many values are tried.")] = 25,
+    seeds: Annotated[
+        int, Field(ge=1, le=8, description="How often each is tried, where something is drawn: a place, or noise.")
+    ] = 3,
+) -> Iterator[Curves]:
+    """How much of a transform does the chosen class stand?
+
+    Sweep one parameter from end to end, put each picture to the network, and follow the probability of the class and
+    one over its rank (1 while it wins). Where something is drawn at random, the band spans the lowest and highest.
+    Read it as: the wider the plateau, the more of this transform the answer stands; a mark shows where it flips.
+    Beware: turning and moving bring in black edges, which are a change of their own.
+    """
+    sweep = find_sweep(transform)
+    repeats = seeds if sweep.random else 1
+    values, size = sweep.values(points), (trace.pixels.shape[-2], trace.pixels.shape[-1])
+    recipes = [sweep.recipe(value, size, seed) for value in values for seed in range(repeats)]
+    trials: list[Trial] = []
+    for batch in put(trace, recipes):
+        trials += batch
+        whole = len(trials) // repeats
+        if whole > 1:
+            yield _curves(trace, sweep, values[:whole], trials[: whole * repeats], len(trials) / len(recipes))
+
+
+def _curves(trace: Trace, sweep: Sweep, values: list[float], trials: list[Trial], done: float) -> Curves:
+    logits = torch.stack([trial.logits for trial in trials]).float()  # (P · seeds, C)
+    chosen = logits[:, trace.class_index]
+    ranks = (logits > chosen[:, None]).sum(1) + 1
+    probability, rank = (each.view(len(values), -1) for each in (logits.softmax(1)[:, trace.class_index], 1 / ranks))
+    winners = logits.argmax(1).view(len(values), -1)[:, 0].tolist()
+    return Curves(
+        np.array(values, np.float32),
+        (_curve("probability", probability), _curve("1 / rank", rank)),
+        along_unit=f"{sweep.title} ({sweep.unit})" if sweep.unit else sweep.title,
+        unit="share",
+        marks=tuple(_marks(trace, values, winners, trials[:: probability.shape[1]])),
+        done=done,
+    )
+
+
+def _curve(label: str, each: Tensor) -> Curve:
+    if each.shape[1] == 1:
+        return Curve(label, each[:, 0].numpy())
+    return Curve(label, each.mean(1).numpy(), each.amin(1).numpy(), each.amax(1).numpy())
+
+
+def _marks(trace: Trace, values: list[float], winners: list[int], trials: list[Trial]) -> Iterator[Mark]:
+    """Some places on the way, evenly spread, and each where another class takes over."""
+    flips = {place for place in range(1, len(values)) if winners[place] != winners[place - 1]}
+    spread = {round(place) for place in np.linspace(0, len(values) - 1, min(PICTURES, len(values)))}
+    for place in sorted(flips | spread):
+        label = trace.classifier.labels[winners[place]]
+        said = f"flips to {label}" if place in flips else label
+        yield Mark(values[place], said, trials[place].picture.permute(1, 2, 0).numpy())

@@ -1,0 +1,328 @@
+"""Variants, sweeps, mixtures and whether the reason survives: by networks whose answers can be worked out by hand."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import explainers as ex
+from explainers import registry
+from explainers.augmenting import (
+    NOTHING,
+    SWEEPS,
+    Pipeline,
+    agreement,
+    compared,
+    picture_of,
+    pixels_of,
+)
+from explainers.errors import QuestionError
+from explainers.images import Framing
+from explainers.registry import heat_of, map_method
+from explainers.results import Heatmap
+from explainers.trace import PIXELS
+
+SIZE = (48, 48)
+PLAIN = Framing(size=SIZE, mode="squash", mean=(0, 0, 0), std=(1, 1, 1))
+
+
+class Brightness(nn.Module):
+    """Bright or dark: the mean brightness, held against a half. It knows no places, only colors."""
+
+    def __init__(self):
+        super().__init__()
+        self.look, self.head = nn.Conv2d(3, 2, 1), nn.Linear(2, 2)
+        with torch.no_grad():
+            self.look.weight.copy_(torch.tensor([[1.0, 1, 1], [-1.0, -1, -1]])[..., None, None] / 3)
+            self.look.bias.copy_(torch.tensor([0.0, 1.0]))
+            self.head.weight.copy_(torch.eye(2) * 20)
+            self.head.bias.zero_()
+
+    def forward(self, x):
+        return self.head(torch.relu(self.look(x)).mean((2, 3)))
+
+
+class Upright(nn.Module):
+    """Sees nothing but the left half, wherever the picture turns."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Brightness()
+        self.register_buffer("left", (torch.arange(SIZE[1]) < SIZE[1] // 2).float())
+
+    def forward(self, x):
+        return self.inner.head((torch.relu(self.inner.look(x)) * self.left).mean((2, 3)))
+
+
+class Flipped(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x.flip(-1))
+
+
+def wrapped(module, name="tiny"):
+    return ex.wrap(module.eval(), labels=["bright", "dark"], framing=PLAIN, name=name)
+
+
+def small(seed=0):
+    """A network of two convolutions, trained on nothing."""
+    torch.manual_seed(seed)
+    body = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 3, stride=2, padding=1))
+    return nn.Sequential(body, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+
+
+def smooth(seed=0):
+    noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
+    large = torch.nn.functional.interpolate(noise, SIZE, mode="bicubic")[0]  # a little beyond 0 to 1
+    return (large * 120 + 60).to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+@pytest.fixture
+def trace():
+    return ex.look(wrapped(small()), smooth())
+
+
+# Variants ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_variant_is_what_its_recipe_makes_of_the_picture_and_says_what_the_network_says(trace):
+    answer = ex.explain(trace, "augment", samples=5, seed=3, pipeline="rotation, posterize(bits=2, p=1)")
+    original, *variants = answer.result.tiles
+    assert len(variants) == 5
+    assert original.value == 0
+    assert np.array_equal(original.values, smooth())
+    whole = trace.score(trace.pixels[None])[0]
+    for number, tile in enumerate(variants):
+        picture, recipe = Pipeline.parse("rotation, posterize(bits=2, p=1)").sample(picture_of(trace), 3 + number)
+        assert np.array_equal(tile.values, picture.permute(1, 2, 0).numpy())
+        assert tile.value == pytest.approx(float(trace.score(pixels_of([picture], trace))[0] - whole), abs=1e-5)
+        assert tile.caption.endswith(str(recipe))
+        assert tile.caption.startswith(("bright", "dark"))
+
+
+@pytest.mark.parametrize("method", ["augment", "consistency"])
+def test_a_pipeline_that_is_none_is_refused_in_words(trace, method):
+    for text, words in (
+        ("", "The pipeline is empty"),
+        ("rotation(degrees=500)", "from 0 to 180"),
+        ("wobble", "no tra"),
+    ):
+        with pytest.raises(QuestionError, match=words):
+            ex.explain(trace, method, pipeline=text)
+
+
+# Sweeps --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_flips_where_it_must():
+    """A gray of 0.4 is dark until its brightness is multiplied by 1.25."""
+    trace = ex.look(wrapped(Brightness()), np.full((*SIZE, 3), 102, np.uint8))
+    answer = ex.explain(trace, "robustness", transform="brightness", points=18)  # steps of 0.1
+    flips = [mark for mark in answer.result.marks if mark.caption == "flips to bright"]
+    assert [round(mark.at, 1) for mark in flips] == [1.3]
+    assert flips[0].picture.mean() == pytest.approx(102 * 1.3, abs=1)
+    probability, rank = answer.result.lines
+    seen = np.floor(102 * answer.result.along + 1e-4) / 255  # colors are whole numbers
+    assert np.allclose(probability.values, 1 / (1 + np.exp(20 * (2 * seen - 1))), atol=0.001)
+    assert probability.low is None
+    assert np.array_equal(rank.values, np.where(probability.values > 0.5, 1, 0.5).astype(np.float32))
+
+
+def test_a_band_spans_what_was_drawn_and_the_neutral_place_has_none(trace):
+    answer = ex.explain(trace, "robustness", transform="noise", points=5, seeds=4)
+    line = answer.result.lines[0]
+    assert (line.low <= line.values + 1e-6).all()
+    assert (line.values <= line.high + 1e-6).all()
+    assert line.low[0] == pytest.approx(line.high[0], abs=1e-6)
+    assert line.high[-1] > line.low[-1]
+
+
+def test_the_control_is_flat_and_its_bar_exactly_zero(trace):
+    flat = ex.explain(trace, "robustness", transform="nothing").result.lines[0].values
+    assert np.ptp(flat) < 1e-6
+    for measure in ("change", "flips"):
+        bars = ex.explain(trace, "weak_spots", measure=measure, points=3).result
+        assert bars.labels[0] == "Nothing (control)"
+        assert bars.values[0] == 0
+        assert len(bars.labels) == len(SWEEPS)
+        assert np.any(bars.values != 0) or measure == "flips"
+
+
+def test_an_unknown_sweep_is_refused_in_words(trace):
+    with pytest.raises(QuestionError, match="There is no sweep “melting”; there are nothing"):
+        ex.explain(trace, "robustness", transform="melting")
+
+
+# Whether the reason survives -----------------------------------------------------------------------------------------
+
+
+def agreements(answer):
+    """Of the control, and of the variants."""
+    return answer.result.tiles[3].value, [tile.value for tile in answer.result.tiles[4:]]
+
+
+def test_the_control_agrees_fully(trace):
+    for text in ("classic", "noise", "aug_mix"):
+        control, _ = agreements(ex.explain(trace, "consistency", pipeline=text, samples=4))
+        assert control == pytest.approx(1, abs=1e-3)
+        assert f"{control:.3f}" == "1.000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "horizontal_flip(p=1)",
+        "vertical_flip(p=1)",
+        "rotation(degrees=40, fill=200)",
+        "affine(degrees=20, shear=10, fill=200)",
+        "perspective(p=1, distortion=0.3, fill=200)",
+        "resized_crop(scale_from=0.5)",
+        "horizontal_flip(p=1), rotation(degrees=20, fill=200), resized_crop(scale_from=0.6)",
+    ],
+)
+def test_a_network_that_knows_no_places_agrees_up_to_interpolation(text):
+    trace = ex.look(wrapped(Brightness()), (smooth(3) * 0.4 + 140).astype(np.uint8))
+    _, found = agreements(ex.explain(trace, "consistency", pipeline=text, samples=6, explained_by="grad_cam"))
+    exact = text in ("horizontal_flip(p=1)", "vertical_flip(p=1)")
+    assert min(found) > (0.9999 if exact else 0.98)
+
+
+def test_a_network_that_sees_one_side_does_not():
+    trace = ex.look(wrapped(Upright()), smooth(3))
+    _, found = agreements(
+        ex.explain(trace, "consistency", pipeline="horizontal_flip(p=1)", samples=2, explained_by="input_x_gradient")
+    )
+    assert max(found) < 0.3
+
+
+def test_the_flipped_network_gives_the_flipped_map():
+    """For maps at the pixels, E'(flip x) = flip E(x), where the network flips its picture first."""
+    plain, flipped = wrapped(small(2)), wrapped(Flipped(small(2)), "flipped")
+    picture = smooth(4)
+    turned, recipe = Pipeline.parse("horizontal_flip(p=1)").sample(torch.from_numpy(picture).permute(2, 0, 1), 0)
+    for name in ("gradient", "input_x_gradient"):
+        own = ex.explain(ex.look(plain, picture), name, target=0).result
+        mirrored = ex.explain(ex.look(flipped, turned.permute(1, 2, 0).numpy()), name, target=0).result
+        assert np.allclose(mirrored.heat[:, ::-1], own.heat, atol=1e-6)
+        assert compared(mirrored, own, recipe, SIZE).agreement == pytest.approx(1, abs=1e-6)
+
+
+def test_mean_and_drift_are_those_of_the_maps(trace):
+    answer = ex.explain(trace, "consistency", pipeline="color_jitter", samples=3, explained_by="gradient")
+    _, mean, drift, *maps = answer.result.tiles
+    heats = np.stack([tile.values / np.abs(tile.values).max() for tile in maps])
+    assert np.allclose(mean.values, heats.mean(0), atol=1e-5)
+    assert np.allclose(drift.values, heats.std(0), atol=1e-5)
+
+
+def test_mixtures_without_a_way_back_are_left_out_and_counted(trace):
+    answer = ex.explain(trace, "consistency", pipeline="aug_mix(severity=10)", samples=6)
+    left_out = 6 - len(answer.result.tiles[4:])
+    assert left_out
+    assert answer.result.note.startswith(f"{left_out} variants were mixed")
+
+
+def test_agreement_is_spearmans():
+    from scipy.stats import spearmanr
+
+    one, other = torch.rand(2, 200, generator=torch.Generator().manual_seed(0)).mul(9).round()
+    assert agreement(one, other) == pytest.approx(float(spearmanr(one, other)[0]))
+    assert agreement(torch.zeros(5), torch.zeros(5)) == 1
+    assert agreement(torch.zeros(5), torch.arange(5.0)) == 0
+    assert agreement(torch.zeros(0), torch.zeros(0)) == 0
+
+
+def test_a_map_is_found_by_its_name_or_the_quickest_is_taken(trace):
+    model = trace.classifier
+    assert map_method("", model).maps
+    assert map_method("", model).classic
+    assert map_method("occlusion", model).id == "occlusion"
+    with pytest.raises(QuestionError, match="lays no heat over the picture; take one that does"):
+        map_method("robustness", model)
+    with pytest.raises(QuestionError, match="There is no method “sonar”"):
+        ex.explain(trace, "consistency", explained_by="sonar")
+
+
+# Many pictures at once -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["last", "early", PIXELS])
+def test_batched_passes_give_what_single_ones_give(start):
+    model = ex.load("digits:cnn")
+    trace = ex.look(model, smooth())
+    others = torch.rand(11, *trace.pixels.shape, generator=torch.Generator().manual_seed(1))
+    view = trace.ask(ex.engine.Target(index=3))
+    before = view.spent.forwards
+    together = list(view.all_elsewhere(others, start))
+    assert view.spent.forwards - before == view.spent.backwards == 11
+    for batched, pixels in zip(together, others, strict=True):
+        batched, alone = batched.ask(batched.target), view.elsewhere(pixels)
+        assert torch.allclose(batched.logits, alone.logits, atol=1e-4)
+        if start == PIXELS:
+            assert torch.allclose(batched.pixel_slopes(), alone.pixel_slopes(), atol=1e-4)
+        else:
+            assert torch.allclose(batched.maps(start), alone.maps(start), atol=1e-4)
+            assert torch.allclose(batched.slopes(start), alone.slopes(start), atol=1e-4)
+        assert batched.spent.forwards == batched.spent.backwards == 0
+
+
+@pytest.mark.parametrize("method", [m.id for m in registry.maps() if sum(m.passes) <= 4])
+def test_every_quick_map_can_be_asked_for_from_a_batch(trace, method):
+    if registry.find(method).why_not(trace.classifier):
+        pytest.skip("does not suit the network here")
+    by = map_method(method, trace.classifier)
+    (view,) = trace.all_elsewhere(trace.pixels[None], by.start(by.check({})))
+    assert np.allclose(heat_of(view, by).heat, ex.explain(trace, method).native, atol=1e-5)
+
+
+# Two pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_the_share_of_heat_in_the_box_is_what_can_be_counted():
+    """Heat is the brightness beyond a half here: 0.1 in the box, 0.4 around it."""
+    model = wrapped(Brightness())
+    first, second = (np.full((*SIZE, 3), value, np.uint8) for value in (230, 153))
+    answer = ex.explain(
+        ex.look(model, first), "cutmix", target="bright", second=second, points=5, explained_by="grad_cam"
+    )
+    lines = {line.label: line.values for line in answer.result.lines}
+    area = lines["area of the box, 1 − λ"]
+    assert np.allclose(area + answer.result.along, 1)
+    inside, around = 153 / 255 - 0.5, 230 / 255 - 0.5
+    expected = area * inside / (area * inside + (1 - area) * around)
+    assert np.allclose(lines["heat in the box"], expected, atol=0.02)
+    assert set(lines) == {"heat in the box", "area of the box, 1 − λ", "probability of bright"}
+    assert answer.payload()["second"]["width"] == SIZE[1]
+    assert 'second="second.png"' in answer.code()
+
+
+def test_a_blend_resembles_first_one_and_then_the_other():
+    trace = ex.look(wrapped(small()), smooth(1))
+    answer = ex.explain(trace, "mixup", second=smooth(2), points=5, explained_by="gradient")
+    first, second = (line.values for line in answer.result.lines[:2])
+    assert answer.result.along.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert first[-1] == pytest.approx(1, abs=1e-3)
+    assert second[0] == pytest.approx(1, abs=1e-3)
+
+
+def test_without_a_second_picture_a_pond_creature_is_taken(trace):
+    for method in ("cutmix", "mixup"):
+        answer = ex.explain(trace, method, points=3)
+        assert answer.second is None
+        assert "second=" not in answer.code()
+
+
+def test_a_second_picture_that_is_none_is_refused_in_words(trace):
+    from explainers.errors import PictureError
+
+    with pytest.raises(PictureError):
+        ex.explain(trace, "cutmix", second=b"no picture")
+
+
+def test_nothing_is_the_control():
+    assert NOTHING.actions == ()
+    heat = Heatmap(np.arange(12.0).reshape(3, 4), unit="")
+    assert compared(heat, heat, NOTHING, SIZE).agreement == 1
