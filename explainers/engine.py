@@ -16,6 +16,7 @@ from .anatomy import DEPTHS
 from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError, SightglassError
 from .explanation import COUNTERFACTUAL, Explanation
+from .gallery import Gallery, fitting
 from .images import Picture
 from .registry import Method
 from .scores import Scorecard
@@ -61,7 +62,7 @@ def explain(
     target: str | int | None = None,
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
-    gallery: object | None = None,
+    gallery: Gallery | str | None = None,
     second: PictureSource | None = None,
     stop: Callable[[], bool] | None = None,
     working: bool = False,
@@ -70,10 +71,10 @@ def explain(
     """Why this class? The last answer of the method; the winning class by default.
 
     `about` is a trace, or, for methods about the network itself, a classifier. `versus` asks "rather than what?",
-    `score` which number is explained, `gallery` among which pictures, `second` with which other picture, `options` are
-    the method's own. `stop` is looked at often, and ends the work with `Stopped` when it says so. With `working`, the
-    answer also holds the steps from the network's numbers to the map, where the method tells them. Raises
-    `QuestionError` or `DoesNotApply`.
+    `score` which number is explained, `gallery` among which pictures (one, or its name or folder; by default one on
+    offer), `second` with which other picture, `options` are the method's own. `stop` is looked at often, and ends the
+    work with `Stopped` when it says so. With `working`, the answer also holds the steps from the network's numbers to
+    the map, where the method tells them. Raises `QuestionError` or `DoesNotApply`.
     """
     answers = stream(
         about, method, target=target, versus=versus, score=score, gallery=gallery, second=second, stop=stop,
@@ -92,7 +93,7 @@ def stream(
     target: str | int | None = None,
     versus: str | int | None = None,
     score: ScoreName = DEFAULT_SCORE,
-    gallery: object | None = None,
+    gallery: Gallery | str | None = None,
     second: PictureSource | None = None,
     stop: Callable[[], bool] | None = None,
     working: bool = False,
@@ -106,6 +107,8 @@ def stream(
     if view is not None and target is None and versus is not None and view.class_index == view.target.versus:
         label = model.labels[view.class_index]
         raise QuestionError(f"“{label}” is the winning class itself; choose another one to hold against it.")
+    if Gallery in chosen.given:
+        gallery = fitting(model) if gallery is None else Gallery.open(gallery) if isinstance(gallery, str) else gallery
     asked = _asked(chosen, model, view, _target(model, target, versus, score), stop)
     other = Second(None if second is None else Picture.read(second))
     values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, Second: other, type(gallery): gallery}
@@ -127,6 +130,7 @@ def stream(
             working=tuple(view.working or ()) if view is not None else (),
             random_weights=model.random_weights,
             second=other.picture if Second in chosen.given else None,
+            gallery=gallery.where if isinstance(gallery, Gallery) else "",
         )
 
 

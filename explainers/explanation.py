@@ -55,6 +55,8 @@ class Explanation:
     random_weights: bool = False
     second: Picture | None = None
     """The other picture, where two were mixed and somebody gave one."""
+    gallery: str = ""
+    """Among which pictures, as `gallery=` takes it; empty where the method asks for none."""
     working: tuple[Step, ...] = ()
     """The steps from the network's numbers to the map, where they were asked for and the method tells them."""
 
@@ -158,6 +160,7 @@ class Explanation:
             "target": _as_json(self.prediction),
             "versus": _as_json(self.versus),
             "score": self.score,
+            "gallery": self.gallery or None,
             "options": self.options,
             "question": self.question,
             self.result.kind: self._result_as_json(),
@@ -236,6 +239,8 @@ class Explanation:
             asked["versus"] = self.versus.index
         if self.score != DEFAULT_SCORE:
             asked["score"] = self.score
+        if self.gallery:
+            asked["gallery"] = self.gallery
         defaults = {option.name: option.default for option in self.method.options}
         return asked | {name: value for name, value in self.options.items() if value != defaults[name]}
 

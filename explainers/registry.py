@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from .anatomy import DEPTHS
 from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError
+from .gallery import Gallery
 from .results import RESULTS, Heatmap, Result
 from .trace import PIXELS, Asked, Second, Trace
 
@@ -37,6 +38,7 @@ GIVEN: dict[type, str] = {
     Classifier: "a network",
     Asked: "a question",
     Second: "a second picture: give second=",
+    Gallery: "a gallery of pictures: add gallery=Gallery.open(…), from explainers.gallery",
 }
 """What a method may be given, by type, and the way to it in words. Whatever is not asked for is not there."""
 

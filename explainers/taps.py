@@ -43,6 +43,8 @@ class Pass:
     taps: dict[Point, Tensor]
     start: Point | None
     """Where the graph begins; None when it begins at the pixels, or when there is no graph."""
+    fed: dict[Point, Tensor] = field(default_factory=dict)
+    """What went into modules, where that was asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,7 @@ def run(
     taps: Sequence[Point] = (),
     start: Point | None = None,
     cut: Sequence[Point] = (),
+    fed: Sequence[Point] = (),
     graph: bool = True,
     stop: Callable[[], bool] | None = None,
 ) -> Pass:
@@ -69,7 +72,8 @@ def run(
 
     With `start`, no graph is recorded before that point: its output becomes a leaf, and the graph runs from there to
     the end, so that a gradient at the last maps costs about nothing beside the pass. Without it the graph begins at
-    `inputs`, which should then require a gradient. `cut` detaches points, for asking what flows around them.
+    `inputs`, which should then require a gradient. `cut` detaches points, for asking what flows around them; of those
+    in `fed`, what the module is given is kept as well.
 
     A tap keeps the module's output itself and hands a copy downstream, because the next operation may be in place.
     Where the network has PyTorch's own attention or encoder layers, the whole pass records a graph: without one they
@@ -77,7 +81,8 @@ def run(
 
     Raises `LookupError` when a tapped module did not run, or put out no tensor, and whatever the module raises.
     """
-    recorder = _Taps(_names(module), frozenset(taps) | {p for p in (start,) if p}, start, frozenset(cut), stop)
+    wanted = frozenset(taps) | {p for p in (start,) if p}
+    recorder = _Taps(_names(module), wanted, start, frozenset(cut), stop, frozenset(fed))
     late = start is not None
     if (
         graph
@@ -90,10 +95,11 @@ def run(
     if not isinstance(output, Tensor):
         raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
     missing = [str(p) for p in recorder.wanted if p not in recorder.kept]
+    missing += [str(p) for p in recorder.feeding if p not in recorder.given]
     if missing:
         raise LookupError(f"no tensor came out of {', '.join(missing)} in this pass")
     _mend(output)
-    return Pass(output, recorder.kept, start)
+    return Pass(output, recorder.kept, start, recorder.given)
 
 
 def resume(
@@ -179,14 +185,16 @@ class _Taps:
     start: Point | None
     cut: frozenset[Point]
     stop: Callable[[], bool] | None
+    feeding: frozenset[Point] = frozenset()
     calls: Counter[str] = field(default_factory=Counter)
     kept: dict[Point, Tensor] = field(default_factory=dict)
+    given: dict[Point, Tensor] = field(default_factory=dict)
     paths: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self.paths = frozenset(p.path for p in self.wanted | self.cut)
+        self.paths = frozenset(p.path for p in self.wanted | self.cut | self.feeding)
 
-    def see(self, module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
+    def see(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         if self.stop is not None and self.stop():
             raise Stopped("Stopped, as asked.")
         path = self.names.get(id(module))
@@ -194,6 +202,8 @@ class _Taps:
             return None
         point = Point(path, self.calls[path])
         self.calls[path] += 1
+        if point in self.feeding and inputs and isinstance(inputs[0], Tensor):
+            self.given[point] = inputs[0]
         tensor = first_tensor(output)
         if tensor is None or point not in self.wanted | self.cut:
             return None

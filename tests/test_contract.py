@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import explainers as ex
+from explainers import gallery
 from explainers.errors import QuestionError
+from explainers.galleries.stock import from_arrays
 from explainers.images import Framing
 from explainers.results import RESULTS, Heatmap
 from explainers.trace import Trace
@@ -80,6 +82,19 @@ def models():
     for kind in (Convolutions, Attention):
         torch.manual_seed(0)
         yield ex.wrap(kind().eval(), labels=LABELS, framing=FRAMING, name=kind.__name__)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def galleries():
+    """A gallery of 24 pictures for each of the two networks, where methods find it that want one."""
+    draw = np.random.default_rng(0)
+    pictures = [draw.integers(256, size=(40, 60, 3), dtype=np.uint8) // (1 + i % 2) for i in range(24)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gallery, "_offered", {})
+        for model in models():
+            found = from_arrays(f"for {model.name}", pictures, [("light", "dark")[i % 2] for i in range(24)])
+            gallery.offer(gallery.Gallery.of(found, model))
+        yield
 
 
 def suited(method):

@@ -1,0 +1,132 @@
+"""What a network makes of pictures: one vector for each, at any depth, pooled over the grid."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ..anatomy import Layout
+from ..classifier import Classifier
+from ..errors import DoesNotApply, QuestionError
+from ..taps import Point, run
+
+EmbeddedAt = Literal["pooled", "late", "middle", "early", "pixels"]
+"""Where the vectors are read: what the head is fed with, the average of the maps at a depth, or the pixels themselves.
+
+The pixels are what the network's vectors are to be held against: the framed picture, reduced to 8 × 8 colors.
+"""
+
+_PIXEL_CELLS = 8
+
+PLACES: tuple[EmbeddedAt, ...] = get_args(EmbeddedAt)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """N pictures as a network has them: vectors (N, D) at each place, the class it calls them, and how surely."""
+
+    vectors: dict[str, Tensor]
+    predicted: Tensor
+    """(N,) int64; −1 for a backbone."""
+    confidence: Tensor
+    """(N,) the softmax of that class; 0 for a backbone."""
+
+
+def embed(
+    model: Classifier,
+    pixels: Tensor,
+    places: Sequence[str] = PLACES,
+    *,
+    stop: Callable[[], bool] | None = None,
+) -> Embedded:
+    """The vectors of pictures (N, 3, H, W) in [0, 1], framed for the network; one forward pass, no graph.
+
+    Raises `DoesNotApply` where the network has neither a head that is fed with a vector nor maps over a grid.
+    """
+    wanted = {place: _layout(model, place) for place in places if place != "pixels"}
+    head = model.anatomy.embedding
+    taps = [found[0] for found in wanted.values() if found is not None]
+    fed = [head] if head is not None and any(found is None for found in wanted.values()) else []
+    framed = model.framing.normalize(pixels).to(model.device, model.dtype)
+    with torch.no_grad():
+        try:
+            passed = run(model.module, framed, taps=taps, fed=fed, graph=False, stop=stop)
+        except LookupError:  # fused layers hide what is inside them, unless a graph is recorded
+            passed = run(model.module, framed, taps=taps, fed=fed, start=taps[0] if taps else None, stop=stop)
+        vectors = {}
+        for place, found in wanted.items():
+            if found is None:
+                assert head is not None
+                vectors[place] = passed.fed[head].detach().flatten(1).float().cpu()
+            else:
+                vectors[place] = pooled(found[1], passed.taps[found[0]].detach()).float().cpu()
+        if "pixels" in places:
+            vectors["pixels"] = nn.functional.adaptive_avg_pool2d(pixels, _PIXEL_CELLS).flatten(1).float().cpu()
+        logits = passed.output.detach().float().cpu()
+    if not model.has_classes:
+        none = torch.zeros(len(logits))
+        return Embedded(vectors, none.long() - 1, none)
+    confidence, predicted = logits.softmax(1).max(1)
+    return Embedded(vectors, predicted, confidence)
+
+
+def pooled(layout: Layout, output: Tensor) -> Tensor:
+    """The plain average over the grid (N, K) of a module's output for N pictures; prefix tokens dropped."""
+    match layout.form:
+        case "NCHW":
+            return output.mean((2, 3))
+        case "NHWC":
+            return output.mean((1, 2))
+        case "tokens":
+            return output[:, layout.prefix :].mean(1)
+        case _:
+            return output[:, :, layout.prefix :].mean(2)
+
+
+def averages(model: Classifier) -> bool:
+    """Whether the pooled vector is the plain average of the last maps, so that it falls apart by place exactly."""
+    return model.anatomy.embedding is None or getattr(model.anatomy.head, "weight", None) is not None
+
+
+def fingerprint(model: Classifier) -> str:
+    """Tells networks of one name apart: a digest of the names, shapes and ends of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in model.module.state_dict().items():
+        flat = tensor.detach().flatten()
+        ends = torch.cat([flat[:64], flat[-64:]]).float().cpu().numpy()
+        digest.update(f"{name}{tuple(tensor.shape)}".encode() + ends.tobytes())
+    digest.update(repr(model.framing).encode())
+    return digest.hexdigest()[:16]
+
+
+def scale(largest: float) -> float:
+    """A power of two to divide vectors by before half precision takes them; 1 where it holds them as they are."""
+    if not math.isfinite(largest) or largest == 0 or _SMALL <= largest <= _LARGE:
+        return 1.0
+    return 2.0 ** math.floor(math.log2(largest))
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+_SMALL, _LARGE = 0.01, 30_000.0  # between them half precision keeps three digits of all that matters in a vector
+
+
+def _layout(model: Classifier, place: str) -> tuple[Point, Layout] | None:
+    """The point and layout to average over; None for the vector that the head is fed with."""
+    if place not in PLACES:
+        raise QuestionError(f"Pictures are embedded at {', '.join(PLACES)}, not at “{str(place)[:40]}”.")
+    if place == "pooled":
+        if model.anatomy.embedding is not None:
+            return None
+        place = "last"
+    try:
+        site = model.anatomy.site(place)
+    except LookupError as error:
+        raise DoesNotApply(f"{model.name} gives pictures no vector to compare them by: {error}") from error
+    return site.point, site.layout

@@ -1,0 +1,53 @@
+"""Groups of pictures: k-means, agglomerative clustering, or HDBSCAN (Campello, Moulavi and Sander, PAKDD 2013)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..among import Place
+from ..classifier import Classifier
+from ..galleries.groups import found, in_words
+from ..gallery import Gallery
+from ..registry import Family, explainer
+from ..results import Tile, Tiles
+
+
+@explainer(
+    title="Groups of pictures",
+    family=Family.GALLERY,
+    paper="https://link.springer.com/chapter/10.1007/978-3-642-37456-2_14",
+    class_specific=False,
+    passes=(0, 0),
+)
+def clusters(
+    model: Classifier,
+    gallery: Gallery,
+    *,
+    by: Annotated[
+        Literal["kmeans", "agglomerative", "hdbscan"],
+        Field(description="k-means and agglomerative make as many groups as asked for; HDBSCAN finds dense ones."),
+    ] = "kmeans",
+    count: Annotated[
+        int, Field(ge=0, le=30, description="How many groups; with 0, the number whose groups lie best apart.")
+    ] = 0,
+    place: Place = "pooled",
+    shown: Annotated[int, Field(ge=1, le=12, description="How many pictures of each group are shown.")] = 4,
+) -> Tiles:
+    """Into which groups do the network's vectors of the pictures fall?
+
+    Groups are made of the vectors themselves, not of a map of them. Each is shown by the pictures in its middle, with
+    the labels in it and the channels that set it apart.
+    Read it as: what the pictures of one group share is a concept that the network sorts by.
+    Beware: k-means makes groups of anything. A silhouette near 0 says that there are none.
+    """
+    groups = found(gallery.vectors(model).at(place), gallery.labels, by, count)
+    tiles = [
+        Tile(
+            gallery.thumbnail(number), in_words(group) if first == 0 else "", float(group.size) if first == 0 else None
+        )
+        for group in groups.groups
+        for first, number in enumerate(group.middle[:shown])
+    ]
+    if not tiles:
+        tiles = [Tile(gallery.thumbnail(0), "no group")]
+    return Tiles(tuple(tiles), unit="pictures", columns=shown, note=groups.sentence)

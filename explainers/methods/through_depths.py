@@ -1,0 +1,35 @@
+"""Neighbors through the depths: where in a network the labels fall apart (Cohen, Sapiro and Giryes, 2018)."""
+
+import numpy as np
+
+from ..classifier import Classifier
+from ..errors import QuestionError
+from ..galleries.embedding import PLACES
+from ..galleries.faithful import accuracy
+from ..gallery import Gallery
+from ..registry import Family, explainer
+from ..results import Bars
+
+
+@explainer(
+    title="Labels by depth",
+    family=Family.GALLERY,
+    paper="https://arxiv.org/abs/1805.06822",
+    class_specific=False,
+    passes=(0, 0),
+)
+def through_depths(model: Classifier, gallery: Gallery) -> Bars:
+    """At which depth do pictures of one label come to lie beside each other?
+
+    At each depth the ten nearest pictures vote for a picture's label; the bar is how often they are right.
+    Read it as: where the bars rise is where the network makes the difference between the labels.
+    Beware: vectors are averages over the picture, so what an early layer knows of places is not counted.
+    """
+    vectors = gallery.vectors(model)
+    if len(set(gallery.labels)) < 2 or len(gallery) < 3:
+        raise QuestionError(f"The gallery {gallery.name} has no two labels, so nothing can fall apart by label.")
+    places = [place for place in reversed(PLACES) if place in vectors.places]
+    shares = [accuracy(vectors.at(place), gallery.labels) for place in places]
+    counts = [gallery.labels.count(label) for label in set(gallery.labels)]
+    note = f"Always naming the most frequent label would be right for {max(counts) / len(gallery):.0%}."
+    return Bars(np.array(shares, np.float32), tuple(places), "of pictures named rightly by their neighbors", note=note)
