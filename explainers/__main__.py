@@ -1,6 +1,7 @@
-"""The command line: explain a picture, list the methods and the networks.
+"""The command line: explain a picture, list the methods and the networks, build a gallery.
 
 python -m explainers explain cat.jpg --model timm:resnet50 --method grad_cam --out why.png
+python -m explainers gallery build photos/ --model timm:resnet50 --out gallery/
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from . import registry
 from .classifier import load
 from .engine import explain, look, methods, models
 from .errors import SightglassError
+from .gallery import Gallery
 from .trace import DEFAULT_SCORE, SCORES
 
 
@@ -40,13 +42,36 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("--versus", help="rather than which class?")
     asking.add_argument("--score", default=DEFAULT_SCORE, choices=SCORES)
     asking.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the method")
+    asking.add_argument("--gallery", help="for methods among other pictures: a folder, or a built-in one's name")
     asking.add_argument("--out", default="why.png", help=".png, .npz or .json")
     asking.set_defaults(run=_explain)
     listing = commands.add_parser("methods", help="what can be asked, and of a network what applies")
     listing.add_argument("--model", help="say which of them apply to this network")
     listing.set_defaults(run=_methods)
+    _add_gallery(commands.add_parser("gallery", help="pictures to find neighbors in"))
     commands.add_parser("models", help="networks worth starting with").set_defaults(run=_models)
     return parser
+
+
+def _add_gallery(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="action")
+    building = actions.add_parser("build", help="read pictures, embed them, and keep both; what is cut off goes on")
+    building.add_argument("source", help="a folder, a .zip, torchvision:cifar10 or hub:owner/name")
+    building.add_argument("--model", default="pond:cnn", help="whose vectors; again with another one adds to it")
+    building.add_argument("--out", required=True, help="the folder of the gallery")
+    building.add_argument("--limit", type=int, help="take so many pictures, evenly from all")
+    building.set_defaults(run=_build_gallery)
+
+
+def _build_gallery(choice: argparse.Namespace) -> int:
+    def tell(done: int, of: int) -> None:
+        print(f"\r{done:,} of {of:,}", end="" if done < of else "\n", file=sys.stderr, flush=True)
+
+    gallery = Gallery.build(choice.source, load(choice.model), choice.out, limit=choice.limit, progress=tell)
+    print(f"{gallery.name}: {len(gallery):,} pictures, vectors of {', '.join(gallery.models)}; in {choice.out}")
+    for note in gallery.notes:
+        print(f"Note: {note}")
+    return 0
 
 
 def _explain(choice: argparse.Namespace) -> int:
@@ -54,6 +79,7 @@ def _explain(choice: argparse.Namespace) -> int:
     name = choice.method or next((fit.method.id for fit in methods(model) if fit.applies and fit.method.maps), "")
     options = _options(name, choice.option)
     trace = look(model, choice.picture)
+    options |= {"gallery": choice.gallery} if choice.gallery else {}
     target, versus = _class(choice.target), _class(choice.versus)
     answer = explain(trace, name, target=target, versus=versus, score=choice.score, **options)
     try:
