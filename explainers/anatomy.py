@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 from .rules.attended import Attending, AttentionLayer, Seen, layer_of
 from .rules.guided import rectifies
-from .rules.places import Places
+from .rules.opened import opened
+from .rules.places import FUSED, SOFTMAX, Places
 from .shapes import Maps
 from .taps import Call, Point, first_tensor, run, watch
 
@@ -109,6 +110,8 @@ class Anatomy:
     """How often a pass rectifies: calls of ReLU by whatever name."""
     attention: tuple[AttentionLayer, ...] = ()
     """Each attention of tokens to tokens with places on the picture, in the order of the calls."""
+    blocks: tuple[Site, ...] = ()
+    """Where the tokens are put out that each attention has changed: after its block. Empty where that is not so."""
     pooled: tuple[int, ...] = ()
     """Which of the last attention's tokens without a place the scores read: the class token; none for the patches."""
     without_attention: str = ""
@@ -117,6 +120,12 @@ class Anatomy:
     """The module whose input is the pooled embedding: the last one with weights before the scores."""
     loose: dict[str, Layout] = field(default_factory=dict)
     """Every other point with maps, for module paths given from Python."""
+
+    @property
+    def one_grid(self) -> bool:
+        """Whether all attention goes over one grid, with no windows, so that tokens can be followed through layers."""
+        grids = {grid for layer in self.attention for grid in (layer.grid, layer.key_grid) if grid}
+        return len(grids) == 1 and all(layer.windows == 1 for layer in self.attention)
 
     def site(self, depth: str) -> Site:
         """The site at a named depth or, from Python, at a module path. Raises `LookupError` with a sentence."""
@@ -146,9 +155,10 @@ def read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor
 
 
 def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor]) -> Anatomy:
-    seen = _Functions()
+    calls: list[Call] = []
+    seen = _Functions(calls)
     with seen:
-        output, calls = watch(module, inputs)
+        output, _ = watch(module, inputs, calls)
     if not isinstance(output, Tensor):
         raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
     found = _sites(calls, (inputs.shape[-2], inputs.shape[-1]), seen.attention)
@@ -161,6 +171,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         before = [f for f in trunk if f.order < class_maps.order and f.layout.channels != class_maps.layout.channels]
         trunk = before or trunk
 
+    blocks_of = [f for f in trunk if f.layout.form == "tokens"]
     attention, pooled, without_attention = _attention(module, inputs.detach(), seen, objective)
     last, read_from = _last(module, inputs.detach(), trunk, found, objective)
     if last is None or last.order < len(calls) / 2:  # the picture goes on in branches that meet in no maps
@@ -170,8 +181,16 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
     if last is None:
         why = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture."
         return Anatomy(
-            {}, (), None, why, why, seen.rectifiers, attention, pooled, without_attention,
-            head_call.point if head_call else None,
+            sites={},
+            trunk=(),
+            head=None,
+            without_maps=why,
+            without_head=why,
+            rectifiers=seen.rectifiers,
+            attention=attention,
+            pooled=pooled,
+            without_attention=without_attention,
+            embedding=head_call.point if head_call else None,
         )  # fmt: skip
     trunk = [f for f in trunk if f.order <= last.order]
     head, why = _head(calls, last, head_call, class_maps)
@@ -182,6 +201,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         without_head=why,
         rectifiers=seen.rectifiers,
         attention=attention,
+        blocks=_blocks(attention, seen.softmax, blocks_of),
         pooled=pooled,
         without_attention=without_attention,
         embedding=head_call.point if head_call else None,
@@ -447,6 +467,17 @@ def _attention(
     return (), (), NO_ATTENTION
 
 
+def _blocks(layers: tuple[AttentionLayer, ...], softmax: list[int], trunk: list[_Found]) -> tuple[Site, ...]:
+    """The first tokens after each attention through which everything flows; none where two layers share them."""
+    found: list[_Found] = []
+    for layer in layers:
+        after = next((f for f in trunk if f.order >= softmax[layer.call]), None)
+        if after is None or after in found or after.layout.grid != layer.grid:
+            return ()
+        found.append(after)
+    return tuple(f.site for f in found)
+
+
 def _pooled(
     module: nn.Module, inputs: Tensor, layer: AttentionLayer, objective: Callable[[Tensor], Tensor]
 ) -> tuple[int, ...]:
@@ -541,18 +572,27 @@ def _between(calls: list[Call], last: _Found, head: Call | None) -> str:
 class _Functions(TorchFunctionMode):
     """Counts by function: rectifiers, products of tensors, and softmax over a matrix, of tokens or of what else."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: list[Call] | None = None) -> None:
         super().__init__()
+        self._modules = [] if modules is None else modules
+        self.softmax: list[int] = []
+        """How many modules had run at each softmax or fused call."""
         self.rectifiers = 0
         self.attention: list[tuple[int, int, int]] = []
         self.products = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.nn.functional.multi_head_attention_forward and (body := opened(func)):
+            self.products += 1
+            with self:
+                return body(*args, **(kwargs or {}))
         result = func(*args, **(kwargs or {}))
-        if func is torch.nn.functional.scaled_dot_product_attention:
+        if func is FUSED or func in SOFTMAX:
+            self.softmax.append(len(self._modules))
+        if func is FUSED:
             q, k = args[0], args[1]
             self.attention.append((q.shape[-3] if q.ndim > 3 else 1, q.shape[-2], k.shape[-2]))
-        elif func in _SOFTMAX and isinstance(result, Tensor) and result.ndim >= 3 and min(result.shape[-2:]) > 1:
+        elif func in SOFTMAX and isinstance(result, Tensor) and result.ndim >= 3 and min(result.shape[-2:]) > 1:
             self.attention.append((result.shape[-3], result.shape[-2], result.shape[-1]))
         elif getattr(func, "__name__", "") in _PRODUCTS:
             self.products += 1
@@ -561,6 +601,5 @@ class _Functions(TorchFunctionMode):
         return result
 
 
-_SOFTMAX = (torch.softmax, torch.nn.functional.softmax, Tensor.softmax)
-_PRODUCTS = ("matmul", "bmm", "__matmul__", "einsum", "multi_head_attention_forward")
+_PRODUCTS = ("matmul", "bmm", "__matmul__", "einsum")
 """Where attention may be, however it is written."""

@@ -161,7 +161,7 @@ class Explanation:
             "versus": _as_json(self.versus),
             "score": self.score,
             "gallery": self.gallery or None,
-            "options": self.options,
+            "options": {n: list(v) if isinstance(v, tuple) else v for n, v in self.options.items()},
             "question": self.question,
             self.result.kind: self._result_as_json(),
             "adds_up": _sum_as_json(self.result.adds_up if isinstance(self.result, Heatmap) else None),

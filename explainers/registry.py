@@ -79,6 +79,8 @@ class Need(StrEnum):
     PIXEL_SLOPES = "slopes at the pixels"
     RECTIFIERS = "rectified units"
     ATTENTION = "attention of one patch to another"
+    ONE_GRID = "attention over one grid in all layers"
+    BLOCKS = "tokens after each block that the head can read"
 
     def lacking(self, model: Classifier) -> str:
         """Why this network does not have it, as the end of a sentence; empty where it does."""
@@ -96,6 +98,12 @@ class Need(StrEnum):
                 return (
                     "" if anatomy.attention else anatomy.without_attention or f"cannot be read: {anatomy.without_maps}"
                 )
+            case Need.ONE_GRID:
+                several = "attends in windows or on several grids, so that no token can be followed through its layers"
+                return Need.ATTENTION.lacking(model) or ("" if model.anatomy.one_grid else several)
+            case Need.BLOCKS:
+                none = "has no tokens after each of its blocks that its head could read"
+                return Need.ONE_GRID.lacking(model) or ("" if model.anatomy.blocks else none)
             case Need.RECTIFIERS:
                 return "" if model.anatomy.rectifiers else "has no rectified units (ReLU)"
             case _:

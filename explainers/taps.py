@@ -108,15 +108,18 @@ def resume(
     given: Mapping[Point, Tensor],
     *,
     skip: bool = True,
+    graph: bool = False,
     stop: Callable[[], bool] | None = None,
 ) -> Tensor:
-    """The output of `module`, without a graph, when each of `given` puts out that tensor (N, …), whatever the pictures.
+    """The output of `module` when each of `given` puts out that tensor (N, …), whatever the pictures.
+
+    There is a graph from those tensors on where `graph` asks for it.
 
     `like` (1, 3, H, W) says what the network is fed. With `skip`, nothing before the first of them is computed: tensors
     that depend on the pictures have a shape there and no values. Where that cannot work, because something beside the
     points depends on the pictures, too, `LookupError` is raised; without `skip` the pictures run all the way.
     """
-    recorder = _Resumed(_names(module), given, stop)
+    recorder = _Resumed(_names(module), given, stop, graph)
     inputs = like.expand(len(next(iter(given.values()))), *like.shape[1:])
     if not skip:
         with torch.no_grad(), _recording(recorder):
@@ -132,12 +135,12 @@ def resume(
         raise LookupError(f"the pass cannot begin at {', '.join(map(str, given))}: {error}") from error
 
 
-def watch(module: nn.Module, inputs: Tensor) -> tuple[Any, list[Call]]:
-    """One forward pass with its graph, and every module call in it, in order of completion.
+def watch(module: nn.Module, inputs: Tensor, calls: list[Call] | None = None) -> tuple[Any, list[Call]]:
+    """One forward pass with its graph, and every module call in it, in order of completion; into `calls`, if given.
 
     As in `run`, what a module put out is kept and a copy goes downstream, so nothing in place changes it afterwards.
     """
-    recorder = _Everything(_names(module))
+    recorder = _Everything(_names(module), [] if calls is None else calls)
     with torch.enable_grad(), _recording(recorder):
         output = module(inputs.clone())
     if isinstance(output, Tensor):
@@ -208,6 +211,8 @@ class _Taps:
         if tensor is None or point not in self.wanted | self.cut:
             return None
         if point in self.cut:
+            if point in self.wanted:  # kept with its graph, which ends here
+                self.kept[point] = tensor
             return _replaced(output, tensor.detach().clone())
         if point == self.start:
             # The surrounding pass runs without a graph; from here on it is wanted, until `run` restores the mode.
@@ -224,6 +229,7 @@ class _Resumed:
     names: dict[int, str]
     given: Mapping[Point, Tensor]
     stop: Callable[[], bool] | None
+    graph: bool = False
     reached: Callable[[], None] | None = None
     calls: Counter[str] = field(default_factory=Counter)
     waiting: set[Point] = field(default_factory=set)
@@ -244,6 +250,8 @@ class _Resumed:
         self.waiting.discard(point)
         if self.reached is not None:
             self.reached()
+        if self.graph:  # from here on, until `resume` restores the mode
+            torch.set_grad_enabled(True)
         return _replaced(output, self.given[point].clone())
 
 

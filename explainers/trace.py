@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, get_args
@@ -328,25 +328,29 @@ class Trace:
             self.spent.seconds += time.perf_counter() - began
             return _full(site.layout.maps(change.detach()))
 
-    def attention(self, layers: Iterable[int] | None = None, *, query: Query = "read") -> tuple[Row, ...]:
+    def attention(
+        self, layers: Iterable[int] | None = None, *, query: Query | Mapping[int, Query] = "read"
+    ) -> tuple[Row, ...]:
         """What a query's attention goes to, in some layers or all, for each head; only that is kept, of one pass.
 
-        A cell (row, column) is one of the layer's own grid. "read" is the class token, or what else the scores are read
-        from; for a network that averages its patches, the mean over them. Raises `QuestionError` or `DoesNotApply`.
+        A cell (row, column) is one of the layer's own grid; each layer may have a query of its own. "read" is the class
+        token, or what else the scores are read from; for a network that averages its patches, the mean over them.
+        Raises `QuestionError` or `DoesNotApply`.
         """
         chosen = self._attentions(layers)
+        asked = {index: query[index] if isinstance(query, Mapping) else query for index in chosen}
         with self._turn():
             rows = self._memory.rows
             for index, layer in chosen.items():
-                if isinstance(query, tuple):
-                    _check_cell(layer, index, query)
-            missing = {index: layer for index, layer in chosen.items() if (index, query) not in rows}
+                if isinstance(cell := asked[index], tuple):
+                    _check_cell(layer, index, cell)
+            missing = {index: layer for index, layer in chosen.items() if (index, asked[index]) not in rows}
 
             def see(index: int, seen: Seen) -> None:
-                rows[index, query] = self._row(seen, query)
+                rows[index, asked[index]] = self._row(seen, asked[index])
 
             self._attend(missing, see)
-            return tuple(rows[index, query] for index in chosen)
+            return tuple(rows[index, asked[index]] for index in chosen)
 
     def attention_over(self, read: Callable[[Seen], T], layers: Iterable[int] | None = None) -> list[T]:
         """What `read` makes of each layer's attention while one pass goes by; nothing else is kept."""
@@ -393,6 +397,36 @@ class Trace:
         for layer, seen, slope in known:
             with torch.no_grad():
                 yield layer, seen.matrix().detach(), seen.slopes(slope)
+
+    def layer_slopes(self) -> Iterator[tuple[AttentionLayer, Tensor]]:
+        """For each layer, the gradient with respect to its matrix of the score that is read right behind its block.
+
+        The head of the network, with all that stands before it after the last block, reads each block's tokens as if
+        they were the last. One pass and one way back for all of them: each block's graph ends where the block begins.
+        """
+        sites = self.classifier.anatomy.blocks
+        if not sites:
+            raise DoesNotApply(
+                f"{self.classifier.name} has no tokens after each of its blocks that its head could read."
+            )
+        chosen = self._attentions(None)
+        target = self._target()
+        with self._turn():
+            began = time.perf_counter()
+            points, linked = [site.point for site in sites], dict[int, Seen]()
+            module, like = self.classifier.module, self._framed(self._pixels())
+            with Attending(chosen, linked.__setitem__, graph=True):
+                passed = run(module, like, taps=points, cut=points, graph=False, stop=self.stop)
+            tokens = torch.cat([passed.taps[point] for point in points])
+            logits = resume(module, like, {points[-1]: tokens}, graph=True, stop=self.stop)
+            outs = [seen.out for seen in linked.values() if seen.out is not None]
+            found = torch.autograd.grad(target.of(_full(logits)).sum(), outs)
+            self.spent.forwards += 2
+            self.spent.backwards += 1
+            self.spent.seconds += time.perf_counter() - began
+        for (index, layer), slope in zip(chosen.items(), found, strict=True):
+            with torch.no_grad():
+                yield layer, linked[index].slopes(slope)
 
     def without_head(self, layer: int, head: int) -> float:
         """The score when one head of one attention puts out nothing."""
@@ -586,10 +620,11 @@ class Trace:
 
     def _attend(self, layers: dict[int, AttentionLayer], see: Callable[[int, Seen], None]) -> None:
         """Show each layer's attention: what is held, or what a pass brings by."""
-        for index in list(layers):
-            if index in self._memory.held:
-                see(index, self._memory.held[index])
-        missing = {index: layer for index, layer in layers.items() if index not in self._memory.held}
+        held = self._memory.held | (self._memory.linked[1] if self._memory.linked else {})
+        with torch.no_grad():
+            for index in layers.keys() & held.keys():
+                see(index, held[index])
+        missing = {index: layer for index, layer in layers.items() if index not in held}
         if not missing:
             return
         with Attending(missing, see):

@@ -17,7 +17,7 @@ LEVELS = [
     {"classifier"},
     {"galleries"},
     {"trace", "gallery"},
-    {"registry", "scores", "sanity", "working", "covering", "imagining", "among", "charts"},
+    {"registry", "scores", "sanity", "working", "covering", "attending", "imagining", "among", "charts"},
     {"augmenting"},
     {"methods"},
     {"render"},

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 from torch.overrides import TorchFunctionMode
 
+from ..errors import QuestionError
 from .opened import opened
 from .places import FUSED, SOFTMAX, Found
 from .shadows import NEAR, Shadow, readable
@@ -178,6 +179,18 @@ class Seen:
         if self.mask is not None:
             scores = _masked(scores, self.layer.arranged(self._wide_mask()))
         return scores.softmax(-1)
+
+    def received(self, row: int, column: int) -> Tensor:
+        """Who attends to a cell of the keys' grid, and how much (heads, h, w), over the grid of the queries."""
+        rows, columns = self.layer.key_grid
+        if self.layer.grid is None or not (0 <= row < rows and 0 <= column < columns):
+            raise QuestionError(f"This layer has {rows} × {columns} patches to attend to, and none at {row, column}.")
+        windows, keys = (self.layer.keys == row * self.layer.key_grid[1] + column).nonzero().unbind(1)
+        shares, (h, w) = self.matrix()[windows, :, :, keys], self.layer.grid  # (R, heads, Q)
+        cells = self.layer.queries[windows][:, None].expand_as(shares)
+        index = torch.where(cells < 0, h * w, cells)
+        flat = shares.new_zeros(*shares.shape[:2], h * w + 1).scatter_add_(2, index, shares).sum(0)
+        return flat[:, :-1].reshape(-1, h, w)
 
     def mean(self) -> tuple[Tensor, Tensor]:
         """The mean over the queries with a place, for each window (W, heads, keys), and each window's share (W,)."""
