@@ -29,6 +29,7 @@ from explainers.imagining import (
 from explainers.imagining.measures import scores_of, spectrum_distance, standing
 from explainers.imagining.measuring import measure
 from explainers.imagining.spectrum import frequencies
+from explainers.imagining.worlds import framed, natural_pictures
 from explainers.trace import Target
 
 SIZES = [(96, 96), (31, 48), (33, 27)]
@@ -73,7 +74,7 @@ def test_the_spectrum_is_what_the_script_measures():
 
 
 def test_colors_are_mixed_from_components_that_vary_independently():
-    framing = Framing(size=(32, 32), std=(0.2, 0.3, 0.1))
+    framing = Framing(size=(32, 32), std=(0.2, 0.25, 0.1))
     mixing = spectrum().mixing(framing)
     assert torch.allclose((mixing @ mixing.T).diagonal().sqrt(), torch.tensor(framing.std), atol=1e-4)
     assert torch.allclose(torch.linalg.inv(mixing) @ mixing, torch.eye(3), atol=1e-6)
@@ -310,9 +311,8 @@ def test_the_bill_is_what_ran(cnn):
 
 
 def test_a_natural_spectrum_is_near_and_noise_is_far():
-    from explainers.imagining.measures import framed, pond_pictures
-
-    natural = framed(ex.load("pond:cnn"), pond_pictures(8))
+    model = ex.load("pond:cnn")
+    natural = framed(model, natural_pictures(model, 8))
     assert spectrum_distance(natural).max() < 0.35
     assert spectrum_distance(torch.rand(2, 3, 96, 96, generator=noise())).min() > 0.4
     assert torch.allclose(spectrum_distance(natural), spectrum_distance(natural * 0.5), atol=1e-4)

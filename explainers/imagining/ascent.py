@@ -18,12 +18,13 @@ from ..errors import DoesNotApply
 from ..shapes import Batch, Heat, MapsBatch, Scores
 from ..taps import Point, run
 from ..trace import Spent
-from .canvas import Canvas
-from .objectives import Objective, batch_of_maps
+from .canvas import Canvas, mean_color
+from .objectives import Objective
+from .passes import batch_of_maps
 from .recipes import Recipe
 
 PREVIEWS = 24
-"""Pictures of the film, apart from the first few, which come sooner."""
+"""Pictures of the film, apart from two early ones."""
 
 CALM = 0.25
 """In the last share of the steps, they shorten and the shaking calms down, so that details settle."""
@@ -39,11 +40,11 @@ class Imagined:
     pictures: Batch
     """(N, 3, H, W) in [0, 1], on the CPU."""
     scores: Scores
-    """(N,): the objective on the pictures as they are, without shaking."""
+    """(N,): the objective on the pictures as they are, at the first and the last step; between them, shaken."""
     step: int
     steps: int
     curve: tuple[tuple[int, tuple[float, ...]], ...]
-    """(step, the objective of each picture) at each preview so far."""
+    """(step, the objective of each picture) at each step so far, as in `scores`."""
     care: Heat
     """(N, H, W) in [0, 1]: how much of the slopes so far fell on each pixel; what is low was of no account."""
 
@@ -66,7 +67,7 @@ def imagine(
     spent: Spent | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[Imagined]:
-    """Pictures that raise `objective` more and more: after 0, 1, 2, 4, … steps, then at even distances, and the last.
+    """Pictures that raise `objective` more and more: after 0, 1 and 4 steps, then at even distances, and the last.
 
     `count` pictures grow at once from different starts. `diversity` is how strongly those are driven apart, compared
     in the channel means at the objective's site, or else at the last maps. `spent` is the bill. Raises `Stopped` from
@@ -80,10 +81,10 @@ def imagine(
     previews = _previews(steps)
     curve: list[tuple[int, tuple[float, ...]]] = []
     for step in range(steps + 1):
+        scores = climb.look() if step in (0, steps) else climb.scores
+        curve.append((step, tuple(scores.tolist())))
         if step in previews:
-            pictures, scores = climb.look()
-            curve.append((step, tuple(scores.tolist())))
-            yield Imagined(pictures.cpu(), scores.cpu(), step, steps, tuple(curve), climb.care())
+            yield Imagined(climb.pictures(), scores, step, steps, tuple(curve), climb.care())
         if step == steps:
             return
         calm = min(1.0, (1 - step / steps) / CALM)
@@ -112,6 +113,7 @@ class _Climb:
         last = model.anatomy.sites.get("last")
         self.apart: Site | None = (objective.site or last) if diversity else None
         self._care: Tensor | None = None
+        self.scores = torch.zeros(0)
 
     def slope(self, shake: Callable[[Batch], Batch]) -> Tensor:
         """The slope of the sum of all objectives at the knobs."""
@@ -124,6 +126,7 @@ class _Climb:
                 raise DoesNotApply(f"{self.model.name} lets no gradient through, so nothing can be imagined for it.")
             found: Any = torch.autograd.grad(total, [self.canvas.knobs, pictures], allow_unused=True)
         knobs, pixels = found
+        self.scores = score.detach().cpu()
         if pixels is not None:
             care = pixels.abs().sum(1)
             care = care / care.mean((1, 2), keepdim=True).clamp(min=1e-30)
@@ -133,15 +136,20 @@ class _Climb:
         self.spent.seconds += time.perf_counter() - began
         return torch.zeros_like(self.canvas.knobs) if knobs is None else knobs
 
-    def look(self) -> tuple[Batch, Scores]:
-        """The pictures as they are, in [0, 1], and their objectives, without a graph."""
+    def pictures(self) -> Batch:
+        """The pictures as they are, in [0, 1], on the CPU."""
+        with torch.inference_mode(False), torch.no_grad():
+            return self.canvas.pictures().clamp(0, 1).cpu()
+
+    def look(self) -> Scores:
+        """The objectives of the pictures as they are, without a graph."""
         began = time.perf_counter()
         with torch.inference_mode(False), torch.no_grad():
             pictures = self.canvas.pictures().clamp(0, 1)
             score, _ = self._pass(pictures, graph=False)
         self.spent.forwards += len(pictures)
         self.spent.seconds += time.perf_counter() - began
-        return pictures, score.detach()
+        return score.cpu()
 
     def care(self) -> Heat:
         """Where the slopes have fallen so far (N, H, W): 1 from the 90th percentile up."""
@@ -200,7 +208,7 @@ class _Plain:
 
     def __init__(self, knobs: Tensor, recipe: Recipe, model: Classifier) -> None:
         self.knobs, self.fading = knobs, recipe.fading
-        self.gray = torch.tensor(model.framing.mean).to(knobs)[:, None, None]
+        self.gray = mean_color(model.framing).to(knobs)
 
     def __call__(self, slope: Tensor, rate: float) -> None:
         """Turn the knobs up the slope: `rate` is the root mean square of a step."""
@@ -220,8 +228,7 @@ def _wake(knobs: Tensor, slope: Tensor, rate: float, generator: torch.Generator)
 
 
 def _previews(steps: int) -> set[int]:
-    even = max(1, math.ceil(steps / PREVIEWS))
-    return {0, 1, 2, 4, steps} | set(range(even, steps, even))
+    return {0, 1, 4, steps} | set(range(0, steps, max(1, math.ceil(steps / PREVIEWS))))
 
 
 def _full(tensor: Tensor) -> Tensor:

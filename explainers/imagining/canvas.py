@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..baselines import baseline
 from ..classifier import Classifier
 from ..images import Framing
 from ..shapes import Batch
@@ -36,7 +37,7 @@ class Pixels:
     def gray(cls, count: int, model: Classifier, generator: torch.Generator) -> Pixels:
         """The mean color of the training pictures, with a little noise, so that no unit starts without a slope."""
         noise = torch.randn((count, 3, *model.framing.size), generator=generator) * 0.01
-        return cls((torch.tensor(model.framing.mean)[:, None, None] + noise).clamp(0, 1).to(model.device))
+        return cls((mean_color(model.framing) + noise).clamp(0, 1).to(model.device))
 
     def pictures(self) -> Batch:
         """Those numbers; the slope goes through where they would leave [0, 1]."""
@@ -91,7 +92,7 @@ class Maco:
         self.knobs = knobs.detach().clone().requires_grad_()  # (N, 3, h, w // 2 + 1)
         self._size = framing.size
         natural = natural or spectrum()
-        self._mean = torch.tensor(framing.mean).to(knobs)[:, None, None]
+        self._mean = mean_color(framing).to(knobs)
         self._mixing, self.magnitudes = natural.mixing(framing).to(knobs), natural.magnitudes(framing.size).to(knobs)
 
     @classmethod
@@ -107,7 +108,7 @@ class Maco:
         if self._size[1] % 2 == 0:
             rest = torch.cat([rest[..., :-1], self._paired(rest[..., -1:])], -1)
         phases = torch.cat([self._paired(self.knobs[..., :1]), rest], -1)
-        spectra = torch.polar(self.magnitudes.expand_as(phases), phases)
+        spectra = torch.complex(self.magnitudes * phases.cos(), self.magnitudes * phases.sin())
         components: Tensor = torch.fft.irfft2(spectra, s=self._size, norm="forward")
         return components
 
@@ -122,11 +123,16 @@ class Maco:
         return column - column.flip(-2).roll(1, -2)
 
 
+def mean_color(framing: Framing) -> Tensor:
+    """(3, 1, 1): the mean color of a network's training pictures, as far as its normalization tells."""
+    return baseline("gray", torch.zeros(3, 1, 1), framing).clone()
+
+
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
 def _logistic(framing: Framing, natural: Spectrum, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The mean, the mixing and the magnitudes, for colors behind a sigmoid: there a step counts p (1 − p) as much."""
-    mean = torch.tensor(framing.mean).clamp(0.1, 0.9).to(like)[:, None, None]
+    mean = mean_color(framing).clamp(0.1, 0.9).to(like)
     mixing = natural.mixing(framing).to(like) / (mean * (1 - mean))[..., 0]
     return mean.logit(), mixing, natural.magnitudes(framing.size).clamp(min=1e-5).to(like)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from ..anatomy import Site
@@ -16,7 +15,10 @@ from ..trace import Target
 class Objective(Protocol):
     """A number for each picture, from the logits (N, C) and the maps (N, K, h, w) at `site`."""
 
-    site: Site | None
+    @property
+    def site(self) -> Site | None:
+        """Where the maps are read; None for an objective that reads the logits only."""
+        ...
 
     def __call__(self, logits: Tensor, maps: MapsBatch | None) -> Scores:
         """The numbers (N,) that are to become large."""
@@ -112,8 +114,3 @@ class Likeness:
         """One minus the squared distance (N,) as a share of the squared length."""
         assert maps is not None
         return 1 - (maps - self.wanted).square().sum((1, 2, 3)) / self.wanted.square().sum().clamp(min=1e-12)
-
-
-def batch_of_maps(site: Site, output: Tensor) -> MapsBatch:
-    """What came out at a site for N pictures, as maps (N, K, h, w)."""
-    return torch.stack([site.layout.maps(one[None]) for one in output])

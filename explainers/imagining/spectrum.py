@@ -12,6 +12,9 @@ from torch import Tensor
 
 from ..images import Framing
 
+MOST_CONTRAST = 0.29
+"""The standard deviation of brightnesses that are all equally frequent."""
+
 FILE = Path(__file__).with_name("spectrum.json")
 
 
@@ -27,9 +30,10 @@ class Spectrum:
     def mixing(self, framing: Framing) -> Tensor:
         """(3 rgb, 3 components): components of unit variance into colors that vary as a network's training pictures.
 
-        Their deviation is the one the network divides by, as most networks' is, but for those with a made-up one.
+        Their deviation is the one the network divides by; some divide by a made-up one, which no picture has.
         """
-        return torch.tensor(framing.std)[:, None] * self.colors
+        deviation = torch.tensor(framing.std).clamp(max=MOST_CONTRAST)
+        return (deviation.flip(0) if framing.channels == "bgr" else deviation)[:, None] * self.colors
 
     def magnitudes(self, size: tuple[int, int]) -> Tensor:
         """(3 components, h, w // 2 + 1): magnitudes for `irfft2(norm="forward")`, each component of unit variance.

@@ -1,0 +1,123 @@
+"""What excites a channel most among given pictures, and which part of the picture it can see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..anatomy import Site
+from ..classifier import Classifier
+from ..shapes import Batch, MapsBatch
+from ..trace import Spent
+from .passes import at_once, peek
+
+
+@dataclass(frozen=True)
+class Field:
+    """The part of the framed picture that cells of a grid can see, in pixels."""
+
+    rows: tuple[int, int]
+    """First row and the one after the last that the cell in the middle sees."""
+    columns: tuple[int, int]
+    middle: tuple[int, int]
+    """That cell."""
+    stride: tuple[float, float]
+    """Pixels from cell to cell."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
+    def of(self, cell: tuple[int, int]) -> tuple[int, int, int, int]:
+        """(top, left, bottom, right) of what a cell sees; may reach beyond the picture."""
+        down, right = ((at - middle) * s for at, middle, s in zip(cell, self.middle, self.stride, strict=True))
+        top, left = round(self.rows[0] + down), round(self.columns[0] + right)
+        return top, left, top + self.size[0], left + self.size[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Exemplar:
+    """A place in a picture that excites a channel."""
+
+    picture: int
+    """Its number among the given ones."""
+    cell: tuple[int, int]
+    activation: float
+
+
+def receptive_field(model: Classifier, site: Site, *, spent: Spent | None = None) -> Field:
+    """What the cell in the middle of a site's grid can see, exactly: NaN at a pixel taints all that reads it.
+
+    Found by halving: is the cell tainted when all rows up to here are? About eight passes of four pictures. Kernels
+    that mix neighbors on the way (Winograd, FFT; on a GPU) may widen it a little.
+    """
+    height, width = model.framing.size
+    h, w = site.layout.grid
+    middle = (h // 2, w // 2)
+    lows, highs = [0, 0, 0, 0], [height, width, height, width]
+    while any(low < high for low, high in zip(lows, highs, strict=True)):
+        tries = [(low + high) // 2 for low, high in zip(lows, highs, strict=True)]
+        pictures = torch.zeros(4, 3, height, width)
+        pictures[0, :, : tries[0] + 1] = torch.nan  # is row `try` or one above it seen?
+        pictures[1, :, :, : tries[1] + 1] = torch.nan
+        pictures[2, :, height - tries[2] - 1 :] = torch.nan  # and from below
+        pictures[3, :, :, width - tries[3] - 1 :] = torch.nan
+        seen = _maps(model, site, pictures)[:, :, middle[0], middle[1]].isnan().any(1).tolist()
+        if spent is not None:
+            spent.forwards += 4
+        for k, tainted in enumerate(seen):
+            if lows[k] < highs[k]:
+                lows[k], highs[k] = (lows[k], tries[k]) if tainted else (tries[k] + 1, highs[k])
+    return Field((lows[0], height - lows[2]), (lows[1], width - lows[3]), middle, (height / h, width / w))
+
+
+def exemplars(
+    model: Classifier,
+    site: Site,
+    pictures: Batch,
+    channels: list[int],
+    *,
+    count: int = 4,
+    spent: Spent | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> list[list[Exemplar]]:
+    """For each channel, the pictures (N, 3, H, W) that excite it most, strongest first, each with its best cell."""
+    peaks, cells = [], []
+    for part in torch.split(pictures, at_once(model)):
+        maps = _maps(model, site, part, stop)[:, channels].flatten(2)  # (n, channels, cells)
+        best = maps.max(2)
+        peaks.append(best.values)
+        cells.append(best.indices)
+        if spent is not None:
+            spent.forwards += len(part)
+    peak, cell = torch.cat(peaks), torch.cat(cells)  # (N, channels)
+    order = peak.argsort(stable=True, dim=0, descending=True)[:count]
+    width = site.layout.grid[1]
+    return [
+        [Exemplar(int(n), divmod(int(cell[n, k]), width), float(peak[n, k])) for n in order[:, k]]
+        for k in range(len(channels))
+    ]
+
+
+def cut(picture: Tensor, box: tuple[int, int, int, int], ground: Tensor) -> Tensor:
+    """The part (3, h, w) of a picture (3, H, W) in a box (top, left, bottom, right); `ground` where it reaches out."""
+    top, left, bottom, right = box
+    found = ground.to(picture).expand(3, bottom - top, right - left).clone()
+    _, height, width = picture.shape
+    rows, columns = slice(max(0, top), min(height, bottom)), slice(max(0, left), min(width, right))
+    seen = picture[:, rows, columns]
+    found[:, rows.start - top : rows.start - top + seen.shape[1], columns.start - left :][:, :, : seen.shape[2]] = seen
+    return found
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _maps(model: Classifier, site: Site, pictures: Batch, stop: Callable[[], bool] | None = None) -> MapsBatch:
+    maps = peek(model, site, pictures, stop)[1]
+    assert maps is not None
+    return maps

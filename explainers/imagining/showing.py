@@ -1,0 +1,139 @@
+"""How what was imagined is shown: tiles with their scores, natural pictures beside them, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from ..anatomy import Site
+from ..classifier import Classifier
+from ..errors import QuestionError
+from ..results import Tile, Tiles
+from ..shapes import Batch
+from ..trace import Spent
+from .ascent import Imagined
+from .measures import Standing, predictions, scores_of, standing
+from .objectives import ClassScore, Objective
+from .recipes import RecipeName
+from .worlds import framed, natural_pictures, second_opinion
+
+How = Annotated[
+    RecipeName,
+    Field(
+        description="What is turned: Fourier coefficients under random shaking; only their phases, so that the "
+        "spectrum stays natural (MACO); or, naive, the pixels themselves, which shows why the others are needed."
+    ),
+]
+Steps = Annotated[int, Field(ge=8, le=512, description="Steps of the ascent: more of them make a clearer picture.")]
+Count = Annotated[int, Field(ge=1, le=6, description="How many pictures grow side by side, from other starts.")]
+Seed = Annotated[int, Field(ge=0, le=9999, description="Another number starts from another random pattern.")]
+Channel = Annotated[
+    int, Field(ge=0, le=4095, description="Which channel, from 0; past the last one, it counts on from the first.")
+]
+
+EXEMPLARS = 3
+"""Natural pictures beside an imagined one: people learn more from them."""
+
+
+def shown(
+    states: Iterator[Imagined],
+    captions: Callable[[Imagined], Sequence[str]],
+    *,
+    unit: str,
+    beside: Sequence[Tile] = (),
+    note: Callable[[Imagined], str | None] = lambda _: None,
+) -> Iterator[Tiles]:
+    """Each state as tiles; those of the last with a note on what they are worth."""
+    for state in states:
+        if state.step:
+            scores = state.scores.tolist()
+            tiles = [
+                Tile(colors(picture), caption, score)
+                for picture, caption, score in zip(state.pictures, captions(state), scores, strict=True)
+            ]
+            told = note(state) if state.done == 1 else None
+            yield Tiles((*tiles, *beside), unit=unit, columns=_columns(len(tiles), len(beside)), note=told,
+                        done=state.done)  # fmt: skip
+
+
+def natural_best(
+    model: Classifier, objective: Objective, *, spent: Spent, stop: Callable[[], bool] | None
+) -> tuple[list[Tile], Tensor]:
+    """The natural pictures that raise the objective most, as tiles, and the scores of all (N,); none elsewhere."""
+    pictures = natural_pictures(model)
+    if not pictures:
+        return [], torch.zeros(0)
+    scores = scores_of(model, objective, framed(model, pictures), spent=spent, stop=stop)
+    best = scores.argsort(descending=True, stable=True)[:EXEMPLARS].tolist()
+    return [Tile(pictures[i].array, f"natural, {float(scores[i]):.1f}", float(scores[i])) for i in best], scores
+
+
+def worth(
+    model: Classifier,
+    objective: Objective,
+    pictures: Batch,
+    natural: Tensor,
+    *,
+    spent: Spent,
+    stop: Callable[[], bool] | None,
+) -> str:
+    """What imagined pictures are worth, in sentences; the means over them."""
+    found = standing(model, objective, pictures, natural, spent=spent, stop=stop)
+    sentences = []
+    if len(natural):
+        above = _mean([each.percentile or 0.0 for each in found])
+        sentences.append(f"It scores above {above:.0%} of {len(natural)} natural pictures.")
+    plain, robust = _mean([each.score for each in found]), _mean([each.robust for each in found])
+    if plain > 0:
+        sentences.append(f"Shaken and under noise it keeps {max(0.0, robust / plain):.0%} of its score.")
+    sentences.append(_spectrum(found))
+    other = second_opinion(model)
+    if other is not None and isinstance(objective, ClassScore):
+        said = predictions(other, pictures)
+        spent.forwards += len(pictures)
+        right = sum(each.index == objective.target.index for each in said)
+        label = model.labels[objective.target.index or 0]
+        sentences.append(f"{other.name}, trained apart from it, calls {right} of {len(said)} {label}.")
+    return " ".join(sentences)
+
+
+def site_of(model: Classifier, depth: str) -> Site:
+    """Where the maps at a depth are read. Raises `QuestionError` in words for no depth of this network."""
+    try:
+        return model.anatomy.site(depth)
+    except LookupError as error:
+        raise QuestionError(str(error)) from error
+
+
+def faded(state: Imagined) -> Batch:
+    """The pictures (N, 3, H, W), laid on gray wherever the slopes hardly ever fell."""
+    care = state.care[:, None]
+    return state.pictures * care + 0.5 * (1 - care)
+
+
+def colors(picture: Tensor) -> NDArray[np.uint8]:
+    """A picture (3, H, W) in [0, 1] as a tile has it: uint8 (H, W, 3)."""
+    values: NDArray[np.uint8] = (picture * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    return values
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _columns(made: int, beside: int) -> int | None:
+    return None if not beside else max(made, beside)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _spectrum(found: Sequence[Standing]) -> str:
+    apart = _mean([each.spectrum for each in found])
+    return f"Its frequencies are off the natural ones by a factor of {10**apart:.1f}, typically."

@@ -1,0 +1,50 @@
+"""Feature maps: what each channel puts out for this picture (Zeiler & Fergus, ECCV 2014, among many)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..registry import Depth, Family, Need, explainer
+from ..results import Tile, Tiles
+from ..trace import Trace
+
+
+@explainer(
+    title="Feature maps",
+    family=Family.INSIDE,
+    needs={Need.MAPS},
+    paper="https://arxiv.org/abs/1311.2901",
+    class_specific=False,
+    passes=(1, 0),
+)
+def feature_maps(
+    trace: Trace,
+    *,
+    depth: Depth = "middle",
+    order: Annotated[
+        Literal["activity", "number"], Field(description="What stands first: the most active, or as numbered.")
+    ] = "activity",
+    most: Annotated[int, Field(ge=1, le=4096, description="How many channels are shown.")] = 48,
+    over: Annotated[bool, Field(description="Lay each map over the picture.")] = False,
+) -> Tiles:
+    """What does each channel find in this picture, and where?
+
+    Each tile is one channel's activation over the grid of that depth, on its own scale. For transformers it is one
+    feature of every token.
+    Read it as: bright where the channel responds; blue where a channel that can go below zero does so.
+    Beware: a bright channel is not an important one: whether the class depends on it is another question.
+    """
+    maps = trace.maps(depth)  # (K, h, w)
+    activity = maps.abs().mean((1, 2))
+    ranked = activity.argsort(stable=True, descending=True, dim=0).tolist() if order == "activity" else range(len(maps))
+    signed = bool((maps < 0).any())
+    tiles = [
+        Tile(maps[k].cpu().numpy(), f"{k}" if activity[k] else f"{k}, silent", float(activity[k]), signed=signed)
+        for k in list(ranked)[:most]
+    ]
+    silent = int((activity == 0).sum())
+    shown = f"The {len(tiles)} first of {len(maps)} channels" if len(tiles) < len(maps) else f"All {len(maps)} channels"
+    note = f"{shown}, {maps.shape[1]} × {maps.shape[2]} places."
+    if silent:
+        note += f" {silent} of all are silent here: zero everywhere on this picture."
+    return Tiles(tuple(tiles), unit="mean activation", over_picture=over, note=note)
