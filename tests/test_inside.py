@@ -1,5 +1,8 @@
 """Inside the network: filters, maps, what excites a channel, and what is imagined, on networks known by hand."""
 
+import gc
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,9 @@ from torch import nn
 import explainers as ex
 from explainers.errors import DoesNotApply
 from explainers.images import Framing
+from explainers.imagining import RECIPES, ClassScore, imagine
 from explainers.imagining.exemplars import Field, cut, exemplars, receptive_field
+from explainers.trace import Target
 
 
 def wrapped(module, size=(64, 64), **given):
@@ -216,16 +221,23 @@ def test_an_early_layer_gives_the_picture_back_and_a_late_one_less():
 
 
 def test_memory_stays_flat_over_fifty_runs():
-    import gc
-
     model = ex.load("pond:cnn")
+
+    def run(seed):
+        *_, last = imagine(model, ClassScore(Target(seed % 9)), RECIPES["fourier"], steps=2, seed=seed)
+        assert last.done == 1
 
     def tensors():
         gc.collect()
         return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
 
-    ex.explain(model, "imagine_class", target=0, steps=8, pictures=1)
-    before = tensors()
+    run(0)
+    before, held = tensors(), _resident()
     for seed in range(50):
-        ex.explain(model, "imagine_class", target=seed % 9, steps=8, pictures=1, seed=seed)
+        run(seed)
     assert tensors() <= before + 5
+    assert _resident() - held < 50e6
+
+
+def _resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
