@@ -105,8 +105,9 @@ def _plain(value: Any) -> Any:
     return getattr(value, "value", value)  # of an enumeration
 
 
-def _number(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}g}".replace("-", "−")
+def _number(value: float, digits: int = 2) -> str:
+    said = f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+    return said.replace("-", "−")
 
 
 def _turned(degrees: float) -> str:
@@ -120,7 +121,7 @@ def _affine(values: Mapping[str, Any]) -> str:
     parts = [
         _turned(-values["angle"]) if values["angle"] else "",
         f"moved {' and '.join(moved)}" if moved else "",
-        f"scaled to {_number(100 * values['scale'])} %" if values["scale"] != 1 else "",
+        f"scaled to {_number(100 * values['scale'], 3)} %" if values["scale"] != 1 else "",
         f"sheared by {_number(shear_x)}° across" if shear_x else "",
         f"sheared by {_number(shear_y)}° down" if shear_y else "",
     ]
@@ -148,7 +149,7 @@ def _slant(values: Mapping[str, Any]) -> str:
 
 
 def _times(what: str, key: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda v: f"{what} × {_number(v[key], 2)}"
+    return lambda v: f"{what} × {_number(v[key])}"
 
 
 def _always(words: str) -> Callable[[Mapping[str, Any]], str]:
@@ -167,10 +168,10 @@ _SAID: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "adjust_saturation": _times("saturation", "saturation_factor"),
     "adjust_sharpness": _times("sharpness", "sharpness_factor"),
     "adjust_hue": lambda v: f"hue turned by {_number(360 * v['hue_factor'])}°",
-    "gaussian_blur": lambda v: f"blurred with σ = {_number(v['sigma'][0], 2)} px",
-    "gaussian_noise": lambda v: f"noise of σ = {_number(100 * v['sigma'], 2)} % added",
+    "gaussian_blur": lambda v: f"blurred with σ = {_number(v['sigma'][0])} px",
+    "gaussian_noise": lambda v: f"noise of σ = {_number(100 * v['sigma'])} % added",
     "rgb_to_grayscale": _always("turned gray"),
-    "solarize": lambda v: f"inverted from brightness {_number(v['threshold'])} of 255 on",
+    "solarize": lambda v: f"inverted from brightness {_number(v['threshold'], 3)} of 255 on",
     "posterize": lambda v: f"posterized to {v['bits']} {'bit' if v['bits'] == 1 else 'bits'}",
     "equalize": _always("brightness equalized"),
     "autocontrast": _always("contrast stretched to the full range"),

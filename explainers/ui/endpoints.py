@@ -16,7 +16,7 @@ from ..engine import Fit
 from ..errors import PictureError, QuestionError, SightglassError
 from ..images import Picture
 from ..registry import Method, Option
-from ..trace import DEFAULT_SCORE, SCORES, Trace
+from ..trace import DEFAULT_SCORE, SCORES, Second, Trace
 from . import question, words
 from .catalogue import method_as_json
 from .given import Given, PictureFile
@@ -30,6 +30,7 @@ ABOUT_PICTURE = (
     "a JPEG, PNG or WebP file, sent with handle_file; addresses are refused, since the server fetches nothing"
 )
 ABOUT_SCENE = "instead of a picture, a pond scene by name, such as test:7, test:7+tag or duet:5"
+ABOUT_SECOND = "the other picture, as a file; a pond creature by default"
 ABOUT_TARGET = "the class in question, by label or number; the winning one by default"
 ABOUT_VERSUS = "rather than which class; by default, rather than all others"
 MOST_CLASSES = 100
@@ -51,149 +52,7 @@ def add(shelf: Shelf, heavy: Mapping[str, Any], light: Mapping[str, Any]) -> Non
         _add_lists(shelf, parts, light)
 
 
-# --- private ---------------------------------------------------------------------------------------------------------
-
-
-class _Parts:
-    """What endpoints take and give: one component for all that take or give the same, since every page loads all."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self.picture = _about_picture(shelf)
-        self.target = _about_class()
-        self.overlay = gr.Image(label="overlay", format="png", type="pil")
-        self.payload = gr.JSON(label="payload")
-        self.heat = gr.File(label="heat")
-        self._options: dict[str, Given] = {}
-
-    def question(self, method: Method) -> dict[str, Any]:
-        """What a method is asked about: a picture through a network, or the network alone; and which class."""
-        picture, scene, model = self.picture
-        about = {"picture": picture, "scene": scene} if Trace in method.given else {}
-        return about | {"model": model} | dict(zip(("target", "versus", "score"), self.target, strict=True))
-
-    def option(self, option: Option) -> Given:
-        """The control of an option; options that are alike in all share theirs."""
-        if repr(option) not in self._options:
-            self._options[repr(option)] = _control(option)
-        return self._options[repr(option)]
-
-
-def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
-    inputs = parts.question(method) | {option.name: parts.option(option) for option in method.options}
-
-    def answer(*values: Any) -> Any:
-        given = dict(zip(inputs, values, strict=True))
-        options = {option.name: given[option.name] for option in method.options}
-        checked = method.check(options, named_depths_only=True)
-        asked = {
-            "target": _label(given.get("target")),
-            "versus": _label(given.get("versus")),
-            "score": given.get("score", DEFAULT_SCORE),
-        }
-        model = _model(given["model"], shelf)
-        if "picture" not in given:
-            found = ex.explain(shelf.network(model), method.id, **asked, **checked)
-            return found.picture(), found.payload(), written(found, "npz", parts.heat)
-        trace = shelf.trace(model, _shown(given["picture"], given["scene"], shelf))
-        try:
-            found = ex.explain(trace, method.id, **asked, **checked)
-        finally:
-            trace.release()
-        return found.picture(), found.payload(), written(found, "npz", parts.heat)
-
-    gr.on(
-        [],
-        _endpoint(answer, method.id, inputs),
-        list(inputs.values()),
-        [parts.overlay, parts.payload, parts.heat],
-        api_name=method.id,
-        api_description=_described(method),
-        **limits,
-    )
-
-
-def _add_predict(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
-    def predict(picture: Any, scene: Any, model: Any, count: Any) -> Any:
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_CLASSES:
-            raise QuestionError(f"“count” is a whole number from 1 to {MOST_CLASSES}.")
-        trace = shelf.trace(_model(model, shelf), _shown(picture, scene, shelf))
-        return [{"label": p.label, "index": p.index, "probability": p.probability} for p in trace.top(count)]
-
-    count = Given(5, {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES}, "count", f"1 to {MOST_CLASSES}")
-    inputs = [*parts.picture, count]
-    gr.on(
-        [],
-        _endpoint(predict, "predict", dict(zip(["picture", "scene", "model", "count"], inputs, strict=True))),
-        inputs,
-        [gr.JSON(label="predictions")],
-        api_name="predict",
-        api_description="The most probable classes of a picture, first the winning one.",
-        **limits,
-    )
-
-
-def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
-    def judge(
-        picture: Any, scene: Any, model: Any, target: Any, versus: Any, score: Any, name: Any, chosen: Any
-    ) -> Any:
-        method = registry.find(name)
-        if not isinstance(chosen, dict):
-            raise QuestionError('“options” are named values, such as {"depth": "late"}.')
-        checked = method.check(chosen, named_depths_only=True)
-        trace = shelf.trace(_model(model, shelf), _shown(picture, scene, shelf))
-        try:
-            found = ex.explain(trace, method.id, target=_label(target), versus=_label(versus), score=score, **checked)
-            return ex.judge(trace, found).payload()
-        finally:
-            trace.release()
-
-    listed = [method.id for method in registry.maps()]
-    method = Given(listed[0], {"enum": listed}, "method", "the method whose map is judged")
-    options = Given({}, {"type": "object"}, "options", "the method's own options by name; the defaults for the rest")
-    inputs = [*parts.picture, *parts.target, method, options]
-    names = ["picture", "scene", "model", "target", "versus", "score", "method", "options"]
-    gr.on(
-        [],
-        _endpoint(judge, "judge", dict(zip(names, inputs, strict=True))),
-        inputs,
-        [gr.JSON(label="scorecard")],
-        api_name="judge",
-        api_description="How far the map of a method can be trusted: the share of the score that lies between covering "
-        "its coldest and its warmest cells first, beside random maps.",
-        **limits,
-    )
-
-
-def _add_lists(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
-    def models() -> Any:
-        return shelf.catalogue.as_json()["networks"]
-
-    def methods(model: Any) -> Any:
-        fits = ex.methods(shelf.network(_model(model, shelf)))
-        return [{**_summary(fit.method), "why_not": fit.why_not} for fit in fits if isinstance(fit, Fit)]
-
-    gr.on(
-        [],
-        _endpoint(models, "models", {}),
-        [],
-        [gr.JSON(label="models")],
-        api_name="models",
-        api_description="Networks worth starting with; any other identifier does as well.",
-        **limits,
-    )
-    named = parts.picture[2]
-    gr.on(
-        [],
-        _endpoint(methods, "methods", {"model": named}),
-        [named],
-        [gr.JSON(label="methods")],
-        api_name="methods",
-        api_description="Every method with its options, and for this network why one does not apply.",
-        **limits,
-    )
-
-
-def _endpoint(function: Callable[..., Any], name: str, inputs: Mapping[str, Any]) -> Callable[..., Any]:
+def endpoint(function: Callable[..., Any], name: str, inputs: Mapping[str, Any]) -> Callable[..., Any]:
     """The function under its final name and signature, which say what clients read; errors leave it as sentences."""
 
     def call(*values: Any) -> Any:
@@ -214,7 +73,8 @@ def _endpoint(function: Callable[..., Any], name: str, inputs: Mapping[str, Any]
     return call
 
 
-def _about_picture(shelf: Shelf) -> list[Any]:
+def about_picture(shelf: Shelf) -> list[Any]:
+    """What says which picture and which network an endpoint is about."""
     listed = ", ".join(network.identifier for network in shelf.catalogue.networks)
     about_model = f"a network: one of {listed}, or any timm:, torchvision: or hf: identifier"
     return [
@@ -222,6 +82,172 @@ def _about_picture(shelf: Shelf) -> list[Any]:
         Given(None, {"type": "string"}, "scene", ABOUT_SCENE),
         Given(shelf.catalogue.first, {"type": "string"}, "model", about_model),
     ]
+
+
+def model_of(given: object, shelf: Shelf) -> str:
+    """The identifier that an endpoint was given; the first network of the list by default."""
+    return question.identifier(shelf.catalogue.first if given is None else given)
+
+
+def shown_of(picture: object, scene: object, shelf: Shelf) -> Shown:
+    """The picture that an endpoint was given, as bytes or by name. Raises in words."""
+    if scene is not None and picture is None:
+        if not isinstance(scene, str):
+            raise QuestionError("A pond scene is named by a short text, such as test:7.")
+        return shelf.pictures.get(scene) or shelf.pictures.put(scene, shelf.catalogue.picture(scene))
+    if not isinstance(picture, bytes):
+        raise PictureError("There is no picture to explain. Send a JPEG, PNG or WebP file, or name a pond scene.")
+    shown = Shown(Picture.read(picture))
+    return shelf.pictures.setdefault(shown.picture.digest, shown)
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+class _Parts:
+    """What endpoints take and give: one component for all that take or give the same, since every page loads all."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.picture = about_picture(shelf)
+        self.second = [
+            PictureFile(label="second", about=ABOUT_SECOND),
+            Given(None, {"type": "string"}, "second_scene", ABOUT_SCENE),
+        ]
+        self.target = _about_class()
+        self.overlay = gr.Image(label="overlay", format="png", type="pil")
+        self.payload = gr.JSON(label="payload")
+        self.heat = gr.File(label="heat")
+        self._options: dict[str, Given] = {}
+
+    def question(self, method: Method) -> dict[str, Any]:
+        """What a method is asked about: a picture through a network, or the network alone; and which class."""
+        picture, scene, model = self.picture
+        about = {"picture": picture, "scene": scene} if Trace in method.given else {}
+        about |= {"second": self.second[0], "second_scene": self.second[1]} if Second in method.given else {}
+        return about | {"model": model} | dict(zip(("target", "versus", "score"), self.target, strict=True))
+
+    def option(self, option: Option) -> Given:
+        """The control of an option; options that are alike in all share theirs."""
+        if repr(option) not in self._options:
+            self._options[repr(option)] = _control(option)
+        return self._options[repr(option)]
+
+
+def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
+    inputs = parts.question(method) | {option.name: parts.option(option) for option in method.options}
+
+    def answer(*values: Any) -> Any:
+        given = dict(zip(inputs, values, strict=True))
+        options = {option.name: given[option.name] for option in method.options}
+        checked = method.check(options, named_depths_only=True)
+        asked: dict[str, Any] = {
+            "target": _label(given.get("target")),
+            "versus": _label(given.get("versus")),
+            "score": given.get("score", DEFAULT_SCORE),
+        }
+        model = model_of(given["model"], shelf)
+        if "picture" not in given:
+            found = ex.explain(shelf.network(model), method.id, **asked, **checked)
+            return found.picture(), found.payload(), written(found, "npz", parts.heat)
+        trace = shelf.trace(model, shown_of(given["picture"], given["scene"], shelf))
+        if given.get("second") is not None or given.get("second_scene") is not None:
+            asked["second"] = shown_of(given["second"], given["second_scene"], shelf).picture
+        try:
+            found = ex.explain(trace, method.id, **asked, **checked)
+        finally:
+            trace.release()
+        return found.picture(), found.payload(), written(found, "npz", parts.heat)
+
+    gr.on(
+        [],
+        endpoint(answer, method.id, inputs),
+        list(inputs.values()),
+        [parts.overlay, parts.payload, parts.heat],
+        api_name=method.id,
+        api_description=_described(method),
+        **limits,
+    )
+
+
+def _add_predict(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
+    def predict(picture: Any, scene: Any, model: Any, count: Any) -> Any:
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_CLASSES:
+            raise QuestionError(f"“count” is a whole number from 1 to {MOST_CLASSES}.")
+        trace = shelf.trace(model_of(model, shelf), shown_of(picture, scene, shelf))
+        return [{"label": p.label, "index": p.index, "probability": p.probability} for p in trace.top(count)]
+
+    count = Given(5, {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES}, "count", f"1 to {MOST_CLASSES}")
+    inputs = [*parts.picture, count]
+    gr.on(
+        [],
+        endpoint(predict, "predict", dict(zip(["picture", "scene", "model", "count"], inputs, strict=True))),
+        inputs,
+        [gr.JSON(label="predictions")],
+        api_name="predict",
+        api_description="The most probable classes of a picture, first the winning one.",
+        **limits,
+    )
+
+
+def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
+    def judge(
+        picture: Any, scene: Any, model: Any, target: Any, versus: Any, score: Any, name: Any, chosen: Any
+    ) -> Any:
+        method = registry.find(name)
+        if not isinstance(chosen, dict):
+            raise QuestionError('“options” are named values, such as {"depth": "late"}.')
+        checked = method.check(chosen, named_depths_only=True)
+        trace = shelf.trace(model_of(model, shelf), shown_of(picture, scene, shelf))
+        try:
+            found = ex.explain(trace, method.id, target=_label(target), versus=_label(versus), score=score, **checked)
+            return ex.judge(trace, found).payload()
+        finally:
+            trace.release()
+
+    listed = [method.id for method in registry.maps()]
+    method = Given(listed[0], {"enum": listed}, "method", "the method whose map is judged")
+    options = Given({}, {"type": "object"}, "options", "the method's own options by name; the defaults for the rest")
+    inputs = [*parts.picture, *parts.target, method, options]
+    names = ["picture", "scene", "model", "target", "versus", "score", "method", "options"]
+    gr.on(
+        [],
+        endpoint(judge, "judge", dict(zip(names, inputs, strict=True))),
+        inputs,
+        [gr.JSON(label="scorecard")],
+        api_name="judge",
+        api_description="How far the map of a method can be trusted: the share of the score that lies between covering "
+        "its coldest and its warmest cells first, beside random maps.",
+        **limits,
+    )
+
+
+def _add_lists(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
+    def models() -> Any:
+        return shelf.catalogue.as_json()["networks"]
+
+    def methods(model: Any) -> Any:
+        fits = ex.methods(shelf.network(model_of(model, shelf)))
+        return [{**_summary(fit.method), "why_not": fit.why_not} for fit in fits if isinstance(fit, Fit)]
+
+    gr.on(
+        [],
+        endpoint(models, "models", {}),
+        [],
+        [gr.JSON(label="models")],
+        api_name="models",
+        api_description="Networks worth starting with; any other identifier does as well.",
+        **limits,
+    )
+    named = parts.picture[2]
+    gr.on(
+        [],
+        endpoint(methods, "methods", {"model": named}),
+        [named],
+        [gr.JSON(label="methods")],
+        api_name="methods",
+        api_description="Every method with its options, and for this network why one does not apply.",
+        **limits,
+    )
 
 
 def _about_class() -> list[Given]:
@@ -275,20 +301,5 @@ def _summary(method: Method) -> dict[str, Any]:
     return method_as_json(method) | {"read_it_as": method.read_it_as, "beware": method.beware, "paper": method.paper}
 
 
-def _model(given: object, shelf: Shelf) -> str:
-    return question.identifier(shelf.catalogue.first if given is None else given)
-
-
 def _label(given: object) -> str | int | None:
     return question.label(given)
-
-
-def _shown(picture: object, scene: object, shelf: Shelf) -> Shown:
-    if scene is not None and picture is None:
-        if not isinstance(scene, str):
-            raise QuestionError("A pond scene is named by a short text, such as test:7.")
-        return shelf.pictures.get(scene) or shelf.pictures.put(scene, shelf.catalogue.picture(scene))
-    if not isinstance(picture, bytes):
-        raise PictureError("There is no picture to explain. Send a JPEG, PNG or WebP file, or name a pond scene.")
-    shown = Shown(Picture.read(picture))
-    return shelf.pictures.setdefault(shown.picture.digest, shown)

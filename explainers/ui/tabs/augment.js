@@ -1,0 +1,466 @@
+// Puts a pipeline together, shows what it does, and whether the reason survives it.
+const { h, heat: heats, figure, percent } = sightglass;
+const { about } = props;
+const root = element.querySelector(".augment");
+const find = (selector) => root.querySelector(selector);
+const REST = 120; // milliseconds that a setting rests before the preview is asked for
+const LATER = 600; // and before the network is asked again
+const kinds = Object.fromEntries(about.transforms.map((each) => [each.name, each]));
+const state = { steps: structuredClone(about.presets.classic), preset: "classic", seed: 0, sheet: "variants", by: "", transform: "rotation", at: null, mix: { kind: "cutmix", share: 0.6, across: 0.5, down: 0.5, second: null }, chosen: null };
+const stale = { variants: true, robustness: true, two: true };
+let told = null; // the variants as last told
+let swept = null;
+let size = [1, 1];
+
+const run = (name, data, tell) => sightglass.run("augment", name, { pipeline: state.steps, seed: state.seed, by: state.by, ...data }, (message) => {
+  if (message.state === "error") return say(message.sentence);
+  if (message.state === "stopped") return say("Stopped.");
+  tell(message, message.state === "done");
+});
+function say(sentence) {
+  find(".said").textContent = sentence ?? "";
+}
+const signed = (value) => `${value > 0 ? "+" : ""}${figure(value)}`;
+const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+let waits = {};
+function later(name, after, action) {
+  clearTimeout(waits[name]);
+  waits[name] = setTimeout(action, after);
+}
+
+// --- the pipeline
+
+function drawPipeline() {
+  const presets = { classic: "Classic training", rand_augment: "RandAugment (2, 9)", auto_augment: "AutoAugment", trivial_augment: "TrivialAugmentWide", aug_mix: "AugMix" };
+  find(".start").replaceChildren(
+    h("label", {}, h("select", { "aria-label": "Pipeline: start from", onchange: (event) => event.target.value && start(event.target.value) },
+      h("option", { value: "", selected: !state.preset }, "my own"), Object.keys(about.presets).map((name) => h("option", { value: name, selected: state.preset === name }, presets[name] ?? name)))),
+    h("button", { type: "button", class: "link again", onclick: another }, "Draw anew"));
+  find(".steps").replaceChildren(...state.steps.map(drawStep));
+  find(".adding").replaceChildren(h("select", { "aria-label": "Add a transform", onchange: (event) => event.target.value && add(event.target.value) },
+    h("option", { value: "" }, "Add a transform …"), about.transforms.map((each) => h("option", { value: each.name }, each.title))));
+}
+function drawStep(step, place) {
+  const { title, settings } = kinds[step.transform];
+  const move = (by) => () => {
+    const [one] = state.steps.splice(place, 1);
+    state.steps.splice(place + by, 0, one);
+    changed();
+  };
+  const tool = (sign, words, action, off) => h("button", { type: "button", class: "tool", title: words, "aria-label": `${title}: ${words}`, disabled: off, onclick: action }, sign);
+  const last = state.steps.length - 1;
+  return h("li", {},
+    h("details", { open: step.open, ontoggle: (event) => (step.open = event.target.open) },
+      h("summary", {}, h("b", {}, title), h("span", { class: "tools" }, tool("↑", "earlier", move(-1), place === 0), tool("↓", "later", move(1), place === last), tool("×", "take out", () => (state.steps.splice(place, 1), changed()), last === 0))),
+      settings.length ? settings.map((setting) => drawSetting(step, setting)) : h("small", { class: "quiet" }, "It has no settings.")));
+}
+function drawSetting(step, setting) {
+  const value = step[setting.name] ?? setting.default;
+  const words = setting.name === "p" ? "Probability" : setting.name.replaceAll("_", " ");
+  if (setting.kind === "choice")
+    return h("label", { class: "setting" }, h("span", {}, words), h("select", { onchange: (event) => set(step, setting.name, event.target.value) }, setting.choices.map((each) => h("option", { selected: each === value }, each))));
+  const whole = setting.kind === "integer";
+  const out = h("output", {}, whole ? String(value) : figure(value));
+  return h("label", { class: "setting", title: setting.description }, h("span", {}, words, " ", out),
+    h("input", { type: "range", min: setting.minimum, max: setting.maximum, step: whole ? 1 : (setting.maximum - setting.minimum) / 200, value, oninput: (event) => {
+      const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
+      out.textContent = whole ? String(next) : figure(next);
+      set(step, setting.name, next);
+    } }), h("small", { class: "quiet" }, setting.description));
+}
+function set(step, name, value) {
+  step[name] = value;
+  // A range stays one: the other end gives way.
+  const [low, high] = [name.replace(/_to$/, "_from"), name.replace(/_from$/, "_to")];
+  if (low !== high) {
+    const settings = kinds[step.transform].settings;
+    const end = (each) => step[each] ?? settings.find((setting) => setting.name === each).default;
+    if (end(low) > end(high)) step[name === low ? high : low] = value;
+  }
+  state.preset = "";
+  stale.variants = true;
+  later("preview", REST, preview);
+  later("variants", LATER, refresh);
+}
+const bare = () => state.steps.map(({ open, ...rest }) => rest);
+function start(name) {
+  state.steps = structuredClone(about.presets[name]);
+  state.preset = name;
+  changed();
+  state.preset = name;
+  drawPipeline();
+}
+function add(name) {
+  if (state.steps.length >= 12) return say("A pipeline has at most 12 steps; take one out first.");
+  state.steps.push({ transform: name, open: true });
+  changed();
+}
+function another() {
+  state.seed = (state.seed + 100) % 9000;
+  changed(false);
+}
+function changed(own = true) {
+  if (own) state.preset = "";
+  stale.variants = true;
+  state.chosen = null;
+  drawPipeline();
+  preview();
+  later("variants", REST, refresh);
+}
+function preview() {
+  run("preview", { pipeline: bare() }, (message) => {
+    if (!message.picture) return;
+    say("");
+    find(".live img").src = message.picture;
+    find(".live figcaption").textContent = message.recipe;
+  });
+}
+
+// --- sheets
+
+const SHEETS = { variants: "Variants", robustness: "Robustness", two: "Two pictures", code: "Train with it" };
+function drawSheets() {
+  find(".inner").replaceChildren(...Object.entries(SHEETS).map(([name, words]) => h("button", { type: "button", role: "tab", "aria-pressed": String(name === state.sheet), "aria-selected": String(name === state.sheet), onclick: () => (state.sheet = name, drawSheets(), refresh()) }, words)));
+  for (const each of root.querySelectorAll("[data-sheet]")) each.hidden = each.dataset.sheet !== state.sheet;
+  const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not);
+  const quick = fits.filter((fit) => sightglass.method(fit.id).takes <= 8);
+  find(".by").replaceChildren(...(state.sheet === "code" || (state.sheet === "robustness") ? [] : [h("label", {}, "Explained by ", h("select", { onchange: (event) => (state.by = event.target.value, stale.two = true, state.chosen ? choose(state.chosen) : null, refresh()) },
+    h("option", { value: "" }, "a quick one"), quick.map((fit) => h("option", { value: fit.id, selected: fit.id === state.by }, fit.title))))]));
+}
+function refresh() {
+  if (sightglass.tab !== "augment") return;
+  if (state.sheet === "code") return stale.variants ? variants() : drawCode();
+  if (!stale[state.sheet]) return;
+  ({ variants, robustness, two })[state.sheet]();
+}
+const sheet = (name) => find(`[data-sheet="${name}"]`);
+
+// --- variants
+
+function variants() {
+  say("Asking the network about each variant …");
+  run("variants", { pipeline: bare(), samples: about.samples }, (message, done) => {
+    if (!message.original) return;
+    told = message;
+    size = message.size;
+    if (done) {
+      stale.variants = false;
+      say("");
+    }
+    drawVariants();
+    if (state.sheet === "code") drawCode();
+  });
+}
+function drawVariants() {
+  const flips = told.variants.filter((each) => each.flipped).length;
+  const mean = told.variants.reduce((sum, each) => sum + each.change, 0) / Math.max(1, told.variants.length);
+  const tile = (each, words) => h("button", { type: "button", class: "variant", "aria-pressed": String(state.chosen === each.seed), onclick: () => choose(each.seed) },
+    h("img", { src: each.picture, alt: `${words}: ${each.label}` }), h("b", { class: each.flipped ? "flipped" : "" }, h("span", {}, each.label), ` ${percent(each.share)}`),
+    h("span", { class: "change" }, each.seed < 0 ? "as it is" : `${signed(each.change)} logit points`), h("small", { class: "quiet", title: words }, words));
+  sheet("variants").replaceChildren(
+    h("p", { class: "lead" }, told.variants.length ? h("span", {}, h("b", {}, `${flips} of ${plural(told.variants.length, "variant")}`), ` get another answer than ${told.target}`, `; the score moves by ${signed(mean)} logit points on average.`) : "…"),
+    h("div", { class: "chosen", hidden: state.chosen == null }),
+    h("div", { class: "grid" }, tile(told.original, "The original"), told.variants.map((each) => tile(each, each.recipe))),
+    h("div", { class: "survives" }, h("button", { type: "button", class: "link", onclick: survives }, "Does the reason survive all of them?")));
+  if (state.chosen != null && detail) drawChosen();
+}
+let detail = null;
+function choose(seed) {
+  if (seed < 0) return;
+  state.chosen = seed;
+  detail = null;
+  for (const each of root.querySelectorAll(".variant")) each.setAttribute("aria-pressed", "false");
+  say("Explaining this variant …");
+  run("variant", { pipeline: bare(), seed }, (message, done) => {
+    if (!done) return;
+    say("");
+    detail = message;
+    drawVariants();
+    sheet("variants").querySelector(".chosen").scrollIntoView({ block: "nearest" });
+  });
+}
+function overlay(src, heat, sign, words, lost) {
+  const [width, height] = size;
+  const scale = 256 / Math.max(width, height);
+  const canvas = h("canvas", { width: Math.round(width * scale), height: Math.round(height * scale), role: "img", "aria-label": words });
+  const image = new Image();
+  image.onload = () => {
+    const unpacked = heats.unpack(heat);
+    heats.small(canvas, unpacked, { box: [0, 0, width, height], signed: sign }, { width, height }, image, unpacked.top || 1);
+    if (lost) hatch(canvas, heats.unpack(lost));
+  };
+  image.src = src;
+  return canvas;
+}
+// What the variant does not show is hatched: nothing is known there.
+function hatch(canvas, lost) {
+  const pen = canvas.getContext("2d");
+  const [wide, high] = [canvas.width / lost.width, canvas.height / lost.height];
+  pen.save();
+  pen.beginPath();
+  for (let row = 0; row < lost.height; row++) for (let column = 0; column < lost.width; column++) if (lost.values[row * lost.width + column] > 0.5) pen.rect(column * wide, row * high, wide + 0.5, high + 0.5);
+  pen.clip();
+  pen.fillStyle = "rgba(128, 128, 128, 0.55)";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.strokeStyle = "rgba(255, 255, 255, 0.5)";
+  pen.beginPath();
+  for (let x = -canvas.height; x < canvas.width; x += 9) pen.moveTo(x, canvas.height), pen.lineTo(x + canvas.height, 0);
+  pen.stroke();
+  pen.restore();
+}
+function drawChosen() {
+  const variant = told.variants.find((each) => each.seed === state.chosen);
+  const place = sheet("variants").querySelector(".chosen");
+  if (!variant || !place) return;
+  const shown = (canvas, title, words) => h("figure", {}, canvas, h("figcaption", {}, h("b", {}, title), h("small", { class: "quiet" }, words)));
+  place.hidden = false;
+  const sentence = detail.back ? `agreement ${detail.agreement.toFixed(2)}${detail.share_lost > 0.005 ? `; ${percent(detail.share_lost)} of the picture was lost, and is hatched` : ""}` : detail.why;
+  place.replaceChildren(
+    h("p", { class: "recipe" }, h("b", {}, `${variant.label} ${percent(variant.share)}`), ` ${signed(variant.change)} logit points. This variant was ${variant.recipe}.`),
+    h("div", { class: "trio" },
+      shown(overlay(told.original.picture, detail.own, detail.signed, "Heat of the original"), "Original", `${detail.title} of ${told.target}`),
+      shown(overlay(variant.picture, detail.heat, detail.signed, "Heat on the variant"), "On the variant", `${detail.title} of ${told.target}`),
+      detail.back ? shown(overlay(told.original.picture, detail.back, detail.signed, "Heat carried back", detail.lost), "Carried back", sentence) : h("p", { class: "quiet" }, sentence)));
+}
+function survives() {
+  const place = sheet("variants").querySelector(".survives");
+  say("Explaining every variant …");
+  run("consistency", { pipeline: bare(), samples: Math.max(2, about.samples) }, (message, done) => {
+    if (!message.maps) return;
+    if (done) say("");
+    const mean = message.agreements.length ? message.agreements.reduce((a, b) => a + b, 0) / message.agreements.length : null;
+    place.replaceChildren(
+      h("h3", {}, mean == null ? "No variant has a way back" : `The maps agree ${mean.toFixed(2)} with the original's`),
+      h("p", {}, `Rank correlation where the variant still shows the place. A control that does nothing agrees ${message.control.toFixed(3)}. `, message.note ?? ""),
+      h("div", { class: "trio" }, message.maps.map((map) => h("figure", {}, overlay(told.original.picture, map.heat, map.signed, map.caption), h("figcaption", {}, h("small", { class: "quiet" }, map.caption))))),
+      h("p", {}, h("b", {}, "Read it as: "), message.read_it_as), h("p", { class: "quiet" }, h("b", {}, "Beware: "), message.beware));
+  });
+}
+
+// --- robustness
+
+function robustness() {
+  say("Sweeping …");
+  run("sweep", { transform: state.transform }, (message, done) => {
+    if (!done) return;
+    stale.robustness = false;
+    say("");
+    swept = message;
+    state.at = swept.curves.along.length >> 1;
+    if (swept.neutral != null) state.at = swept.curves.along.reduce((best, value, place, all) => (Math.abs(value - swept.neutral) < Math.abs(all[best] - swept.neutral) ? place : best), 0);
+    drawRobustness();
+  });
+}
+const SVG = "http://www.w3.org/2000/svg";
+function svg(tag, given, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(given)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+const COLORS = ["var(--accent)", "#c4622d", "#3c6fb0", "#8a5aa8"];
+// Lines over a swept quantity. With `onmove`, a marker follows the pointer and the arrow keys.
+function chart(curves, { onmove, at, height = 240, marks = [] } = {}) {
+  const [W, H, L, B, T, R] = [640, height, 40, 34, 10, 12];
+  const along = curves.along;
+  const [low, high] = [along[0], along[along.length - 1]];
+  const all = curves.lines.flatMap((line) => [...line.values, ...(line.low ?? []), ...(line.high ?? [])]);
+  const floor = Math.min(0, ...all);
+  const x = (value) => L + ((value - low) / (high - low || 1)) * (W - L - R);
+  const y = (value) => T + (1 - (value - floor) / (1 - floor)) * (H - T - B);
+  const path = (values) => values.map((value, place) => `${place ? "L" : "M"}${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  const text = (given, words) => svg("text", given, document.createTextNode(words));
+  const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, class: "chart", role: onmove ? "slider" : "img", "aria-label": `${curves.along_unit}`, ...(onmove ? { tabindex: 0, "aria-valuemin": low, "aria-valuemax": high, "aria-valuenow": along[at] } : {}) });
+  for (const level of floor < 0 ? [floor, 0, 0.5, 1] : [0, 0.5, 1]) picture.append(svg("line", { x1: L, x2: W - R, y1: y(level), y2: y(level), class: "rule" }), text({ x: L - 6, y: y(level) + 4, "text-anchor": "end" }, figure(level)));
+  for (const value of [low, (low + high) / 2, high]) picture.append(text({ x: x(value), y: H - B + 16, "text-anchor": value === low ? "start" : value === high ? "end" : "middle" }, figure(value)));
+  picture.append(text({ x: (L + W - R) / 2, y: H - 3, "text-anchor": "middle" }, curves.along_unit));
+  for (const mark of marks) picture.append(svg("line", { x1: x(mark), x2: x(mark), y1: T, y2: H - B, class: "flip" }));
+  curves.lines.forEach((line, number) => {
+    const color = COLORS[number % COLORS.length];
+    if (line.low) picture.append(svg("path", { d: `${path(line.high)}L${[...line.low].map((value, place) => `${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`).reverse().join("L")}Z`, style: `fill: ${color}; opacity: 0.16` }));
+    picture.append(svg("path", { d: path(line.values), style: `stroke: ${color}`, class: "line", ...(number % 2 ? { "stroke-dasharray": "5 4" } : {}) }));
+  });
+  if (onmove) {
+    const marker = svg("line", { x1: x(along[at]), x2: x(along[at]), y1: T, y2: H - B, class: "marker" });
+    const knob = svg("circle", { cx: x(along[at]), cy: y(curves.lines[0].values[at]), r: 6, class: "knob" });
+    picture.append(marker, knob);
+    const to = (place) => {
+      const next = Math.min(along.length - 1, Math.max(0, place));
+      for (const end of ["x1", "x2"]) marker.setAttribute(end, x(along[next]));
+      knob.setAttribute("cx", x(along[next]));
+      knob.setAttribute("cy", y(curves.lines[0].values[next]));
+      picture.setAttribute("aria-valuenow", along[next]);
+      onmove(next);
+    };
+    const nearest = (event) => {
+      const box = picture.getBoundingClientRect();
+      const value = low + (((event.clientX - box.left) / box.width) * W - L) / (W - L - R) * (high - low);
+      return along.reduce((best, each, place) => (Math.abs(each - value) < Math.abs(along[best] - value) ? place : best), 0);
+    };
+    picture.addEventListener("pointerdown", (event) => (picture.setPointerCapture(event.pointerId), to(nearest(event))));
+    picture.addEventListener("pointermove", (event) => picture.hasPointerCapture(event.pointerId) && to(nearest(event)));
+    picture.addEventListener("keydown", (event) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      event.stopPropagation();
+      to(state.at + by);
+    });
+  }
+  const legend = h("p", { class: "legend quiet" }, curves.lines.map((line, number) => h("span", {}, h("i", { style: `background: ${COLORS[number % COLORS.length]}` }), line.label)));
+  return h("div", { class: "plot" }, picture, legend);
+}
+function drawRobustness() {
+  const { curves, places } = swept;
+  const flips = places.map((place, number) => number && place.label !== places[number - 1].label ? curves.along[number] : null).filter((value) => value != null);
+  const here = h("figure", { class: "here" });
+  const show = (place) => {
+    state.at = place;
+    const { picture, label, share, recipe } = places[place];
+    here.replaceChildren(h("img", { src: picture, alt: recipe }), h("figcaption", {}, h("b", {}, `${label} ${percent(share)}`), h("small", { class: "quiet" }, recipe)));
+  };
+  const options = about.sweeps.map((each) => h("option", { value: each.name, selected: each.name === state.transform }, each.title));
+  sheet("robustness").replaceChildren(
+    h("p", { class: "lead" }, h("select", { "aria-label": "What is swept", onchange: (event) => (state.transform = event.target.value, stale.robustness = true, robustness()) }, options), " ",
+      flips.length ? h("span", {}, h("b", {}, `The answer changes at ${flips.slice(0, 4).map(figure).join(", ")}${flips.length > 4 ? ", …" : ""}`), ` ${swept.unit}.`) : h("b", {}, "The answer never changes.")),
+    h("div", { class: "sweep" }, chart(curves, { onmove: show, at: state.at, marks: flips }), here),
+    h("p", { class: "quiet" }, "Drag the marker, or use the arrow keys. Where something is drawn at random, the band spans three draws."),
+    h("div", { class: "film" }, [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * (places.length - 1))).map((place) => h("figure", {}, h("img", { src: places[place].picture, alt: places[place].recipe }), h("figcaption", {}, h("b", {}, places[place].label), h("small", { class: "quiet" }, figure(curves.along[place])))))),
+    h("div", { class: "weak" }, h("button", { type: "button", class: "link", onclick: () => weak("change") }, "Compare all transforms")));
+  show(state.at);
+}
+function weak(measure) {
+  say("Sweeping every transform …");
+  run("bars", { measure }, (message, done) => {
+    if (!message.bars) return;
+    if (done) say("");
+    const { labels, values, unit } = message.bars;
+    const most = Math.max(1e-9, ...values.map(Math.abs));
+    const pick = (name, words) => h("button", { type: "button", "aria-pressed": String(name === measure), onclick: () => weak(name) }, words);
+    root.querySelector(".weak").replaceChildren(
+      h("h3", {}, "Where it is weak"), h("p", { class: "choice" }, pick("change", "mean change"), pick("flips", "flips")),
+      h("ul", { class: "bars" }, labels.map((label, place) => h("li", {}, h("span", {}, label), h("span", { class: "track" }, h("i", { class: values[place] < 0 ? "down" : "up", style: `width: ${100 * Math.abs(values[place]) / most}%` })), h("output", {}, measure === "flips" ? percent(values[place]) : values[place] ? signed(values[place]) : "0")))),
+      h("p", { class: "quiet" }, `In ${unit}, over nine values of each. The control does nothing to the picture, so its bar is exactly zero.`));
+  });
+}
+
+// --- two pictures
+
+function two() {
+  const { mix } = state;
+  mix.second ??= { scene: about.scenes.find((each) => each.scene !== sightglass.question.scene)?.scene };
+  if (!sheet("two").querySelector(".mixer")) drawTwo();
+  askMix();
+  askMixSweep();
+}
+function askMix() {
+  run("mix", { ...state.mix }, (message, done) => {
+    if (!done) return;
+    stale.two = false;
+    say("");
+    size = message.size;
+    drawMixed(message);
+  });
+}
+function askMixSweep() {
+  run("mix_sweep", { ...state.mix }, (message, done) => done && drawMixSweep(message));
+}
+function mixed(changes, { sweep = true, after = REST } = {}) {
+  Object.assign(state.mix, changes);
+  later("mix", after, askMix);
+  if (sweep) later("mixsweep", LATER, askMixSweep);
+}
+function drawTwo() {
+  const { mix } = state;
+  const kind = (name, words) => h("button", { type: "button", "aria-pressed": String(mix.kind === name), onclick: () => (mixed({ kind: name }, { after: 0 }), drawTwo()) }, words);
+  const out = h("output", {}, figure(mix.share));
+  const pick = (scene) => (mixed({ second: { scene } }, { after: 0 }), drawTwo());
+  const bring = async (file) => {
+    if (!file) return;
+    try {
+      const sent = await upload(new File([file], "picture", { type: file.type }));
+      mixed({ second: { upload: sent.path } }, { after: 0 });
+      drawTwo();
+    } catch {
+      say("The file could not be sent. Check the connection and try again.");
+    }
+  };
+  const file = h("input", { type: "file", accept: "image/jpeg,image/png,image/webp", hidden: true, onchange: (event) => bring(event.target.files[0]) });
+  sheet("two").replaceChildren(
+    h("p", { class: "lead" }, h("span", { class: "choice" }, kind("cutmix", "CutMix"), kind("mixup", "MixUp")),
+      h("label", { class: "lambda" }, " λ ", out, " ", h("input", { type: "range", min: 0, max: 1, step: 0.01, value: mix.share, "aria-label": "λ, the share of the first picture", oninput: (event) => (out.textContent = figure(event.target.valueAsNumber), mixed({ share: event.target.valueAsNumber }, { sweep: false })) }))),
+    h("p", { class: "seconds" }, h("span", { class: "quiet" }, "Second picture: "), about.scenes.map((each) => h("button", { type: "button", class: "second", title: each.about, "aria-label": each.about, "aria-pressed": String(mix.second?.scene === each.scene), onclick: () => pick(each.scene) }, h("img", { src: each.src, alt: "" }))), file, h("button", { type: "button", class: "link", onclick: () => file.click() }, "Upload one")),
+    h("div", { class: "mixer" }), h("div", { class: "mixsweep" }));
+}
+function drawMixed(message) {
+  const place = sheet("two").querySelector(".mixer");
+  const [width, height] = message.size;
+  const bars = (rows) => h("ul", { class: "bars" }, rows.map(([label, share]) => h("li", {}, h("span", {}, label), h("span", { class: "track" }, h("i", { class: "up", style: `width: ${100 * share}%` })), h("output", {}, percent(share)))));
+  const frame = h("div", { class: "frame pasted" }, h("img", { src: message.picture, alt: message.words, draggable: false }));
+  if (message.box) {
+    const [x0, y0, x1, y1] = message.box;
+    const box = h("div", { class: "box", tabindex: 0, role: "slider", "aria-label": "The box; move it with the arrow keys", "aria-valuetext": message.words, style: `left: ${100 * x0 / width}%; top: ${100 * y0 / height}%; width: ${100 * (x1 - x0) / width}%; height: ${100 * (y1 - y0) / height}%` });
+    frame.append(box);
+    drag(box, frame);
+  }
+  const heated = h("figure", {}, overlay(message.picture, message.heat, message.signed, "Heat on the mixture"), h("figcaption", {}, h("b", {}, message.title), h("small", { class: "quiet" }, message.heat_in_box == null ? "for the first picture's class" : `${percent(message.heat_in_box)} of the heat lies in the box, which is ${percent(1 - message.share)} of the area`)));
+  place.replaceChildren(
+    h("div", { class: "trio" }, h("figure", {}, frame, h("figcaption", {}, h("small", { class: "quiet" }, message.box ? `${message.words}. Drag the box.` : message.words))), heated,
+      h("div", { class: "labels" }, h("h3", {}, "The label it trains with"), bars(message.label), h("h3", {}, "What the network says"), bars(message.says))));
+}
+function drag(box, frame) {
+  const move = (event) => {
+    const bounds = frame.getBoundingClientRect();
+    const across = Math.min(1, Math.max(0, (event.clientX - bounds.left) / bounds.width));
+    const down = Math.min(1, Math.max(0, (event.clientY - bounds.top) / bounds.height));
+    put(across, down);
+  };
+  const put = (across, down) => {
+    const [wide, high] = [box.offsetWidth / frame.offsetWidth, box.offsetHeight / frame.offsetHeight];
+    box.style.left = `${100 * Math.min(1 - wide, Math.max(0, across - wide / 2))}%`;
+    box.style.top = `${100 * Math.min(1 - high, Math.max(0, down - high / 2))}%`;
+    mixed({ across, down });
+  };
+  box.addEventListener("pointerdown", (event) => (event.preventDefault(), box.setPointerCapture(event.pointerId)));
+  box.addEventListener("pointermove", (event) => box.hasPointerCapture(event.pointerId) && move(event));
+  box.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: [-0.05, 0], ArrowRight: [0.05, 0], ArrowUp: [0, -0.05], ArrowDown: [0, 0.05] }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    put(Math.min(1, Math.max(0, state.mix.across + by[0])), Math.min(1, Math.max(0, state.mix.down + by[1])));
+  });
+}
+function drawMixSweep({ curves, question, read_it_as }) {
+  sheet("two").querySelector(".mixsweep").replaceChildren(h("h3", {}, question), chart(curves, { height: 220 }), h("p", {}, h("b", {}, "Read it as: "), read_it_as));
+}
+
+// --- code
+
+function drawCode() {
+  const block = (title, code, words) => h("section", {}, h("h3", {}, title), h("p", { class: "quiet" }, words), h("pre", {}, code), h("button", { type: "button", class: "link", onclick: async (event) => {
+    const button = event.target;
+    try {
+      await navigator.clipboard.writeText(code);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select and copy it";
+    }
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  } }, "Copy"));
+  sheet("code").replaceChildren(
+    block("torchvision", told.codes.torchvision, "After torch.manual_seed(seed) it draws the very pictures of the grid."),
+    block("timm", told.codes.timm, "timm has an order of its own and draws from Python's random numbers: the same ranges, other pictures."),
+    block("as text", told.text, "What the methods here, and the endpoints, take as “pipeline”."));
+}
+
+drawPipeline();
+drawSheets();
+sightglass.on("answer", () => sightglass.tab === "augment" && drawSheets());
+sightglass.whileShown("augment", () => {
+  for (const name of Object.keys(stale)) stale[name] = true;
+  state.chosen = null;
+  drawSheets();
+  preview();
+  refresh();
+});
