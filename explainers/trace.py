@@ -52,6 +52,9 @@ MOST_AT_ONCE = {"cpu": 64, "cuda": 512}
 HEADS_AT_ONCE = 8
 """So many times more pictures fit one batch that begins at the last maps; each batch costs the walk to them once."""
 
+KEPT_ROWS = 2048
+"""Rows of attention that are remembered, one for each layer and query; each takes heads × tokens numbers."""
+
 KEPT_SLOPES = 8
 """Slopes that a released trace still has: enough for a few classes and methods in turn."""
 
@@ -341,6 +344,8 @@ class Trace:
         asked = {index: query[index] if isinstance(query, Mapping) else query for index in chosen}
         with self._turn():
             rows = self._memory.rows
+            while len(rows) > KEPT_ROWS:
+                del rows[next(iter(rows))]
             for index, layer in chosen.items():
                 if isinstance(cell := asked[index], tuple):
                     _check_cell(layer, index, cell)
@@ -368,6 +373,15 @@ class Trace:
                 held: dict[int, Seen] = {}
                 self._attend(chosen, lambda index, seen: held.__setitem__(index, seen.kept()))
                 self._memory.held = held
+
+    def drop_attention(self) -> None:
+        """Let go of what `hold_attention` keeps; rows that were asked for stay."""
+        with self._memory.lock:
+            self._memory.held = {}
+
+    def shares(self, other: Trace) -> bool:
+        """Whether both are views of the same passes."""
+        return self._memory is other._memory
 
     def attention_slopes(self, layers: Iterable[int] | None = None) -> Iterator[tuple[AttentionLayer, Tensor, Tensor]]:
         """Each layer's matrix (windows, heads, queries, keys) and the gradient of the score with respect to it.

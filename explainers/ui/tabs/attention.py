@@ -1,0 +1,260 @@
+"""The tab “Attention”: every layer and head at once, whose attention a click chooses, and what it is worth."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ... import engine, registry, scores
+from ...attending import asked, whole
+from ...errors import QuestionError
+from ...images import Picture
+from ...pond import effects
+from ...registry import Family, Method
+from ...results import Heatmap
+from ...rules.attended import Row
+from ...trace import Query, Target, Trace
+from .. import panes, pictures, question
+from ..pictures import Shown
+from ..shelf import Shelf
+from ..tab import Json, Stop, Tab, Tell
+
+HELD = 4
+"""Traces whose queries and keys are kept, so that a click takes no pass; about 20 MB each for a ViT-B/16 at 224."""
+
+BESIDE = (Family.ATTENTION, Family.CLASS_ACTIVATION)
+"""What attention is held against: the classic of each that applies and knows the class."""
+
+
+def rows(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
+    """What one query attends to, in every layer and head; or why there is no attention, and what there is instead."""
+    _, trace = _about(given, shelf, stop)
+    model = trace.classifier
+    if not model.anatomy.attention:
+        instead = [m for m in registry.all_methods() if m.maps and m.classic and not m.why_not(model)]
+        why = f"{model.name} {model.anatomy.without_attention or model.anatomy.without_maps}."
+        return {
+            "why_not": why,
+            "instead": [{"id": m.id, "title": m.title, "question": m.question} for m in instead[:3]],
+        }
+    cell = _cell(given.get("cell"))
+    _hold(trace)
+    layers = model.anatomy.attention
+    queries = {index: asked(trace, index, cell) for index in range(len(layers))}
+    found = trace.attention(query=queries)
+    trace.release()
+    return {
+        "layers": [
+            {
+                "grid": list(layer.key_grid),
+                "heads": layer.heads,
+                "windows": layer.windows,
+                "least": [float(each) for each in row.maps.amin((1, 2))],
+                "heat": panes.packed(_above_least(row)),
+                "rest": [round(1 - float(share), 4) for share in whole(row)],
+                "asks": _asking(trace, index, queries[index]),
+            }
+            for index, (layer, row) in enumerate(zip(layers, found, strict=True))
+        ],
+        "cell": cell,
+        "grid": next((list(layer.grid) for layer in layers[::-1] if layer.grid), None),
+        "box": [round(edge, 3) for edge in model.framing.box(trace.picture.size)],
+        "cost": f"{trace.spent.forwards} forward, {trace.spent.seconds:.2f} s" if trace.spent.forwards else "no pass",
+    }
+
+
+def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
+    """The map on the stage beside the classics that know the class, each with its score; in the pond, the truth."""
+    shown, trace = _about(given, shelf, stop)
+    model = trace.classifier
+    if not model.has_classes:
+        raise QuestionError(f"{model.name} is a backbone: it has no score that attention could matter for.")
+    classics = [_classic(family, trace) for family in BESIDE]
+    told: Json = {"maps": []}
+    found = [("Attention, as above", "", "", _on_stage(given, trace))]
+    for method in (each for each in classics if each):
+        answer = engine.explain(trace, method.id, target=trace.class_index, stop=stop, **_versus(trace))
+        found.append((method.title, method.id, method.question, answer.heatmap))
+    true = _truth(shown, trace, str(given.get("model") or ""))
+    for title, method_id, asks, heat in found:
+        card = scores.judge(trace, heat, stop=stop)
+        told["maps"].append(
+            {
+                "title": title,
+                "method": method_id,
+                "question": asks.replace("the chosen class", model.labels[trace.class_index]),
+                "heat": panes.packed(heat.heat),
+                "signed": heat.signed,
+                "share": card.share,
+                "band": card.band,
+                "verdict": card.verdict,
+                "truth": _given(heat, shown, true),
+            }
+        )
+        tell(told)
+    trace.release()
+    elements = []
+    if true:
+        scene = pictures.scene(shown.scene)
+        elements = [{"name": effects.described(name, scene), "effect": effect} for name, effect in true.items()]
+    return told | {"elements": elements, "label": model.labels[trace.class_index], "box": _box(trace)}
+
+
+def more(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
+    """What else there is to know of the heads, drawn: all methods about attention that lay no heat over the picture."""
+    _, trace = _about(given, shelf, stop)
+    told: Json = {"drawn": []}
+    layer = given.get("layer")
+    for method in registry.all_methods():
+        if method.family is not Family.ATTENTION or method.maps or method.why_not(trace.classifier):
+            continue
+        options = {"layer": layer} if isinstance(layer, int) and any(o.name == "layer" for o in method.options) else {}
+        answer = engine.explain(
+            trace, method.id, target=trace.target.index, stop=stop, **_versus(trace), **method.check(options)
+        )
+        file = io.BytesIO()
+        answer.picture().save(file, "PNG")
+        told["drawn"].append(
+            {
+                "title": method.title,
+                "question": answer.question,
+                "read_it_as": method.read_it_as,
+                "cost": answer.cost,
+                "picture": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}",
+                "alt": answer.alt,
+            }
+        )
+        tell(told)
+    return told
+
+
+TAB = Tab(
+    id="attention",
+    title="Attention",
+    line="What does each head of a transformer attend to, and does it matter?",
+    place=10,
+    work={"rows": rows, "worth": worth, "more": more},
+)
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+_held: deque[Trace] = deque()
+_lock = threading.Lock()
+
+
+def _about(given: Json, shelf: Shelf, stop: Stop) -> tuple[Shown, Trace]:
+    """Picture and trace of the question on the screen, asked about its class."""
+    known = question.read({key: value for key, value in given.items() if key != "options"}, shelf.catalogue)
+    shown = question.find_picture(known, shelf.pictures, shelf.catalogue)
+    trace = shelf.trace(known.model, shown)
+    model = trace.classifier
+    target = None if known.target is None else model.index(known.target)
+    versus = None if known.versus is None else model.index(known.versus)
+    return shown, trace.ask(Target(target, versus), stop=stop)
+
+
+def _above_least(row: Row) -> NDArray[np.float32]:
+    """All heads below each other, each without its least value, so that near-even attention keeps its digits."""
+    above: NDArray[np.float32] = (row.maps - row.maps.amin((1, 2), keepdim=True)).flatten(0, 1).float().cpu().numpy()
+    return above
+
+
+def _versus(trace: Trace) -> dict[str, Any]:
+    return {} if trace.target.versus is None else {"versus": trace.target.versus}
+
+
+def _hold(trace: Trace) -> None:
+    """Keep what every row is made from, for the latest few traces."""
+    trace.hold_attention()
+    with _lock:
+        kept = [each for each in _held if not each.shares(trace)]
+        _held.clear()
+        _held.extend([*kept, trace])
+        while len(_held) > HELD:
+            _held.popleft().drop_attention()
+
+
+def _cell(value: object) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2 or not all(type(each) is int and each >= 0 for each in value):
+        raise QuestionError("A patch is a row and a column, two whole numbers from 0 on.")
+    return value[0], value[1]
+
+
+def _asking(trace: Trace, index: int, query: Query) -> str:
+    """Whose attention it is, in words."""
+    anatomy = trace.classifier.anatomy
+    layer = anatomy.attention[index]
+    if isinstance(query, tuple):
+        return f"patch ({query[0]}, {query[1]})"
+    if layer.grid is None or (layer.prefix and anatomy.pooled):
+        return "the tokens that the scores are read from" if len(anatomy.pooled) > 1 else "the class token"
+    return "the mean patch"
+
+
+def _on_stage(given: Json, trace: Trace) -> Heatmap:
+    """The map that the browser shows: one head, the mean of a layer, or all of them by weight."""
+    layers = trace.classifier.anatomy.attention
+    weights = given.get("weights")
+    if not isinstance(weights, list) or len(weights) != len(layers):
+        raise QuestionError("Each layer has a weight for each of its heads; load the page again.")
+    cell = _cell(given.get("cell"))
+    found = trace.attention(query={index: asked(trace, index, cell) for index in range(len(layers))})
+    size = max((layer.key_grid for layer in layers), key=lambda grid: grid[0] * grid[1])
+    total = torch.zeros(size)
+    for row, own in zip(found, weights, strict=True):
+        if not isinstance(own, list) or len(own) != len(row.maps):
+            raise QuestionError("Each layer has a weight for each of its heads; load the page again.")
+        total += _weighted(row, own, size)
+    return Heatmap(total, unit="share of attention")
+
+
+def _weighted(row: Row, weights: list[Any], size: tuple[int, int]) -> torch.Tensor:
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) and 0 <= each <= 1 for each in weights):
+        raise QuestionError("A weight is a number from 0 to 1.")
+    own = torch.einsum("h,hyx->yx", torch.tensor(weights, dtype=row.maps.dtype), row.maps.cpu())
+    wide = torch.nn.functional.interpolate(own[None, None], size, mode="nearest")[0, 0]
+    return wide * (own.numel() / wide.numel())
+
+
+def _classic(family: Family, trace: Trace) -> Method | None:
+    """The method of a family that papers hold others against, knows the class, and applies."""
+    wanted = (m for m in registry.all_methods() if m.family is family and m.maps and m.classic and m.class_specific)
+    return next((m for m in wanted if not m.why_not(trace.classifier)), None)
+
+
+def _box(trace: Trace) -> list[float]:
+    return [round(edge, 3) for edge in trace.classifier.framing.box(trace.picture.size)]
+
+
+def _truth(shown: Shown, trace: Trace, model: str) -> dict[str, float] | None:
+    """By how much each element of a pond scene raises the score, strongest first; None elsewhere."""
+    if shown.rendering is None or not model.startswith("pond:"):
+        return None
+
+    def score(rendered: NDArray[np.uint8]) -> NDArray[np.float32]:
+        framing = trace.classifier.framing
+        batch = torch.stack([framing.frame(Picture.read(each)) for each in rendered]).to(trace.pixels)
+        return np.asarray(trace.score(batch).cpu().numpy())
+
+    true = effects.effects(pictures.scene(shown.scene), score)
+    return dict(sorted(true.items(), key=lambda each: -abs(each[1])))
+
+
+def _given(heat: Heatmap, shown: Shown, true: dict[str, float] | None) -> Json | None:
+    """What a map puts on each element, as a share of all it puts anywhere, and how well the order agrees."""
+    if true is None:
+        return None
+    put = effects.given(heat.heat, pictures.scene(shown.scene))
+    total = sum(abs(value) for value in put.values()) or 1.0
+    rho = scores.spearman(np.array(list(true.values())), np.array([put[name] for name in true]))
+    return {"shares": [put[name] / total for name in true], "rho": rho}
