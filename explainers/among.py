@@ -94,13 +94,13 @@ def held_against(trace: Trace, gallery: Gallery, place: EmbeddedAt, metric: Metr
     farther = float((usual < first).mean())
     if farther >= _FAR and first > 0:
         return (
-            f"Unlike anything here: its nearest lies farther from it than the nearest of {farther:.0%} of the "
+            f"Unlike anything here: its nearest lies farther from it than the nearest of {100 * farther:.0f} % of the "
             "gallery's own pictures do from them."
         )
     pairs = _same_label(stored, gallery.labels, metric)
     if not len(pairs):
-        return f"Its nearest is farther than that of {farther:.0%} of the gallery's own pictures."
-    return f"The nearest is nearer than {(pairs > first).mean():.0%} of pairs with one label are to each other."
+        return f"Its nearest is farther than that of {100 * farther:.0f} % of the gallery's own pictures."
+    return f"The nearest is nearer than {100 * (pairs > first).mean():.0f} % of pairs with one label are to each other."
 
 
 def likeness(trace: Trace, other: Trace) -> Likeness:

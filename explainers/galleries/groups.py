@@ -52,7 +52,7 @@ class Groups:
         """What was found, in words."""
         outside = float((self.of == _OUTSIDE).mean())
         said = f"{len(self.groups)} groups" if len(self.groups) != 1 else "One group"
-        said += f", {outside:.0%} of the pictures in none" if outside else ""
+        said += f", {100 * outside:.0f} % of the pictures in none" if outside else ""
         said += f"; silhouette {self.silhouette:.2f}."
         if self.agreement is not None:
             said += f" With the labels they agree to {self.agreement[0]:.2f} (adjusted Rand), {self.agreement[1]:.2f}"
@@ -87,7 +87,7 @@ def found(
 
 def in_words(group: Group) -> str:
     """A group in a few words: its number, how many pictures, and what they are."""
-    what = ", ".join(f"{share:.0%} {label}" for label, share in group.labels[:2])
+    what = ", ".join(f"{100 * share:.0f} % {label}" for label, share in group.labels[:2])
     channels = ", ".join(str(channel) for channel, _ in group.channels)
     return f"group {group.number + 1}: {what or f'{group.size} pictures'}; channels {channels}"
 

@@ -31,5 +31,5 @@ def through_depths(model: Classifier, gallery: Gallery) -> Bars:
     places = [place for place in reversed(PLACES) if place in vectors.places]
     shares = [accuracy(vectors.at(place), gallery.labels) for place in places]
     counts = [gallery.labels.count(label) for label in set(gallery.labels)]
-    note = f"Always naming the most frequent label would be right for {max(counts) / len(gallery):.0%}."
+    note = f"Always naming the most frequent label would be right for {100 * max(counts) / len(gallery):.0f} %."
     return Bars(np.array(shares, np.float32), tuple(places), "of pictures named rightly by their neighbors", note=note)

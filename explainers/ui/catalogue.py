@@ -60,7 +60,9 @@ class Catalogue:
         return next((network for network in self.networks if network.identifier == identifier), None)
 
     def picture(self, name: str) -> Shown:
-        """The pond picture or the photograph of that name. Raises `QuestionError`."""
+        """The pond picture, the photograph or the picture of a gallery of that name. Raises `QuestionError`."""
+        if name.startswith(pictures.AMONG):
+            return pictures.from_gallery(name)
         path = self.photographs.get(name)
         return pictures.from_scene(name) if path is None else pictures.from_photograph(path)
 

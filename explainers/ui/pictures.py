@@ -14,8 +14,10 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 
+from .. import gallery as galleries
 from .. import pond
 from ..errors import PictureError, QuestionError
+from ..gallery import Gallery
 from ..images import BYTES_LIMIT, Picture
 
 Mask = NDArray[np.bool_]
@@ -34,6 +36,8 @@ CHEATER = "test:14+tag"
 
 PHOTO = "photo:"
 """How the name of a photograph begins that comes with the app."""
+AMONG = "gallery:"
+"""How the name of a picture of a gallery begins: gallery:digits:17."""
 
 _SCENE = re.compile(r"(train|val|test|duet):([0-9]{1,6})([+-]tag)?")
 _TAG = {"+tag": True, "-tag": False, None: None}
@@ -97,6 +101,14 @@ def from_scene(name: str) -> Shown:
     """The pond picture of that name: “test:7”, “test:7+tag”, “duet:5”. Raises `QuestionError`."""
     rendering = pond.render(scene(name), SIDE)
     return Shown(Picture.read(rendering.pixels), name, rendering)
+
+
+def from_gallery(name: str) -> Shown:
+    """A picture of a gallery on offer: “gallery:digits:17”. Raises `QuestionError`."""
+    gallery, _, number = name.removeprefix(AMONG).rpartition(":")
+    if gallery not in galleries.offered() or not re.fullmatch("[0-9]{1,6}", number):
+        raise QuestionError(f"“{name[:40]}” is no picture of a gallery; write gallery:digits:17.")
+    return Shown(Gallery.open(gallery).picture(int(number)), name)
 
 
 def from_upload(path: object) -> Shown:
