@@ -412,6 +412,34 @@ class Trace:
             with torch.no_grad():
                 yield layer, seen.matrix().detach(), seen.slopes(slope)
 
+    def block_tokens(self) -> list[tuple[Tensor, Tensor]]:
+        """What each block of attention puts out, as maps (K, h, w) of its patches, and the score's slopes there."""
+        sites = self.classifier.anatomy.blocks
+        if not sites:
+            raise DoesNotApply(
+                f"{self.classifier.name} has no tokens after each of its blocks that its head could read."
+            )
+        if not self._memory.passes and self._memory.logits is None:
+            self.attention()  # first, so that the rows come with the pass that finds the winning class
+        target = self._target()
+        with self._turn():
+            began = time.perf_counter()
+            points = [site.point for site in sites]
+            framed = self._framed(self._pixels())
+            passed = run(self.classifier.module, framed, taps=points, start=points[0], stop=self.stop)
+            tensors = [passed.taps[point] for point in points]
+            score = target.of(passed.output[0])
+            if not score.requires_grad:
+                raise DoesNotApply(self._no_gradient)
+            slopes = torch.autograd.grad(score, tensors)
+            self.spent.forwards += 1
+            self.spent.backwards += 1
+            self.spent.seconds += time.perf_counter() - began
+            return [
+                (_full(site.layout.maps(tensor.detach())), _full(site.layout.maps(slope)))
+                for site, tensor, slope in zip(sites, tensors, slopes, strict=True)
+            ]
+
     def layer_slopes(self) -> Iterator[tuple[AttentionLayer, Tensor]]:
         """For each layer, the gradient with respect to its matrix of the score that is read right behind its block.
 
@@ -450,7 +478,7 @@ class Trace:
             raise QuestionError(f"Layer {index} has heads 0 to {known.heads - 1}; {head} is not one of them.")
         target = self._target()
         with self._turn(), torch.no_grad(), Attending(chosen, lambda *_: None, silent=(index, head)):
-            return float(target.of(self._batch(self._pixels()))[0])
+            return float(target.of(self._batch(self._pixels()[None]))[0])
 
     def baseline(self, name: BaselineName, *, seed: int = 0) -> Pixels:
         """The picture with nothing in it that is called so: what `pixels` are held against, or covered with."""

@@ -185,6 +185,7 @@ def test_grad_sam_is_the_mean_of_attention_where_more_of_it_raises_the_class():
 def test_le_grad_reads_the_score_behind_each_block(pooled):
     model = network(depth=3, pooled=pooled)
     module, fed = spelled(model)
+    model.module.requires_grad_(not pooled)  # parameters that need no slopes are no reason to stop
     x, each = module.tokens(fed), []
     for block in module.blocks:
         x = block(x.detach())
@@ -197,7 +198,32 @@ def test_le_grad_reads_the_score_behind_each_block(pooled):
     assert torch.equal(trace.logits, ex.look(model, PICTURE).logits)
 
 
-@pytest.mark.parametrize("method", ["le_grad", "gen_att", "grad_sam", "attention_rollout", "attention_mean"])
+@pytest.mark.parametrize("pooled", [False, True])
+def test_att_cat_weighs_evidence_by_attention_after_each_block(pooled):
+    model = network(depth=3, pooled=pooled)
+    module, fed = spelled(model)
+    x, tokens, rows = module.tokens(fed), [], []
+    for block in module.blocks:
+        x = block(x)
+        tokens.append(x)
+        rows.append((block.matrix[0, :, 1:].mean((0, 1)) if pooled else block.matrix[0, :, 0].mean(0))[1:])
+    logits = module.read(x)[0]
+    slopes = torch.autograd.grad(logits[1] - logits.mean(), tokens)
+    each = [row * (t * s)[0, 1:].sum(1) for row, t, s in zip(rows, tokens, slopes, strict=True)]
+    heat = ex.explain(ex.look(model, PICTURE), "att_cat", target=1).native
+    assert np.allclose(heat, torch.stack(each).sum(0).detach().reshape(GRID), atol=1e-6)
+
+
+def test_patches_that_stand_out_are_named():
+    model = network()
+    with torch.no_grad():
+        model.module.place[0, 1 + 2 * 6 + 3] = 40.0
+    e = ex.explain(ex.look(model, PICTURE), "token_norms", depth="early")
+    assert e.native.argmax() == 2 * 6 + 3
+    assert any("1 of 24 stand out" in note and "(2, 3)" in note for note in e.notes)
+
+
+@pytest.mark.parametrize("method", ["le_grad", "att_cat", "gen_att", "grad_sam", "attention_rollout", "attention_mean"])
 def test_patches_that_are_permuted_together_with_their_places_permute_the_map(method):
     model, moved = network(), network()
     order = torch.randperm(24, generator=torch.Generator().manual_seed(3))
@@ -258,6 +284,7 @@ def test_the_mean_over_heads_and_layers_with_weights():
 def test_each_head_is_silenced_in_turn():
     model = network()
     e = ex.explain(ex.look(model, PICTURE), "silenced_heads", target=2, layer=0)
+    assert (e.spent.forwards, e.spent.backwards) == (3, 0)
     for head in (0, 1):
         cut = copy.deepcopy(model.module)
         with torch.no_grad():

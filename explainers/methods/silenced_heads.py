@@ -1,6 +1,7 @@
 """What a head is worth: the score with the head silenced (Michel, Levy and Neubig, NeurIPS 2019)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..trace import Trace
     family=Family.ATTENTION,
     needs={Need.ATTENTION},
     paper="https://arxiv.org/abs/1905.10650",
-    passes=(MOST_HEADS + 2, 0),
+    passes=(MOST_HEADS + 1, 0),
 )
 def silenced_heads(trace: Trace, *, layer: Layer = -1) -> Iterator[Bars]:
     """What happens to the chosen class when a head puts out nothing?
@@ -26,7 +27,7 @@ def silenced_heads(trace: Trace, *, layer: Layer = -1) -> Iterator[Bars]:
     """
     index, said = layer_at(trace, layer)
     heads = trace.classifier.anatomy.attention[index].heads
-    score = float(trace.score(trace.pixels[None])[0])
+    score = float(replace(trace.target, index=trace.class_index).of(trace.logits))
     worth = np.zeros(heads, np.float32)
     for head in range(heads):
         worth[head] = score - trace.without_head(index, head)

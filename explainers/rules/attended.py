@@ -260,8 +260,8 @@ class Attending(TorchFunctionMode):
             return out * layer.one_head(self._silent[1], out) if self._silent[0] == index else out
         handed = out
         if self._graph:
-            if not torch.is_grad_enabled():  # from here on a graph is wanted, until the pass restores the mode
-                torch.set_grad_enabled(True)
+            if not (torch.is_grad_enabled() and out.requires_grad):
+                torch.set_grad_enabled(True)  # from here on a graph is wanted, until the pass restores the mode
                 out = out.detach().requires_grad_()
             handed = out.clone()  # the next operation may be in place
         with torch.no_grad():

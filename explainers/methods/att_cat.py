@@ -1,0 +1,31 @@
+"""AttCAT (Qiang, Pan, Li, Li, Jang and Zhu, NeurIPS 2022)."""
+
+import torch
+
+from ..attending import together
+from ..registry import Family, Need, explainer
+from ..results import Heatmap
+from ..trace import Trace
+
+
+@explainer(
+    title="AttCAT",
+    family=Family.ATTENTION,
+    needs={Need.ATTENTION, Need.ONE_GRID, Need.BLOCKS},
+    paper="https://openreview.net/forum?id=cA8Zor8wFr5",
+    passes=(2, 1),
+)
+def att_cat(trace: Trace) -> Heatmap:
+    """Which patches push the chosen class up or down, as far as they are attended to?
+
+    After each block, multiply a patch's vector by the slope of the score there, add up its channels, and weigh the sum
+    by what the class token (else the mean patch) gives to that patch in the block; then add up the blocks.
+    Read it as: a warm patch carries evidence for the class and is attended to; a cold one speaks against it.
+    Beware: a slope times a vector is a first-order guess, made after each block of what is mostly the same vector.
+    """
+    blocks = trace.block_tokens()
+    maps = [
+        row.maps.mean(0) * torch.einsum("kyx,kyx->yx", tokens, slopes)
+        for row, (tokens, slopes) in zip(trace.attention(), blocks, strict=True)
+    ]
+    return Heatmap(together(maps, [1.0] * len(maps)), signed=True, unit="attention × logit points")
