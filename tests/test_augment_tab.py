@@ -141,6 +141,21 @@ def test_what_no_screen_sends_is_refused_in_words(shelf, given, words):
     assert words in last["sentence"]
 
 
+def test_the_experiment_comes_with_results_and_runs_live(shelf, monkeypatch):
+    from explainers.augmenting import experiment
+
+    told = ask(shelf, "trained")
+    assert told["done"] == 1
+    assert [way["heat"]["width"] for way in told["results"]["ways"]] == [8] * 4
+    assert shown(told["digit"]).shape == (32, 32, 3)
+    whole = experiment.experiment
+    monkeypatch.setattr(experiment, "experiment", lambda **given: whole(epochs=1, count=16, **given))
+    live = ask(shelf, "trained", live=True)
+    assert live["live"]
+    assert live["done"] == 1
+    assert len(live["results"]["ways"]) == 4
+
+
 def test_the_page_is_told_what_can_be_put_together(shelf):
     told = about(shelf)
     assert set(told["presets"]) == set(PRESETS)

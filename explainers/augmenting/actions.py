@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -13,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import QuestionError
+from . import timms
 from .seeded import seeded_after
 
 
@@ -31,6 +33,8 @@ class Action:
         match self.name:
             case "mix":
                 return _mixed(picture, self.values)
+            case "timm":
+                return timms.applied(picture, self.values)
             case "jpeg":
                 return _compressed(picture, self.values["quality"])
             case "gaussian_noise":
@@ -138,6 +142,29 @@ def _mix(values: Mapping[str, Any]) -> str:
     return f"mixed: {100 * values['own']:.0f} % as it is; {'; '.join(parts)}"
 
 
+def _by_timm(values: Mapping[str, Any]) -> str:
+    (number,) = values["arguments"] or (0,)
+    match values["op"]:
+        case "rotate":
+            return _turned(number)
+        case "shear_x" | "shear_y":
+            return f"sheared by {_number(math.degrees(math.atan(number)))}° {_AXES[values['op'][-1]]}"
+        case "translate_x_rel" | "translate_y_rel":
+            return f"moved by {_number(-100 * number)} % {_AXES[values['op'][-5]]}"
+        case "translate_x_abs" | "translate_y_abs":
+            return f"moved by {_number(-number)} px {_AXES[values['op'][-5]]}"
+        case "solarize_add":
+            return f"brightness below 128 raised by {number} of 255"
+    name = _TIMMS.get(values["op"], values["op"])
+    key = {"adjust": f"{name.removeprefix('adjust_')}_factor"}.get(name.partition("_")[0])
+    return _SAID[name]({key or {"posterize": "bits", "solarize": "threshold"}.get(name, ""): number})
+
+
+_AXES = {"x": "across", "y": "down"}
+_TIMMS = {"auto_contrast": "autocontrast", "color": "adjust_saturation"}
+_TIMMS |= {name: f"adjust_{name}" for name in ("contrast", "brightness", "sharpness")}
+
+
 def _cropped(values: Mapping[str, Any]) -> str:
     place = f"{values['left']}, {values['top']}"
     return f"cut to {values['width']} × {values['height']} px from ({place}) and stretched"
@@ -179,4 +206,5 @@ _SAID: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "jpeg": lambda v: f"saved as JPEG of quality {v['quality']}",
     "erase": lambda v: f"{v['w']} × {v['h']} px at ({v['j']}, {v['i']}) erased",
     "mix": _mix,
+    "timm": _by_timm,
 }

@@ -95,6 +95,8 @@ def matrix(action: Action, size: Size) -> Tensor | None:
             a, b, c, d, e, f, g, h = values["coefficients"]
             back = torch.tensor([[a, b, c], [d, e, f], [g, h, 1.0]], dtype=torch.float64)
             return _in_front(torch.linalg.inv(back), back, size)
+        case "timm":
+            return _by_timm(values["op"], values["arguments"], size)
         case "resized_crop":
             to_height, to_width = values["size"]
             wider, higher = to_width / values["width"], to_height / values["height"]
@@ -104,7 +106,24 @@ def matrix(action: Action, size: Size) -> Tensor | None:
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
-_FILLED = {"rotate", "affine", "perspective"}
+_FILLED = {"rotate", "affine", "perspective", "timm"}
+
+
+def _by_timm(op: str, arguments: Sequence[float], size: Size) -> Tensor | None:
+    """The same for an operation of timm's, whose numbers say where a place after it came from."""
+    (number,) = arguments or (0.0,)
+    match op:
+        case "rotate":
+            return _about((size[1] / 2, size[0] / 2), _leaning(-number, 1.0, (0.0, 0.0)))
+        case "shear_x":
+            return _of([1, -number, 0], [0, 1, 0])
+        case "shear_y":
+            return _of([1, 0, 0], [-number, 1, 0])
+        case "translate_x_rel" | "translate_x_abs":
+            return _of([1, 0, -number * (size[1] if op.endswith("rel") else 1)], [0, 1, 0])
+        case "translate_y_rel" | "translate_y_abs":
+            return _of([1, 0, 0], [0, 1, -number * (size[0] if op.endswith("rel") else 1)])
+    return None
 
 
 def _of(*rows: Sequence[float]) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import QuestionError
+from . import timms
 from .actions import Action, recorded
 from .seeded import Seeded
 from .steps import Size, Transform, find_transform
@@ -150,12 +151,20 @@ class Ready:
         picture = _laid_out(picture)
         with Seeded(seed) as seeded:
             for transform in self._transforms:
-                picture = _record(transform, actions, seeded)(picture)
+                if isinstance(transform, str):
+                    picture = self._by_timm(transform, picture, actions, seed)
+                else:
+                    picture = _record(transform, actions, seeded)(picture)
         return picture, Recipe(tuple(actions))
+
+    def _by_timm(self, config: str, picture: Tensor, actions: list[Action], seed: int) -> Tensor:
+        policy = timms.Policy(config, self.size, seed, lambda values: actions.append(Action("timm", values)))
+        return policy(picture)
 
     @cached_property
     def _transforms(self) -> list[Any]:
-        return [build(step, self.size) for step in self.pipeline.steps]
+        """Torchvision's transforms, and the configurations of timm's."""
+        return [build(s, self.size) if s.kind.cls else s.values["policy"] for s in self.pipeline.steps]
 
 
 def build(step: Step, size: Size) -> Any:
@@ -176,6 +185,8 @@ _LONGEST = 2000
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return value if value.isidentifier() else repr(value)
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import timms
 from .pipeline import Pipeline, Step
 from .steps import Size
 
@@ -13,12 +14,15 @@ _WORDS = {"policy": "v2.AutoAugmentPolicy.{}", "interpolation": "v2.Interpolatio
 def torchvision_code(pipeline: Pipeline, size: Size, *, name: str = "train") -> str:
     """Lines that build the pipeline for pictures of a size (H, W): from a PIL image or tensor to a tensor in [0, 1].
 
-    After `torch.manual_seed(seed)` it gives the very picture that the pipeline gives for that seed.
+    After `torch.manual_seed(seed)` it gives the very picture that the pipeline gives for that seed; with a policy of
+    timm's in it, `random.seed` and `np.random.seed` are called as well.
     """
-    lines = [f"    {_call(step, size)}," for step in pipeline.steps]
+    lines = [f"    {call}," for step in pipeline.steps for call in _calls(step, size)]
+    by_timm = any(not step.kind.cls for step in pipeline.steps)
     return "\n".join(
         [
             "import torch",
+            *(["from timm.data import auto_augment"] if by_timm else []),
             "from torchvision.transforms import v2",
             "",
             f"{name} = v2.Compose([",
@@ -69,10 +73,12 @@ _OPEN = {"scale", "ratio", "hflip", "vflip", "color_jitter"}
 """What is given in any case, so that timm's own defaults do not creep in."""
 
 
-def _call(step: Step, size: Size) -> str:
+def _calls(step: Step, size: Size) -> list[str]:
+    if not step.kind.cls:
+        return timms.code(step.values["policy"], size)
     arguments = step.kind.arguments(dict(step.values), size)
     words = [f"{name}={_WORDS.get(name, '{}').format(_value(name, value))}" for name, value in arguments.items()]
-    return f"v2.{step.kind.cls}({', '.join(words)})"
+    return [f"v2.{step.kind.cls}({', '.join(words)})"]
 
 
 def _value(name: str, value: Any) -> str:
@@ -97,6 +103,8 @@ def _for_timm(step: Step, size: Size) -> dict[str, Any] | None:
         case "rand_augment":
             # Of 30 at torchvision, of 10 at timm.
             return {"auto_augment": f"rand-m{values['magnitude'] / 3:g}-n{values['num_ops']}-inc1"}
+        case "timm":
+            return {"auto_augment": values["policy"]}
         case "auto_augment" if values["policy"] == "imagenet":
             return {"auto_augment": "original"}
         case "aug_mix":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..errors import QuestionError
+from .timms import POLICIES
 
 Values = Mapping[str, Any]
 Size = tuple[int, int]
@@ -30,7 +31,7 @@ class Setting:
     def check(self, title: str, value: Any) -> Any:
         """The value, of its kind and within its bounds. Raises `QuestionError` that names both."""
         if self.kind == "choice":
-            if value in self.choices:
+            if isinstance(value, str) and value in self.choices:
                 return value
             raise QuestionError(f"“{self.name}” of {title} is one of {', '.join(self.choices)}, not “{value!s:.40}”.")
         whole = self.kind == "integer"
@@ -50,6 +51,7 @@ class Transform:
     title: str
     settings: tuple[Setting, ...]
     cls: str
+    """The name of torchvision's class; empty where it is timm's."""
     arguments: Callable[[dict[str, Any], Size], dict[str, Any]]
     """The arguments of torchvision's class for the settings and the size (H, W) of the picture."""
 
@@ -242,6 +244,11 @@ TRANSFORMS: dict[str, Transform] = {
             "AutoAugment", lambda v, _: {"policy": v["policy"]},
         ),
         Transform("trivial_augment", "TrivialAugmentWide", (), "TrivialAugmentWide", lambda *_: {}),
+        Transform(
+            "timm", "timm's policy",
+            (Setting("policy", "choice", POLICIES[0], "As timm's training names it.", choices=POLICIES),),
+            "", lambda v, _: {"config": v["policy"]},
+        ),
         Transform(
             "aug_mix", "AugMix",
             (

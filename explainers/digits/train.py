@@ -25,6 +25,9 @@ _RATE, _DECAY = 5e-3, 1e-2
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Other versions of a batch (N, 3, H, W) in [0, 1], same shape and range; all chance comes from the generator."""
 
+Mix = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+"""Pictures (N, 3, H, W) mixed with each other, and labels (N, C) as shares mixed likewise."""
+
 Report = Callable[[float, float], None]
 """What is told after each batch: the share of the work that is done, and the loss of that batch."""
 
@@ -34,6 +37,7 @@ def train(
     labels: NDArray[np.int64],
     *,
     augment: Augment | None = None,
+    mix: Mix | None = None,
     epochs: int = EPOCHS,
     seed: int = 0,
     stop: Callable[[], bool] | None = None,
@@ -41,9 +45,9 @@ def train(
 ) -> nn.Module:
     """A network trained to tell `labels` (N,) of `pictures` (N, H, W, 3) apart, in eval mode, with float32 weights.
 
-    With `augment`, each batch is replaced by other versions of it. The same seed gives the same network on the same
-    machine and number of threads. Raises `Stopped` when `stop` says so, and `QuestionError` for pictures that do not
-    fit.
+    With `augment`, each batch is replaced by other versions of it; with `mix`, its pictures are mixed, and their labels
+    with them. The same seed gives the same network on the same machine and number of threads. Raises `Stopped` when
+    `stop` says so, and `QuestionError` for pictures that do not fit.
     """
     if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.uint8 or len(pictures) != len(labels):
         raise QuestionError("Pictures to train on are (N, height, width, 3), uint8, with one label for each.")
@@ -65,7 +69,10 @@ def train(
         batch = pixels[chosen].float() / 255
         if augment is not None:
             batch = augment(batch, chance)
-        loss = fn.cross_entropy(module(normalized(batch)), targets[chosen], label_smoothing=0.05)
+        wanted = targets[chosen]
+        if mix is not None:
+            batch, wanted = mix(batch, fn.one_hot(wanted, int(labels.max()) + 1).float(), chance)
+        loss = fn.cross_entropy(module(normalized(batch)), wanted, label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -7,7 +7,7 @@ const REST = 120; // milliseconds that a setting rests before the preview is ask
 const LATER = 600; // and before the network is asked again
 const kinds = Object.fromEntries(about.transforms.map((each) => [each.name, each]));
 const state = { steps: structuredClone(about.presets.classic), preset: "classic", seed: 0, sheet: "variants", by: "", transform: "rotation", at: null, mix: { kind: "cutmix", share: 0.6, across: 0.5, down: 0.5, second: null }, chosen: null };
-const stale = { variants: true, robustness: true, two: true };
+const stale = { variants: true, robustness: true, two: true, trained: true };
 let told = null; // the variants as last told
 let swept = null;
 let size = [1, 1];
@@ -118,20 +118,20 @@ function preview() {
 
 // --- sheets
 
-const SHEETS = { variants: "Variants", robustness: "Robustness", two: "Two pictures", code: "Train with it" };
+const SHEETS = { variants: "Variants", robustness: "Robustness", two: "Two pictures", code: "Code", trained: "What training does" };
 function drawSheets() {
   find(".inner").replaceChildren(...Object.entries(SHEETS).map(([name, words]) => h("button", { type: "button", role: "tab", "aria-pressed": String(name === state.sheet), "aria-selected": String(name === state.sheet), onclick: () => (state.sheet = name, drawSheets(), refresh()) }, words)));
   for (const each of root.querySelectorAll("[data-sheet]")) each.hidden = each.dataset.sheet !== state.sheet;
   const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not);
   const quick = fits.filter((fit) => sightglass.method(fit.id).takes <= 8);
-  find(".by").replaceChildren(...(state.sheet === "code" || (state.sheet === "robustness") ? [] : [h("label", {}, "Explained by ", h("select", { onchange: (event) => (state.by = event.target.value, stale.two = true, state.chosen ? choose(state.chosen) : null, refresh()) },
+  find(".by").replaceChildren(...(!["variants", "two"].includes(state.sheet) ? [] : [h("label", {}, "Explained by ", h("select", { onchange: (event) => (state.by = event.target.value, stale.two = true, state.chosen ? choose(state.chosen) : null, refresh()) },
     h("option", { value: "" }, "a quick one"), quick.map((fit) => h("option", { value: fit.id, selected: fit.id === state.by }, fit.title))))]));
 }
 function refresh() {
   if (sightglass.tab !== "augment") return;
   if (state.sheet === "code") return stale.variants ? variants() : drawCode();
   if (!stale[state.sheet]) return;
-  ({ variants, robustness, two })[state.sheet]();
+  ({ variants, robustness, two, trained })[state.sheet]();
 }
 const sheet = (name) => find(`[data-sheet="${name}"]`);
 
@@ -454,11 +454,55 @@ function drawCode() {
     block("as text", told.text, "What the methods here, and the endpoints, take as “pipeline”."));
 }
 
+// --- what training with augmentation does
+
+let lesson = { transform: "rotation", work: null, told: null };
+function trained(live = false) {
+  stale.trained = false;
+  lesson.work = run("trained", { live }, (message, done) => {
+    if (!message.results) return;
+    lesson.told = message;
+    if (done) lesson.work = null;
+    drawTrained();
+  });
+  if (live) say("Training four networks: about two minutes.");
+}
+function drawTrained() {
+  const { results, done, live, digit } = lesson.told;
+  const { ways, sweeps } = results;
+  const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+  const busy = live && done < 1 && lesson.work;
+  const chosen = sweeps.find((each) => each.name === lesson.transform);
+  const best = (name) => Math.max(...ways.map((way) => mean(way.curves[name])));
+  const share = (value) => `${(100 * value).toFixed(1)} %`;
+  const row = (title, values, top, name) => h("tr", { class: name && name === lesson.transform ? "on" : "" }, h("th", { scope: "row" }, name ? h("button", { type: "button", class: "link", onclick: () => ((lesson.transform = name), drawTrained()) }, title) : title), values.map((value) => h("td", { class: value === top ? "top" : "" }, share(value))));
+  const curves = { along: chosen.along, along_unit: `${chosen.title}${chosen.unit ? ` (${chosen.unit})` : ""}`, lines: ways.map((way) => ({ label: way.title, values: way.curves[chosen.name] })) };
+  if (!busy && live) say("");
+  const kept = size;
+  size = [32, 32];
+  const maps = ways.map((way) => h("figure", {}, overlay(digit, way.heat, false, `Heat of ${way.title}`), h("figcaption", {}, h("b", {}, way.title), h("small", { class: "quiet" }, `says ${way.says}, ${percent(way.share)}`))));
+  size = kept;
+  sheet("trained").replaceChildren(...[
+    h("p", { class: "lead" }, h("span", {}, `The same small network learned to read handwritten digits four times, and is asked about ${results.held_out} that none of them saw. ${live ? "These were trained here and now." : "These results came with Sightglass."}`)),
+    h("p", { class: "start" }, busy
+      ? h("span", {}, h("progress", { max: 1, value: done }), ` ${percent(done)} `, h("button", { type: "button", class: "link", onclick: () => (lesson.work.stop({ keep: true }), (lesson.work = null), say("Stopped."), drawTrained()) }, "Stop"))
+      : h("button", { type: "button", class: "link", onclick: () => trained(true) }, "Train them here, live")),
+    ways.length ? h("div", { class: "wide" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "Right answers"), ways.map((way) => h("th", { scope: "col" }, way.title)))),
+      h("tbody", {}, row("clean", ways.map((way) => way.clean), Math.max(...ways.map((way) => way.clean))), sweeps.map((each) => row(each.title.toLowerCase(), ways.map((way) => mean(way.curves[each.name])), best(each.name), each.name))))) : null,
+    ways.length ? h("p", { class: "quiet" }, "Under a transform: the mean over its whole range. Click one for its curve.") : null,
+    ways.length ? chart(curves, { height: 240 }) : null,
+    ways.length ? h("h3", {}, `Why do they call this a ${ways[0].says}?`) : null,
+    ways.length ? h("p", { class: "quiet" }, `${ways[0].method} of the digit ${results.digit}, for the class that each says.`) : null,
+    ways.length ? h("div", { class: "trio four" }, maps) : null,
+    h("p", { class: "quiet" }, "Again, seeded, from the command line: python -m explainers.augmenting.experiment"),
+  ].filter(Boolean));
+}
+
 drawPipeline();
 drawSheets();
 sightglass.on("answer", () => sightglass.tab === "augment" && drawSheets());
 sightglass.whileShown("augment", () => {
-  for (const name of Object.keys(stale)) stale[name] = true;
+  for (const name of ["variants", "robustness", "two"]) stale[name] = true;
   state.chosen = null;
   drawSheets();
   preview();

@@ -28,6 +28,7 @@ from ...augmenting import (
     carried_back,
     compared,
     cut_mix,
+    experiment,
     find_sweep,
     finest,
     invertible,
@@ -211,6 +212,21 @@ def consistency(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     return told
 
 
+def trained(given: Json, _shelf: Shelf, stop: Stop, tell: Tell) -> Json:
+    """What training with augmentation does: as it came with the package, or live, network by network."""
+    if given.get("live") is not True:
+        return {"results": _with_heat(experiment.shipped()), "done": 1.0, "live": False, "digit": _digit()}
+    told: Json = {}
+
+    def heard(done: float, results: Json) -> None:
+        nonlocal told
+        told = {"results": _with_heat(results), "done": done, "live": True, "digit": _digit()}
+        tell(told)
+
+    experiment.experiment(stop=stop, report=heard)
+    return told
+
+
 def about(shelf: Shelf) -> Json:
     """What can be put together, and from what to what."""
     return {
@@ -270,7 +286,7 @@ TAB = Tab(
     place=40,
     work={
         "preview": preview, "variants": variants, "variant": variant, "sweep": sweep, "bars": bars, "mix": mix,
-        "mix_sweep": mix_sweep, "consistency": consistency,
+        "mix_sweep": mix_sweep, "consistency": consistency, "trained": trained,
     },
     about=about,
     endpoints=endpoints,
@@ -278,6 +294,16 @@ TAB = Tab(
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _with_heat(results: Json) -> Json:
+    """The results with maps as the browser draws them."""
+    ways = [way | {"heat": panes.packed(np.array(way["heat"], np.float32))} for way in results["ways"]]
+    return results | {"ways": ways}
+
+
+def _digit() -> str:
+    return _url(torch.from_numpy(experiment.digit().array.copy()).permute(2, 0, 1))
 
 
 def _trace(given: Json, shelf: Shelf, stop: Stop | None) -> Trace:
