@@ -66,8 +66,8 @@ def experiment(
 ) -> dict[str, Any]:
     """Train four networks, and tell accuracy clean and under each transform, curves, and maps of one digit, as JSON.
 
-    The same seed gives the same on the same machine and number of threads. `count` trains with so many digits only, and asks about no more.
-    Raises `Stopped` when `stop` says so.
+    The same seed gives the same on the same machine and number of threads. `count` trains with so many digits only,
+    and asks about no more. Raises `Stopped` when `stop` says so.
     """
     pixels, labels = pictures()
     kept = held_out()
