@@ -40,6 +40,7 @@ truth: $(VENV)/.ready-test
 
 sweep: $(VENV)/.ready-test
 	PYTHONPATH=. $(BIN)/python tests/sweep.py
+	PYTHONPATH=. $(BIN)/python tests/sweep.py --attention
 
 $(VENV)/.ready: requirements.txt
 	@$(if $(UV),true,$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))') || { echo "Sightglass needs Python 3.11 or newer."; exit 1; }

@@ -452,13 +452,15 @@ class Trace:
                 f"{self.classifier.name} has no tokens after each of its blocks that its head could read."
             )
         chosen = self._attentions(None)
-        target = self._target()
         with self._turn():
             began = time.perf_counter()
             points, linked = [site.point for site in sites], dict[int, Seen]()
             module, like = self.classifier.module, self._framed(self._pixels())
             with Attending(chosen, linked.__setitem__, graph=True):
                 passed = run(module, like, taps=points, cut=points, graph=False, stop=self.stop)
+            if self._memory.logits is None:  # where graphs are cut, values are what they always are
+                self._memory.logits = _full(passed.output[0].detach())
+            target = self._target()
             tokens = torch.cat([passed.taps[point] for point in points])
             logits = resume(module, like, {points[-1]: tokens}, graph=True, stop=self.stop)
             outs = [seen.out for seen in linked.values() if seen.out is not None]

@@ -259,6 +259,18 @@ def test_attention_is_asked_about_as_one_would_guess():
         ex.explain(trace, "attention", query=(4, 0))
 
 
+def test_tiles_hold_every_head_of_a_layer_or_every_layer():
+    model = network(depth=3)
+    matrices, _ = with_matrices(model, 0)
+    rows = torch.stack(matrices)[:, :, 1 + 2 * 6 + 4, 1:].reshape(3, 2, *GRID)
+    trace = ex.look(model, PICTURE)
+    heads = ex.explain(trace, "attention_tiles", layer=1, query=(2, 4)).result.tiles
+    assert np.allclose([tile.values for tile in heads], rows[1], atol=1e-6)
+    assert [tile.value for tile in heads] == pytest.approx(rows[1].sum((1, 2)).tolist(), abs=1e-5)
+    layers = ex.explain(trace, "attention_tiles", across="layers", query=(2, 4)).result.tiles
+    assert np.allclose([tile.values for tile in layers], rows.mean(1), atol=1e-6)
+
+
 def test_the_mean_over_heads_and_layers_with_weights():
     model = network(depth=3)
     matrices, slopes = with_matrices(model, 1)

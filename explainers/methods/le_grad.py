@@ -13,7 +13,7 @@ from ..trace import Trace
     family=Family.ATTENTION,
     needs={Need.ATTENTION, Need.ONE_GRID, Need.BLOCKS},
     paper="https://arxiv.org/abs/2404.03214",
-    passes=(3, 1),
+    passes=(2, 1),
 )
 def le_grad(trace: Trace) -> Heatmap:
     """Which patches would raise the chosen class, layer by layer, if they were attended to more?
