@@ -253,7 +253,7 @@ def find(name: str) -> Method:
 
 
 def map_method(name: str, model: Classifier) -> Method:
-    """The method of that name, which lays a heat over the picture; for no name, the quickest classic that applies.
+    """The method of that name, which lays a heat over the picture; for no name, a quick classic that reads maps.
 
     Raises `QuestionError` for a method that gives something else, and `DoesNotApply`.
     """
@@ -267,7 +267,7 @@ def map_method(name: str, model: Classifier) -> Method:
     fit = [method for method in maps() if method.class_specific and not method.why_not(model)]
     if not fit:
         raise DoesNotApply(f"No method that maps a class applies to {model.name}.")
-    return min(fit, key=lambda method: (not method.classic, sum(method.passes), method.id))
+    return min(fit, key=lambda m: (Need.MAPS not in m.needs, not m.classic, len(m.needs), sum(m.passes), m.id))
 
 
 def heat_of(trace: Trace, method: Method) -> Heatmap:
