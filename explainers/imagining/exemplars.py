@@ -26,6 +26,8 @@ class Field:
     """That cell."""
     stride: tuple[float, float]
     """Pixels from cell to cell."""
+    picture: tuple[int, int] = (1 << 30, 1 << 30)
+    """Height and width of what is seen at all: a field that reaches its edge may reach beyond, and counts as whole."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -34,9 +36,15 @@ class Field:
 
     def of(self, cell: tuple[int, int]) -> tuple[int, int, int, int]:
         """(top, left, bottom, right) of what a cell sees; may reach beyond the picture."""
-        down, right = ((at - middle) * s for at, middle, s in zip(cell, self.middle, self.stride, strict=True))
-        top, left = round(self.rows[0] + down), round(self.columns[0] + right)
-        return top, left, top + self.size[0], left + self.size[1]
+        ends = []
+        for k, (low, high) in enumerate((self.rows, self.columns)):
+            if low <= 0 or high >= self.picture[k]:
+                ends.append((0, self.picture[k]))
+                continue
+            start = round(low + (cell[k] - self.middle[k]) * self.stride[k])
+            ends.append((start, start + high - low))
+        (top, bottom), (left, right) = ends
+        return top, left, bottom, right
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +80,8 @@ def receptive_field(model: Classifier, site: Site, *, spent: Spent | None = None
         for k, tainted in enumerate(seen):
             if lows[k] < highs[k]:
                 lows[k], highs[k] = (lows[k], tries[k]) if tainted else (tries[k] + 1, highs[k])
-    return Field((lows[0], height - lows[2]), (lows[1], width - lows[3]), middle, (height / h, width / w))
+    rows, columns = (lows[0], height - lows[2]), (lows[1], width - lows[3])
+    return Field(rows, columns, middle, (height / h, width / w), (height, width))
 
 
 def exemplars(

@@ -18,7 +18,7 @@ from ..results import Tile, Tiles
 from ..shapes import Batch
 from ..trace import Spent
 from .ascent import Imagined
-from .measures import Standing, predictions, scores_of, standing
+from .measures import predictions, scores_of, standing
 from .objectives import ClassScore, Objective
 from .recipes import RecipeName
 from .worlds import framed, natural_pictures, second_opinion
@@ -83,24 +83,35 @@ def worth(
     spent: Spent,
     stop: Callable[[], bool] | None,
 ) -> str:
-    """What imagined pictures are worth, in sentences; the means over them."""
+    """What imagined pictures are worth, in sentences; figures are means over them."""
     found = standing(model, objective, pictures, natural, spent=spent, stop=stop)
+    one = len(found) == 1
+    it, scores, keeps = ("It", "scores", "keeps") if one else ("They", "score", "keep")
     sentences = []
     if len(natural):
-        above = _mean([each.percentile or 0.0 for each in found])
-        sentences.append(f"It scores above {above:.0%} of {len(natural)} natural pictures.")
+        above = round(_mean([each.percentile or 0.0 for each in found]) * len(natural))
+        sentences.append(
+            f"{it} {scores} above {'all' if above == len(natural) else above} of {len(natural)} natural ones."
+        )
     plain, robust = _mean([each.score for each in found]), _mean([each.robust for each in found])
     if plain > 0:
-        sentences.append(f"Shaken and under noise it keeps {max(0.0, robust / plain):.0%} of its score.")
-    sentences.append(_spectrum(found))
+        sentences.append(f"Shaken and under noise, {it.lower()} {keeps} {max(0.0, robust / plain):.0%} of the score.")
+    apart = 10 ** _mean([each.spectrum for each in found])
+    sentences.append(
+        f"Fine and coarse detail stand in a proportion that is off the natural one by a factor of {apart:.1f}."
+    )
     other = second_opinion(model)
     if other is not None and isinstance(objective, ClassScore):
         said = predictions(other, pictures)
         spent.forwards += len(pictures)
-        right = sum(each.index == objective.target.index for each in said)
         label = model.labels[objective.target.index or 0]
-        sentences.append(f"{other.name}, trained apart from it, calls {right} of {len(said)} {label}.")
-    return " ".join(sentences)
+        right = sum(each.index == objective.target.index for each in said)
+        if len(said) > 1:
+            sentences.append(f"{other.name}, trained apart from it, calls {right} of {len(said)} {label}.")
+        else:
+            calls = f"calls it {label}, too" if right else f"calls it {said[0].label} instead"
+            sentences.append(f"{other.name}, trained apart from it, {calls}.")
+    return " ".join(sentences).replace("%", "\u00a0%")
 
 
 def site_of(model: Classifier, depth: str) -> Site:
@@ -132,8 +143,3 @@ def _columns(made: int, beside: int) -> int | None:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _spectrum(found: Sequence[Standing]) -> str:
-    apart = _mean([each.spectrum for each in found])
-    return f"Its frequencies are off the natural ones by a factor of {10**apart:.1f}, typically."

@@ -40,7 +40,7 @@ def invert(
     )  # fmt: skip
     yield from shown(
         states,
-        lambda state: [f"{share:.0%} of the maps" for share in state.scores.tolist()],
+        lambda state: [f"{100 * share:.0f} % of the maps" for share in state.scores.tolist()],
         unit="share of the maps that agrees",
         beside=[Tile(colors(trace.pixels), "the picture")],
     )

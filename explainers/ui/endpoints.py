@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -55,15 +56,15 @@ def add(shelf: Shelf, heavy: Mapping[str, Any], light: Mapping[str, Any]) -> Non
 def endpoint(function: Callable[..., Any], name: str, inputs: Mapping[str, Any]) -> Callable[..., Any]:
     """The function under its final name and signature, which say what clients read; errors leave it as sentences."""
 
-    def call(*values: Any) -> Any:
-        try:
+    def once(*values: Any) -> Any:
+        with _in_words(name):
             return function(*values)
-        except SightglassError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        except Exception as error:  # the caller gets general words, the log all of it
-            log.exception("the endpoint %s failed", name, exc_info=error)
-            raise gr.Error(words.UNEXPECTED, print_exception=False) from None
 
+    def streamed(*values: Any) -> Any:
+        with _in_words(name):
+            yield from function(*values)
+
+    call = streamed if inspect.isgeneratorfunction(function) else once
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [
         inspect.Parameter(given, kind, default=getattr(component, "value", None)) for given, component in inputs.items()
@@ -71,6 +72,18 @@ def endpoint(function: Callable[..., Any], name: str, inputs: Mapping[str, Any])
     call.__name__ = call.__qualname__ = name
     vars(call)["__signature__"] = inspect.Signature(parameters)
     return call
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """What goes wrong within leaves as a sentence."""
+    try:
+        yield
+    except SightglassError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+    except Exception as error:  # the caller gets general words, the log all of it
+        log.exception("the endpoint %s failed", name, exc_info=error)
+        raise gr.Error(words.UNEXPECTED, print_exception=False) from None
 
 
 def about_picture(shelf: Shelf) -> list[Any]:
