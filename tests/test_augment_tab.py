@@ -182,6 +182,13 @@ def test_every_one_is_an_endpoint(tmp_path):
         assert payload["second"]["width"] == 60
         _, payload, _ = client.predict(scene="test:6", second_scene="test:42", points=3, api_name="/mixup")
         assert payload["curves"]["along"] == [0, 0.5, 1]
+        image, told = client.predict(
+            scene="test:6", second_scene="test:42", kind="mixup", share=0.25, api_name="/mixed"
+        )
+        assert Image.open(image).size == (96, 96)
+        assert (told["share"], told["box"]) == (0.25, None)
+        with pytest.raises(Exception, match="there is only one"):
+            client.predict(scene="test:6", api_name="/mixed")
         for name in ("augment", "robustness", "weak_spots", "consistency"):
             assert client.predict(scene="test:6", api_name=f"/{name}")[1]["method"] == name
         with pytest.raises(Exception, match="The pipeline is empty"):

@@ -23,6 +23,7 @@ from explainers.augmenting import (
     cut_mix,
     invertible,
     mix_up,
+    mixing_code,
     timm_arguments,
     timm_code,
     torchvision_code,
@@ -441,6 +442,15 @@ def test_what_cannot_be_mixed_is_refused_in_words(mix, words):
     with pytest.raises(QuestionError) as caught:
         mix()
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["cutmix", "mixup"])
+def test_the_code_that_mixes_batches_runs(kind):
+    made = {}
+    exec(mixing_code(kind, 5), made)
+    pictures, shares = made["mix"](torch.rand(4, 3, 8, 8), torch.arange(4))
+    assert pictures.shape == (4, 3, 8, 8)
+    assert torch.allclose(shares.sum(1), torch.ones(4))
 
 
 # timm ----------------------------------------------------------------------------------------------------------------

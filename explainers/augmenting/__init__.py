@@ -6,7 +6,7 @@ from .actions import Action
 from .mapping import carried_back, finest, invertible, whereto
 from .mixing import Box, Mixed, box_of, cut_mix, mix_up
 from .pipeline import PRESETS, Pipeline, Ready, Recipe, Step
-from .snippets import timm_arguments, timm_code, torchvision_code
+from .snippets import mixing_code, timm_arguments, timm_code, torchvision_code
 from .steps import TRANSFORMS, Setting, Transform, find_transform
 from .sweeps import SWEEPS, Sweep, find_sweep
 from .trials import NOTHING, Back, Trial, agreement, answered, compared, picture_of, pixels_of, pixels_of_second, put
@@ -39,6 +39,7 @@ __all__ = [
     "finest",
     "invertible",
     "mix_up",
+    "mixing_code",
     "picture_of",
     "pixels_of",
     "pixels_of_second",

@@ -67,6 +67,16 @@ def timm_code(pipeline: Pipeline, size: Size, *, name: str = "train") -> str:
     )
 
 
+def mixing_code(kind: str, classes: int) -> str:
+    """Lines that mix whole batches as training does: `kind` is “cutmix” or “mixup”; the labels become shares."""
+    name = {"cutmix": "CutMix", "mixup": "MixUp"}[kind]
+    return (
+        "from torchvision.transforms import v2\n\n"
+        f"mix = v2.{name}(alpha=1.0, num_classes={classes})\n"
+        "# pictures (N, 3, H, W) as floats, labels (N,): pictures, shares = mix(pictures, labels)\n"
+    )
+
+
 # --- private ---------------------------------------------------------------------------------------------------------
 
 _OPEN = {"scale", "ratio", "hflip", "vflip", "color_jitter"}

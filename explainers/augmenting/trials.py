@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from ..results import Heatmap
 from ..trace import Second, Trace
 from .mapping import carried_back, finest
 from .pipeline import Recipe
+from .steps import Size
 
 NOTHING = Recipe()
 """The control: what does nothing to a picture may change nothing in the answer."""
@@ -84,7 +87,7 @@ def compared(found: Heatmap, original: Heatmap, recipe: Recipe, size: Sequence[i
     height, width = size
     grid = finest((height, width))
     heat, known = carried_back(torch.from_numpy(found.heat.copy()), recipe, (height, width), grid)
-    own, _ = carried_back(torch.from_numpy(original.heat.copy()), NOTHING, (height, width), grid)
+    own = _laid(original, (height, width))
     return Back(heat, known, agreement(own[known], heat[known]))
 
 
@@ -104,10 +107,14 @@ _CREATURE, _SIDE = 42, 384
 _STEPS = 2**18
 
 
+@lru_cache(maxsize=4)
+def _laid(original: Heatmap, size: Size) -> Tensor:
+    """The original's heat on the grid of comparison; it is asked for once for each variant."""
+    return carried_back(torch.from_numpy(original.heat.copy()), NOTHING, size, finest(size))[0]
+
+
 def _ranks(values: Tensor) -> Tensor:
     """Ranks from 0 in double precision, those of ties averaged; what differs by rounding alone is a tie."""
-    values = (values.double() / values.abs().max() * _STEPS).round()
-    _, places, counts = torch.unique(values.flatten(), return_inverse=True, return_counts=True)
-    last = counts.cumsum(0).double()
-    averaged: Tensor = last - (counts + 1) / 2
-    return averaged[places]
+    steps = np.rint(values.double().numpy().ravel() / float(values.abs().max()) * _STEPS)
+    _, places, counts = np.unique(steps, return_inverse=True, return_counts=True)  # five times faster than torch's
+    return torch.from_numpy((counts.cumsum() - (counts + 1) / 2)[places])

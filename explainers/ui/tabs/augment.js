@@ -406,7 +406,8 @@ function drawMixed(message) {
   const heated = h("figure", {}, overlay(message.picture, message.heat, message.signed, "Heat on the mixture"), h("figcaption", {}, h("b", {}, message.title), h("small", { class: "quiet" }, message.heat_in_box == null ? "for the first picture's class" : `${percent(message.heat_in_box)} of the heat lies in the box, which is ${percent(1 - message.share)} of the area`)));
   place.replaceChildren(
     h("div", { class: "trio" }, h("figure", {}, frame, h("figcaption", {}, h("small", { class: "quiet" }, message.box ? `${message.words}. Drag the box.` : message.words))), heated,
-      h("div", { class: "labels" }, h("h3", {}, "The label it trains with"), bars(message.label), h("h3", {}, "What the network says"), bars(message.says))));
+      h("div", { class: "labels" }, h("h3", {}, "The label it trains with"), bars(message.label), h("h3", {}, "What the network says"), bars(message.says))),
+    h("details", { class: "mixing" }, h("summary", { class: "link" }, "Code to train with it"), h("pre", {}, message.code)));
 }
 function drag(box, frame) {
   const move = (event) => {

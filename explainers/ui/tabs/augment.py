@@ -33,6 +33,7 @@ from ...augmenting import (
     finest,
     invertible,
     mix_up,
+    mixing_code,
     picture_of,
     pixels_of,
     put,
@@ -46,7 +47,7 @@ from ...stretching import stretched
 from ...trace import Target, Trace
 from .. import endpoints as endpoint
 from .. import panes, question
-from ..given import Given
+from ..given import Given, PictureFile
 from ..pictures import Shown, from_upload
 from ..shelf import Shelf
 from ..tab import Json, Stop, Tab, Tell
@@ -167,6 +168,7 @@ def mix(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
         "title": by.title,
         "signed": found.signed,
         "heat": panes.packed(found.heat),
+        "code": mixing_code("mixup" if given.get("kind") == "mixup" else "cutmix", len(labels)),
     }
     if mixed.box:
         x0, y0, x1, y1 = mixed.box
@@ -245,7 +247,7 @@ def about(shelf: Shelf) -> Json:
 
 
 def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
-    """Add `augmented`: one variant of a picture, with its recipe and the code to train with."""
+    """Add `augmented`: one variant of a picture, with its recipe and the code to train with; `mixed`: two in one."""
 
     def augmented(picture: Any, scene: Any, model: Any, pipeline: Any, seed: Any) -> Any:
         trace = shelf.trace(endpoint.model_of(model, shelf), endpoint.shown_of(picture, scene, shelf))
@@ -264,6 +266,27 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         }
         return Image.fromarray(variant.permute(1, 2, 0).contiguous().numpy()), told
 
+    def mixed(
+        picture: Any,
+        scene: Any,
+        model: Any,
+        second: Any,
+        second_scene: Any,
+        kind: Any,
+        share: Any,
+        across: Any,
+        down: Any,
+    ) -> Any:
+        trace = shelf.trace(endpoint.model_of(model, shelf), endpoint.shown_of(picture, scene, shelf))
+        if second is None and second_scene is None:
+            raise QuestionError("Two pictures are mixed, and there is only one; send “second”, or name a second_scene.")
+        other = endpoint.shown_of(second, second_scene, shelf)
+        pixels = trace.classifier.framing.frame(other.picture).to(trace.pixels)
+        made = _mixed({"kind": kind, "share": share, "across": across, "down": down}, trace, pixels)
+        says = [{"label": p.label, "probability": p.probability} for p in trace.elsewhere(made.pixels).top(5)]
+        colors = (made.pixels.float().cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        return Image.fromarray(colors), {"words": str(made), "share": made.share, "box": made.box, "says": says}
+
     text = Given("classic", {"type": "string", "maxLength": 2000}, "pipeline", "transforms as text, or a preset")
     seed = Given(0, {"type": "integer", "minimum": 0, "maximum": 99999}, "seed", "another number, another variant")
     inputs = dict(zip(("picture", "scene", "model"), endpoint.about_picture(shelf), strict=True))
@@ -275,6 +298,24 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         [gr.Image(label="variant", format="png", type="pil"), gr.JSON(label="told")],
         api_name="augmented",
         api_description="One variant of a picture: what was really done to it, what the network says, and code.",
+        **limits,
+    )
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    about_two = dict(zip(("picture", "scene", "model"), endpoint.about_picture(shelf), strict=True)) | {
+        "second": PictureFile(label="second", about=endpoint.ABOUT_SECOND),
+        "second_scene": Given(None, {"type": "string"}, "second_scene", endpoint.ABOUT_SCENE),
+        "kind": Given("cutmix", {"enum": ["cutmix", "mixup"]}, "kind", "paste a box, or blend"),
+        "share": Given(0.5, share, "share", "λ: the share of the first picture"),
+        "across": Given(0.5, share, "across", "middle of the box, as a share of the width"),
+        "down": Given(0.5, share, "down", "middle of the box, as a share of the height"),
+    }
+    gr.on(
+        [],
+        endpoint.endpoint(mixed, "mixed", about_two),
+        list(about_two.values()),
+        [gr.Image(label="mixed", format="png", type="pil"), gr.JSON(label="told")],
+        api_name="mixed",
+        api_description="Two pictures in one, by CutMix or MixUp: with box and λ, and what the network says.",
         **limits,
     )
 
