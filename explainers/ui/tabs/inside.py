@@ -247,7 +247,8 @@ def _natural(trace: Trace, shelf: Shelf) -> tuple[Batch, str]:
     named = list(shelf.catalogue.photographs)
     pictures = tuple(shelf.pictures.setdefault(name, shelf.catalogue.picture(name)).picture for name in named)
     if pictures:
-        return torch.cat([framed(model, pictures), trace.pixels[None]]), "the photographs here and your picture"
+        mine = () if any(each.digest == trace.picture.digest for each in pictures) else (trace.picture,)
+        return framed(model, (*mine, *pictures)), "the photographs here" + (" and your picture" if mine else "")
     return torch.cat([trace.pixels[None], framed(model, pond_pictures(24))]), "your picture and the pond"
 
 
