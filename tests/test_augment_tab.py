@@ -78,6 +78,12 @@ def test_a_variant_is_explained_and_its_heat_carried_back(shelf):
     assert mixed["why"].endswith(".")
 
 
+def test_no_large_graph_is_kept(shelf):
+    ask(shelf, "variant", pipeline=CLASSIC, seed=2, by="gradient")
+    trace = next(iter(shelf.traces._items.values()))
+    assert all(passed.start is not None for passed in trace._memory.passes)
+
+
 def test_a_sweep_has_a_picture_at_every_place(shelf):
     told = ask(shelf, "sweep", transform="crop")
     assert len(told["places"]) == len(told["curves"]["along"]) == 25

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -40,7 +41,7 @@ from ...augmenting import (
     timm_code,
     torchvision_code,
 )
-from ...errors import QuestionError
+from ...errors import QuestionError, SightglassError
 from ...registry import heat_of, map_method
 from ...results import Curves
 from ...stretching import stretched
@@ -50,7 +51,7 @@ from .. import panes, question
 from ..given import Given, PictureFile
 from ..pictures import Shown, from_upload
 from ..shelf import Shelf
-from ..tab import Json, Stop, Tab, Tell
+from ..tab import Json, Stop, Tab, Tell, Work
 
 SAMPLES, MOST_SAMPLES = 14, 63
 POINTS = 25
@@ -320,15 +321,30 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
     )
 
 
+def _letting_go(work: Work) -> Work:
+    """The work, after which what is kept of the picture holds no large graph."""
+
+    def run(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
+        try:
+            return work(given, shelf, stop, tell)
+        finally:
+            with suppress(SightglassError):
+                _trace(given, shelf, None).release()
+
+    return run
+
+
+WORK: dict[str, Work] = {
+    "preview": preview, "variants": variants, "variant": variant, "sweep": sweep, "bars": bars, "mix": mix,
+    "mix_sweep": mix_sweep, "consistency": consistency, "trained": trained,
+}  # fmt: skip
+
 TAB = Tab(
     id="augment",
     title="Augment",
     line="What do flips, crops and colors do to the answer, and to the reason for it?",
     place=40,
-    work={
-        "preview": preview, "variants": variants, "variant": variant, "sweep": sweep, "bars": bars, "mix": mix,
-        "mix_sweep": mix_sweep, "consistency": consistency, "trained": trained,
-    },
+    work={name: _letting_go(work) for name, work in WORK.items()},
     about=about,
     endpoints=endpoints,
 )  # fmt: skip
