@@ -156,7 +156,7 @@ class Method:
 
     def why_not(self, model: Classifier) -> str:
         """Why it does not apply to a network, as a sentence without a way out; empty where it does."""
-        reasons = [why for need in sorted(self.needs) if (why := need.lacking(model))]
+        reasons = [why for need in Need if need in self.needs and (why := need.lacking(model))]
         return f"{model.name} {reasons[0]}, so {self.title} does not apply." if reasons else ""
 
     def check(self, options: dict[str, Any], *, named_depths_only: bool = False) -> dict[str, Any]:

@@ -198,7 +198,7 @@ function drawMatrix() {
   const focus = box.contains(document.activeElement) ? document.activeElement.dataset.at : null;
   const scroll = box.scrollTop;
   const most = Math.max(...maps.map((heads) => heads.length));
-  const names = [...Array.from({ length: most }, (_, k) => String(k)), "mean"];
+  const names = [...Array.from({ length: most }, (_, k) => String(k)), "all"];
   box.replaceChildren(h("span", {}), h("div", { class: "row names", "aria-hidden": "true", style: `--heads: ${most + 1}` }, maps.every((heads) => heads.length === most) ? names.map((name) => h("span", {}, name)) : ""), ...maps.flatMap((heads, l) => [
     h("span", { class: "number" }, String(l)),
     h("div", { class: "row", style: `--heads: ${heads.length + 1}` }, [...heads, mean(heads)].map((map, k) => thumb(map, l, k === heads.length ? -1 : k, colors, highest))),
