@@ -34,6 +34,7 @@ format: $(VENV)/.ready-test
 bench: $(VENV)/.ready-bench
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py --long
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/attending.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/galleries.py --long
 
 truth: $(VENV)/.ready-test
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/truth.py

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .classifier import Classifier
 from .galleries.embedding import EmbeddedAt
-from .galleries.faithful import NEAREST, accuracy, faithfulness
+from .galleries.faithful import NEAREST, accuracy, compared
 from .galleries.layout import PERPLEXITY, Frame, Kind, components, lay_out
 from .galleries.neighbors import Metric, prepared
 from .gallery import Gallery
@@ -38,18 +39,27 @@ def chart(
         yield frame
 
 
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """What a map keeps of the vectors: figures by name, and for each point the share of its neighbors that it keeps."""
+
+    figures: tuple[tuple[str, float], ...]
+    kept: NDArray[np.float32] | None
+    """(N,); None where not every point was measured."""
+
+
 def measured(
     vectors: NDArray[np.floating], points: NDArray[np.floating], labels: tuple[str, ...], metric: Metric = "cosine"
-) -> tuple[tuple[str, float], ...]:
-    """What a map keeps, by name: its own figures, and those of PCA and of a map by chance beside them."""
+) -> Measures:
+    """What a map keeps, with PCA and a map by chance beside it."""
     count = min(NEAREST, (len(vectors) - 1) // 2)
     if count < 1:
-        return ()
+        return Measures((), None)
     chance = np.random.default_rng(0).normal(size=(len(vectors), 2))
     flat = components(prepared(vectors, metric).numpy())[0]
     figures = []
-    for name, each in (("", points), (" of PCA", flat), (" by chance", chance)):
-        found = faithfulness(vectors, each, count, metric)
+    each = compared(vectors, [points, flat, chance], count, metric)
+    for name, found in zip(("", " of PCA", " by chance"), each, strict=True):
         figures += [(f"trustworthiness{name}", found.trustworthiness), (f"continuity{name}", found.continuity)]
         figures += [(f"neighbors kept{name}", found.recall)]
     if len(set(labels)) > 1:
@@ -57,7 +67,8 @@ def measured(
             ("labels right in the vectors", accuracy(vectors, labels, count, metric)),
             ("labels right in the map", accuracy(points, labels, count, "euclidean")),
         ]
-    return tuple(figures)
+    kept = each[0].points
+    return Measures(tuple(figures), kept if np.isfinite(kept).all() else None)
 
 
 def too_good(figures: tuple[tuple[str, float], ...]) -> str:

@@ -145,7 +145,7 @@ def test_half_the_pictures_or_more_cannot_be_neighbors(count):
 
 
 def test_of_a_large_gallery_some_are_measured_against_all():
-    vectors = DRAW.normal(size=(2500, 5))
+    vectors = DRAW.normal(size=(5000, 5))
     ours = faithfulness(vectors, vectors[:, :2], 10, "euclidean")
     assert np.isfinite(ours.points).sum() == 2000
     assert 0.5 < ours.trustworthiness < 1
@@ -354,10 +354,10 @@ def test_few_pictures_get_a_lower_perplexity_and_a_sentence():
 def test_a_map_that_is_better_than_its_vectors_gets_a_warning():
     vectors, points = DRAW.normal(size=(60, 5)), np.repeat([[0.0, 0.0], [9.0, 9.0]], 30, axis=0)
     points = points + DRAW.normal(size=points.shape)
-    figures = measured(vectors, points, ("a",) * 30 + ("b",) * 30)
+    figures = measured(vectors, points, ("a",) * 30 + ("b",) * 30).figures
     assert "shows more order than there is" in too_good(figures)
     labels = tuple("abc"[i] for i in islands()[1])
-    assert too_good(measured(islands()[0], components(islands()[0])[0], labels)) == ""
+    assert too_good(measured(islands()[0], components(islands()[0])[0], labels).figures) == ""
 
 
 # Groups --------------------------------------------------------------------------------------------------------------

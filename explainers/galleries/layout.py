@@ -74,7 +74,7 @@ def within(perplexity: float, pictures: int) -> float:
 def caveats(vectors: NDArray[np.floating], kind: Kind, perplexity: float) -> tuple[str, ...]:
     """What has to be known about a map of these vectors, each a sentence."""
     said = []
-    if _equal(np.asarray(vectors, np.float32)):
+    if _equal(vectors):
         said.append("All vectors are equal, so the map shows nothing: the network makes no difference between them.")
     elif kind != "pca":
         if perplexity > within(perplexity, len(vectors)):
@@ -101,13 +101,11 @@ def place(
     that is the question `openTSNE.TSNEEmbedding.transform` puts. By PCA: its projection. By UMAP: the middle of its
     nearest, weighed by how near they are, from which UMAP's own transform starts.
     """
-    whole = np.concatenate([vectors, new[None].astype(vectors.dtype)])
-    if _equal(np.asarray(vectors, np.float32)):
+    if _equal(vectors):
         return np.asarray(points.mean(0), np.float32)
     if kind == "pca":
-        rows = prepared(vectors, metric)
-        _, axes, middle = components(rows.numpy())
-        one = prepared(whole, metric)[-1] if metric == "cosine" else _centered(vectors, new)
+        _, axes, middle = components(prepared(vectors, metric).numpy())
+        one = prepared(new[None], metric)[0] if metric == "cosine" else _centered(vectors, new)
         return ((one.numpy() - middle) @ axes).astype(np.float32)
     count = min(len(vectors), 3 * max(1, round(within(perplexity, len(vectors)))))
     found, far = nearest(vectors, new, count, metric)
@@ -151,11 +149,9 @@ def misfit(
     apart = at - points  # (N, 2)
     kernel = 1 / (1 + np.square(apart).sum(1))  # (N,)
     q = kernel / kernel.sum()
-    p = np.zeros(len(points))
-    p[found] = weights
-    seen = p > 0
-    divergence = float(np.sum(p[seen] * np.log(p[seen] / q[seen])))
-    return divergence, 2 * ((p - q) * kernel) @ apart
+    seen, p = found[weights > 0], weights[weights > 0]
+    divergence = float(np.sum(p * np.log(p / q[seen])))
+    return divergence, 2 * ((p * kernel[seen]) @ apart[seen] - (q * kernel) @ apart)
 
 
 def settle(
@@ -197,8 +193,13 @@ def components(rows: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _equal(rows: NDArray[np.floating]) -> bool:
-    return bool(np.ptp(rows, axis=0).max() <= 1e-6 * max(float(np.abs(rows).max()), 1e-12))
+def _equal(vectors: NDArray[np.floating]) -> bool:
+    """Whether all vectors (N, D) are one; where a few differ already, the rest is not looked at."""
+    for part in (vectors[:200], vectors):
+        rows = np.asarray(part, np.float32)
+        if np.ptp(rows, axis=0).max() > 1e-6 * max(float(np.abs(rows).max()), 1e-12):
+            return False
+    return True
 
 
 def _tsne(

@@ -15,7 +15,7 @@ from ..errors import QuestionError, Stopped
 Metric = Literal["cosine", "euclidean"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
-_ROWS = 8192  # a block of 512 numbers each stays within 16 MB
+_ROWS = 64  # small blocks stay in the cache, and within one thread: on a busy machine threads wait for each other
 _SLACK = 1e-5  # single precision puts a distance wrong by less than this share of the squared lengths
 
 
@@ -34,9 +34,8 @@ def nearest(
     count = min(count, len(vectors))
     if count < 1:
         raise QuestionError("A gallery without pictures has no neighbors.")
-    rough = _rough(vectors, query, metric)
+    rough, lengths = _rough(vectors, query, metric)
     bound = float(rough.kthvalue(count).values)
-    lengths = 2.0 if metric == "cosine" else float(np.square(query, dtype=np.float64).sum()) + float(rough.max())
     near = torch.nonzero(rough <= bound + _SLACK * lengths).flatten().numpy()
     exact = np.concatenate([
         distances(vectors[near[start : start + _ROWS]], query, metric) for start in range(0, len(near), _ROWS)
@@ -103,17 +102,25 @@ def vote(labels: list[str]) -> list[tuple[str, float]]:
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _rough(vectors: NDArray[np.floating], query: NDArray[np.floating], metric: Metric) -> Tensor:
-    """Distances (N,) that order as the exact ones do, in single precision: 1 − cos, or the squared Euclidean."""
-    one = torch.from_numpy(np.asarray(query, np.float32))
-    parts = []
+def _rough(vectors: NDArray[np.floating], query: NDArray[np.floating], metric: Metric) -> tuple[Tensor, float]:
+    """Distances (N,) that order as the exact ones do, in single precision, and how large what they are made of is.
+
+    They are 1 − cos, or the squared Euclidean distance.
+    """
+    one = torch.from_numpy(np.array(query, np.float32))
+    products, norms = torch.empty(len(vectors)), torch.empty(len(vectors))
+    block = torch.empty(_ROWS, vectors.shape[1])  # used again, so that it stays in the processor's cache
     for start in range(0, len(vectors), _ROWS):
-        rows = torch.from_numpy(np.asarray(vectors[start : start + _ROWS])).float()
-        if metric == "euclidean":
-            parts.append((rows - one).square_().sum(1))
-        else:
-            parts.append(1 - rows @ one / (rows.norm(dim=1) * one.norm()).clamp_min(1e-30))
-    return torch.cat(parts)
+        part = torch.from_numpy(np.asarray(vectors[start : start + _ROWS]))
+        rows = block[: len(part)]
+        rows.copy_(part)
+        torch.mv(rows, one, out=products[start : start + len(part)])
+        torch.linalg.vector_norm(rows, dim=1, out=norms[start : start + len(part)])
+    if metric == "cosine":
+        return 1 - products / (norms * one.norm()).clamp_min(1e-30), 2.0
+    length = float(one.square().sum())
+    squares = norms.square()
+    return squares + length - 2 * products, length + float(squares.max())
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:

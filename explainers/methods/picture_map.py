@@ -56,7 +56,7 @@ def picture_map(
             here = frame.points[own]
         else:
             here = put(stored, frame.points, new, kind, perplexity=perplexity, metric=metric)
-        figures = measured(stored, frame.points, gallery.labels, metric) if ended else ()
+        figures = measured(stored, frame.points, gallery.labels, metric).figures if ended else ()
         yield Scatter(
             np.asarray(frame.points),
             gallery.names,

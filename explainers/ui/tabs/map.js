@@ -28,7 +28,7 @@ const call = (number) => (map.call ? map.calls[map.call[number]] : "");
 
 // The points ---------------------------------------------------------------------------------------------------------
 const view = { x: 0, y: 0, k: 1 }; // the middle of what is seen, and pixels for one unit
-const gl = at.points.getContext("webgl2", { antialias: false, premultipliedAlpha: true, alpha: true });
+const gl = at.points.getContext("webgl2", { antialias: false, alpha: false });
 const plot = gl && build();
 let from = new Float32Array(0);
 let to = new Float32Array(0);
@@ -46,21 +46,20 @@ function build() {
   gl.attachShader(program, shader(gl.VERTEX_SHADER, `#version 300 es
     in vec2 a; in vec2 b; in vec4 ink; in float size;
     uniform float share; uniform vec3 view; uniform vec2 half_size; uniform float dot_size;
-    out vec4 color;
+    out vec4 color; flat out float wide;
     void main() {
       vec2 where = (mix(a, b, share) - view.xy) * view.z / half_size;
       gl_Position = vec4(where.x, -where.y, 0.0, 1.0);
-      gl_PointSize = dot_size * size;
-      color = ink;
+      gl_PointSize = wide = dot_size * size;
+      color = vec4(ink.rgb * ink.a, ink.a);
     }`));
   gl.attachShader(program, shader(gl.FRAGMENT_SHADER, `#version 300 es
     precision mediump float;
-    in vec4 color; out vec4 shown;
+    in vec4 color; flat in float wide; out vec4 shown;
     void main() {
-      float away = length(gl_PointCoord - 0.5) * 2.0;
-      if (away > 1.0) discard;
-      float alpha = color.a * (1.0 - smoothstep(0.75, 1.0, away));
-      shown = vec4(color.rgb * alpha, alpha);
+      shown = color;
+      if (wide < 4.0) return; // too small to be seen as round
+      shown *= 1.0 - smoothstep(0.75, 1.0, length(gl_PointCoord - 0.5) * 2.0);
     }`));
   gl.linkProgram(program);
   gl.useProgram(program);
@@ -107,7 +106,7 @@ function sizes() {
   return { width: box.width, height: box.height, ratio };
 }
 
-const dot = () => Math.max(2.5, Math.min(11, 900 / Math.sqrt(map.count) / 5)) * Math.min(1.8, Math.max(1, view.k / (view.fit || 1)) ** 0.4);
+const dot = () => Math.max(2.5, Math.min(11, 900 / Math.sqrt(map.count) / 3.6)) * Math.min(1.8, Math.max(1, view.k / (view.fit || 1)) ** 0.4);
 
 function paint() {
   if (!map || !to.length || sightglass.tab !== "map") return;
@@ -116,7 +115,7 @@ function paint() {
   const eased = t * t * (3 - 2 * t);
   if (plot) {
     gl.viewport(0, 0, at.points.width, at.points.height);
-    gl.clearColor(0, 0, 0, 0);
+    gl.clearColor(...rgb(getComputedStyle(document.body).getPropertyValue("--ground").trim()).map((part) => part / 255), 1);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.uniform1f(plot.uniform.share, eased);
     gl.uniform3f(plot.uniform.view, view.x, view.y, view.k);
@@ -414,8 +413,8 @@ function take(told) {
     map.pointsTold = told.points;
     ink();
   }
-  if (told.kept && told.state === "done") {
-    Object.assign(map, { here: told.here, own: told.own, neighbors: told.neighbors, votes: told.votes, near: told.near, figures: told.figures, confused: told.confused, kept: octets(told.kept), caveats: told.caveats });
+  if (told.figures && told.state === "done") {
+    Object.assign(map, { here: told.here, own: told.own, neighbors: told.neighbors, votes: told.votes, near: told.near, figures: told.figures, confused: told.confused, kept: told.kept && octets(told.kept), caveats: told.caveats });
     arrived = performance.now();
     ink();
     fit();
@@ -479,7 +478,7 @@ function column() {
   const row = (words, key) => h("tr", {}, h("td", {}, words), ...["", " of PCA", " by chance"].map((of) => h("td", {}, map.figures[key + of] == null ? "" : map.figures[key + of].toFixed(2))));
   const labels = map.figures["labels right in the map"];
   at.trust.replaceChildren(h("thead", {}, h("tr", {}, ...["", "here", "PCA", "chance"].map((words) => h("th", {}, words)))), h("tbody", {}, row("trustworthiness", "trustworthiness"), row("continuity", "continuity"), row("neighbors kept", "neighbors kept")));
-  at.trustSay.textContent = [labels == null ? "" : `Ten neighbors name the label rightly for ${sightglass.percent(map.figures["labels right in the vectors"])} in the vectors, for ${sightglass.percent(labels)} in the map.`, "Faint points lie beside others than in the vectors."].filter(Boolean).join(" ");
+  at.trustSay.textContent = [labels == null ? "" : `Ten neighbors name the label rightly for ${sightglass.percent(map.figures["labels right in the vectors"])} in the vectors, for ${sightglass.percent(labels)} in the map.`, map.kept && "Faint points lie beside others than in the vectors."].filter(Boolean).join(" ");
   at.caveat.textContent = [...map.caveats, ...map.notes].join(" ");
   at.steady.textContent = "";
   at.over.setAttribute("aria-label", `Map of ${map.count} pictures. ${votes ? `The neighbors of this picture are ${votes}.` : ""}`);

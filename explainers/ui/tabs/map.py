@@ -16,7 +16,7 @@ from ...charts import chart, measured, too_good
 from ...classifier import Classifier
 from ...errors import QuestionError
 from ...galleries.embedding import PLACES, EmbeddedAt
-from ...galleries.faithful import NEAREST, accuracy, agreement, aligned, faithfulness
+from ...galleries.faithful import NEAREST, accuracy, agreement, aligned
 from ...galleries.groups import WAYS, By, found, in_words
 from ...galleries.layout import KINDS, PERPLEXITY, Frame, Kind, caveats, lay_out, place
 from ...galleries.neighbors import vote
@@ -283,11 +283,10 @@ def _here(trace: Trace, gallery: Gallery, where: EmbeddedAt, kind: Kind, points:
 
 def _trusted(gallery: Gallery, model: Classifier, where: str, kind: Kind, points: NDArray[np.float32]) -> Json:
     stored = gallery.vectors(model).at(where)
-    figures = measured(stored, points, gallery.labels)
-    count = min(NEAREST, (len(stored) - 1) // 2)
-    kept = np.nan_to_num(faithfulness(stored, points, count).points, nan=1.0) if count else np.ones(len(stored))
-    caveat = [*caveats(stored, kind, PERPLEXITY), *filter(None, [too_good(figures)])]
-    return {"figures": dict(figures), "kept": _packed((kept * 255).astype(np.uint8)), "caveats": caveat}
+    made = measured(stored, points, gallery.labels)
+    kept = None if made.kept is None else _packed((made.kept * 255).astype(np.uint8))
+    caveat = [*caveats(stored, kind, PERPLEXITY), *filter(None, [too_good(made.figures)])]
+    return {"figures": dict(made.figures), "kept": kept, "caveats": caveat}
 
 
 def _confused(gallery: Gallery, model: Classifier) -> list[Json]:
