@@ -241,6 +241,22 @@ def test_patches_that_are_permuted_together_with_their_places_permute_the_map(me
     assert np.allclose(heat, placed, atol=1e-5)  # read where the tokens came from
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_networks_in_other_precisions_are_answered_alike(dtype):
+    torch.manual_seed(0)
+    other = ex.wrap(Transformer(depth=3).eval().to(dtype), framing=FRAMING, name="tiny")
+    for fit in ex.methods(other):
+        if fit.method.family == "Attention":
+            assert fit.applies
+            one, two = (
+                ex.explain(ex.look(m, PICTURE), fit.method.id, target=1).result for m in (network(depth=3), other)
+            )
+            assert two.finite
+            if fit.method.maps:
+                near = 0.15 if dtype is torch.bfloat16 else 1e-4
+                assert np.allclose(one.heat, two.heat, atol=near * np.abs(one.heat).max())
+
+
 # Means, heads, layers ------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,8 @@ def att_cat(trace: Trace) -> Heatmap:
     After each block, multiply a patch's vector by the slope of the score there, add up its channels, and weigh the sum
     by what the class token (else the mean patch) gives to that patch in the block; then add up the blocks.
     Read it as: a warm patch carries evidence for the class and is attended to; a cold one speaks against it.
-    Beware: a slope times a vector is a first-order guess, made after each block of what is mostly the same vector.
+    Beware: a slope times a vector is a first-order guess. Where the class token alone is read and blocks normalize what
+    comes in, the last two blocks add nothing: no slope reaches the patches, or none along their vectors.
     """
     blocks = trace.block_tokens()
     maps = [

@@ -72,7 +72,7 @@ def _distance(seen: Seen) -> Tensor:
     far = torch.cdist(queries, keys) / 2**0.5  # (windows, queries, keys)
     asked, known = layer.queries >= 0, layer.keys >= 0
     matrix = seen.matrix() * known[:, None, None]
-    per_query = torch.einsum("whqk,wqk->whq", matrix, far) / matrix.sum(-1).clamp_min(1e-12)
+    per_query = torch.einsum("whqk,wqk->whq", matrix, far.to(matrix)) / matrix.sum(-1).clamp_min(1e-12)
     return torch.einsum("whq,wq->h", per_query, asked.to(matrix)) / asked.sum()
 
 
