@@ -20,7 +20,7 @@ from ...pond import effects
 from ...registry import Family, Method
 from ...results import Heatmap
 from ...rules.attended import Row
-from ...trace import Query, Target, Trace
+from ...trace import SCORES, Query, Target, Trace
 from .. import panes, pictures, question
 from ..pictures import Shown
 from ..shelf import Shelf
@@ -80,7 +80,7 @@ def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     told: Json = {"maps": []}
     found = [("Attention, as above", "", "", _on_stage(given, trace))]
     for method in (each for each in classics if each):
-        answer = engine.explain(trace, method.id, target=trace.class_index, stop=stop, **_versus(trace))
+        answer = engine.explain(trace, method.id, target=trace.class_index, stop=stop, **_question(trace))
         found.append((method.title, method.id, method.question, answer.heatmap))
     true = _truth(shown, trace, str(given.get("model") or ""))
     for title, method_id, asks, heat in found:
@@ -117,7 +117,7 @@ def more(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
             continue
         options = {"layer": layer} if isinstance(layer, int) and any(o.name == "layer" for o in method.options) else {}
         answer = engine.explain(
-            trace, method.id, target=trace.target.index, stop=stop, **_versus(trace), **method.check(options)
+            trace, method.id, target=trace.target.index, stop=stop, **_question(trace), **method.check(options)
         )
         file = io.BytesIO()
         answer.picture().save(file, "PNG")
@@ -158,7 +158,10 @@ def _about(given: Json, shelf: Shelf, stop: Stop) -> tuple[Shown, Trace]:
     model = trace.classifier
     target = None if known.target is None else model.index(known.target)
     versus = None if known.versus is None else model.index(known.versus)
-    return shown, trace.ask(Target(target, versus), stop=stop)
+    score = next((each for each in SCORES if each == known.score), None)
+    if score is None:
+        raise QuestionError(f"The score is one of {', '.join(SCORES)}.")
+    return shown, trace.ask(Target(target, versus, score), stop=stop)
 
 
 def _above_least(row: Row) -> NDArray[np.float32]:
@@ -167,8 +170,9 @@ def _above_least(row: Row) -> NDArray[np.float32]:
     return above
 
 
-def _versus(trace: Trace) -> dict[str, Any]:
-    return {} if trace.target.versus is None else {"versus": trace.target.versus}
+def _question(trace: Trace) -> dict[str, Any]:
+    """What else the trace is asked, beside the class."""
+    return {"versus": trace.target.versus, "score": trace.target.score}
 
 
 def _hold(trace: Trace) -> None:
