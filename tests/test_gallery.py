@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 import zipfile
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def test_a_picture_in_the_gallery_is_known_by_its_pixels(model, tmp_path):
 
 def test_large_pictures_are_kept_small(model):
     gallery = Gallery.of(from_arrays("large", pictures(2, 500), ["", ""]), model)
-    assert gallery.picture(0).size == (192, 192)
+    assert gallery.picture(0).size == (building.KEPT_SIDE, building.KEPT_SIDE)
     assert gallery.thumbnail(0).shape == (64, 64, 3)
     with Image.open(io.BytesIO(gallery.sheet([0, 1], 32))) as sheet:
         assert sheet.size == (16 * 32, 32)
@@ -418,6 +419,41 @@ def test_the_hub_without_its_package_and_with_strange_names(monkeypatch):
     for name in ("../etc", "a/b/c", "a b", "/x"):
         with pytest.raises(QuestionError, match="not the name of a data set"):
             stock.stock(f"hub:{name}")
+
+
+def test_a_set_of_the_hub_gives_its_first_pictures_and_classes(monkeypatch):
+    class Image:
+        """A column of pictures, as the library calls it."""
+
+    class ClassLabel:
+        names = ("cat", "dog")
+
+    class Value:
+        pass
+
+    class Held(list):
+        features = {"id": Value(), "img": Image(), "label": ClassLabel()}  # noqa: RUF012 - as the library has it
+
+        def __getitem__(self, what):
+            return [row[what] for row in self] if isinstance(what, str) else super().__getitem__(what)
+
+    rows = Held({"id": i, "img": picture, "label": i % 2} for i, picture in enumerate(pictures(3)))
+    library = types.SimpleNamespace(load_dataset=lambda name: {"train": None, "test": rows})
+    monkeypatch.setitem(sys.modules, "datasets", library)
+    found = stock.stock("hub:someone/pets")
+    assert [entry.label for entry in found.entries] == ["cat", "dog", "cat"]
+    assert np.array_equal(found.entries[2].read().array, pictures(3)[2])
+
+    def gated(name):
+        raise OSError("401 gated\nlong story")
+
+    library.load_dataset = gated
+    with pytest.raises(QuestionError, match="could not be had from the hub .401 gated.$|could not be had"):
+        stock.stock("hub:someone/pets")
+    rows.features = {"id": Value()}
+    library.load_dataset = lambda name: {"train": rows}
+    with pytest.raises(QuestionError, match="has no column of pictures; it has id"):
+        stock.stock("hub:someone/pets")
 
 
 def test_a_limit_takes_pictures_from_all_of_it(tmp_path):

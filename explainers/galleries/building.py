@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from ..classifier import Classifier
@@ -30,7 +31,7 @@ SCHEMA = 1
 """Version of what lies on disk: raised when a field changes its meaning or goes."""
 
 SHARD = 128
-KEPT_SIDE = 192
+KEPT_SIDE = 160
 """Pixels of the longer side of the pictures that a gallery keeps; the networks saw the whole ones."""
 
 _EXACT_SIDE = 64  # up to here a picture is kept without loss: it has no pixel to spare
@@ -84,7 +85,9 @@ def at_once(model: Classifier) -> int:
 
 def kept(picture: Picture) -> bytes:
     """A picture as a WebP whose longer side is at most `KEPT_SIDE`; small ones without loss."""
-    image = picture.thumbnail(KEPT_SIDE)
+    image = picture.image()
+    # In two steps, the first by whole pixels: half the time, and at this size nobody sees it.
+    image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.BILINEAR, reducing_gap=1.5)
     data = io.BytesIO()
     if max(image.size) <= _EXACT_SIDE:
         image.save(data, "WEBP", lossless=True, quality=0, method=0)
