@@ -58,7 +58,7 @@ def shown(
                 for picture, caption, score in zip(state.pictures, captions(state), scores, strict=True)
             ]
             told = note(state) if state.done == 1 else None
-            yield Tiles((*tiles, *beside), unit=unit, columns=_columns(len(tiles), len(beside)), note=told,
+            yield Tiles((*tiles, *beside), unit=unit, columns=len(tiles) + len(beside), note=told,
                         done=state.done)  # fmt: skip
 
 
@@ -135,10 +135,6 @@ def colors(picture: Tensor) -> NDArray[np.uint8]:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
-
-
-def _columns(made: int, beside: int) -> int | None:
-    return None if not beside else max(made, beside)
 
 
 def _mean(values: Sequence[float]) -> float:
