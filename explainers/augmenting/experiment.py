@@ -124,10 +124,10 @@ def main(arguments: list[str] | None = None) -> None:
     told = experiment(seed=asked.seed, epochs=asked.epochs)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(told, separators=(",", ":")) + "\n", "utf-8")
-    print(f"{'':12}" + "".join(f"{way['title']:>22}" for way in told["ways"]))
-    print(f"{'clean':12}" + "".join(f"{way['clean']:22.1%}" for way in told["ways"]))
+    print(f"{'':12}" + "".join(f"{way['title']:>24}" for way in told["ways"]))
+    print(f"{'clean':12}" + "".join(f"{way['clean']:24.1%}" for way in told["ways"]))
     for name in TRANSFORMS:
-        print(f"{name:12}" + "".join(f"{np.mean(way['curves'][name]):22.1%}" for way in told["ways"]))
+        print(f"{name:12}" + "".join(f"{np.mean(way['curves'][name]):24.1%}" for way in told["ways"]))
     print(f"in {time.monotonic() - began:.0f} s; saved as {asked.out}")
 
 
