@@ -448,7 +448,7 @@ def test_a_set_of_the_hub_gives_its_first_pictures_and_classes(monkeypatch):
         raise OSError("401 gated\nlong story")
 
     library.load_dataset = gated
-    with pytest.raises(QuestionError, match="could not be had from the hub .401 gated.$|could not be had"):
+    with pytest.raises(QuestionError, match="could not be had from the hub"):
         stock.stock("hub:someone/pets")
     rows.features = {"id": Value()}
     library.load_dataset = lambda name: {"train": rows}
