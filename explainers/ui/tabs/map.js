@@ -795,11 +795,11 @@ function still(canvas, points, of, words) {
 }
 
 // ------------------------------------------------------------------------------------------------------------------
+let addressed = new URLSearchParams(location.search).get("tab") === "map"; // what the address says is about this tab
 let model = "";
 function refresh() {
-  const { placed } = sightglass;
-  if (placed) for (const each of Object.keys(places)) if (placed[each]) places[each] = placed[each];
-  sightglass.placed = null;
+  if (addressed) for (const each of Object.keys(places)) if (sightglass.placed?.[each]) places[each] = sightglass.placed[each];
+  addressed = false;
   if (model && model.split(":")[0] !== sightglass.question.model.split(":")[0]) places.gallery = "";
   if (model !== sightglass.question.model) places.place = "";
   model = sightglass.question.model;
