@@ -202,7 +202,7 @@ def test_the_naive_way_finds_the_best_picture_of_a_linear_unit():
 @each_recipe
 def test_it_rises_for_both_pond_networks_and_every_seed(name, cnn, vit):
     for model in (cnn, vit):
-        states = list(imagine(model, ClassScore(Target(4)), RECIPES[name], count=4, steps=64 if name == "maco" else 16))
+        states = list(imagine(model, ClassScore(Target(4)), RECIPES[name], count=3, steps=64 if name == "maco" else 16))
         assert (states[-1].scores > states[0].scores).all()
         assert [s.step for s in states] == sorted({s.step for s in states})
         assert states[-1].done == 1
