@@ -35,6 +35,7 @@ bench: $(VENV)/.ready-bench
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py --long
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/attending.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/galleries.py --long
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/imagining.py
 
 truth: $(VENV)/.ready-test
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/truth.py
