@@ -153,10 +153,10 @@ def photograph():
 def test_opens_on_an_explained_picture(open_page):
     page = open_page()
     assert page.title() == "Sightglass"
-    assert page.locator("h1").inner_text() == f"Which regions raise {WELCOME}?"
+    assert page.locator("#part-reading h1").inner_text() == f"Which regions raise {WELCOME}?"
     assert page.locator(".rail .bar").count() == 5
     assert 0.05 < ink(page) < 1
-    assert WELCOME in page.locator(".frame").get_attribute("aria-label")
+    assert WELCOME in page.locator("#part-viewer .frame").get_attribute("aria-label")
     gathered(page)
     assert 3 <= page.locator(".strip canvas").count() <= 8
     assert page.locator(".welcome").is_visible()
@@ -169,7 +169,7 @@ def test_a_bar_asks_about_its_class(open_page):
     second = page.locator(".rail .bar").nth(1)
     label = second.locator("span").inner_text()
     asked(page, second.click)
-    assert label in page.locator("h1").inner_text()
+    assert label in page.locator("#part-reading h1").inner_text()
     assert page.locator(".rail .bar[aria-pressed=true] span").inner_text() == label
     assert parse_qs(urlsplit(page.url).query)["target"] == [label]
 
@@ -206,9 +206,9 @@ def test_opacity_colors_and_outline_ask_nothing(open_page):
 
 def test_pointing_reads_the_value(open_page):
     page = open_page()
-    box = page.locator(".frame").bounding_box()
+    box = page.locator("#part-viewer .frame").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert "of all" in page.locator(".tip").inner_text()
+    assert "of all" in page.locator("#part-viewer .tip").inner_text()
 
 
 def test_an_upload_is_explained(open_page):
@@ -226,7 +226,7 @@ def test_a_bad_upload_is_a_sentence_and_changes_nothing(open_page):
     page.set_input_files(".file", {"name": "cat.png", "mimeType": "image/png", "buffer": b"no picture at all"})
     page.wait_for_selector(".progress.told")
     assert "JPEG, PNG and WebP" in page.locator(".progress .words").inner_text()
-    assert page.locator("h1").inner_text() == f"Which regions raise {WELCOME}?"
+    assert page.locator("#part-reading h1").inner_text() == f"Which regions raise {WELCOME}?"
     assert page.evaluate("sightglass.question.scene") == pictures.WELCOME
     asked(page, lambda: page.keyboard.press("2"))
 
@@ -238,10 +238,10 @@ def test_two_maps_side_by_side_share_the_place_pointed_at(open_page):
     asked(page, lambda: page.click("[data-beside=target]"))
     assert pane(page, "target", 0) != pane(page, "target", 1)
     assert page.locator(".legend .scale").first.inner_text() == "common scale"
-    box = page.locator(".frame").first.bounding_box()
+    box = page.locator("#part-viewer .frame").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
-    assert page.locator(".tip:visible").count() == 2
-    assert page.locator(".frame .dot:visible").count() == 1
+    assert page.locator("#part-viewer .tip:visible").count() == 2
+    assert page.locator("#part-viewer .frame .dot:visible").count() == 1
     asked(page, lambda: page.click("[data-tab=why]"))
     assert page.locator(".pane").count() == 1
 
@@ -319,7 +319,7 @@ def test_many_methods_are_compared_with_one_click(open_page):
     spot = page.locator(".strip .spot").nth(1)
     spot.hover()
     assert page.locator(".strip .dot:visible").count() == len(ranks) - 1
-    assert page.locator(".frame .tip").is_visible()
+    assert page.locator("#part-viewer .frame .tip").is_visible()
     assert "×" not in page.locator(".strip .name b").first.inner_text().replace("× 10", "")
 
 
@@ -387,7 +387,7 @@ def test_the_working_is_shown_step_by_step(open_page):
 
 def test_a_link_opens_exactly_what_it_says(open_page):
     page = open_page("scene=duet:8&method=grad_cam&o.depth=late&target=Cyclaria+ciliosa&versus=Pyronella+ciliosa")
-    assert page.locator("h1").inner_text() == "Which regions raise Cyclaria ciliosa rather than Pyronella ciliosa?"
+    assert page.locator("#part-reading h1").inner_text() == "Which regions raise Cyclaria ciliosa rather than Pyronella ciliosa?"
     assert pane(page, "options.depth") == "late"
     query = parse_qs(urlsplit(page.url).query)
     assert query["scene"] == ["duet:8"]
@@ -439,7 +439,8 @@ def test_nothing_is_cut_off(open_page, size, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     cut = page.evaluate(
         "[...document.querySelectorAll('#bench :is(h1, h2, p, button, label, summary, figcaption, small)')]"
-        ".filter(e => e.offsetParent && !e.closest('.strip .maps') && e.getBoundingClientRect().right > innerWidth + 1)"
+        ".filter(e => e.offsetParent && !e.closest('.strip .maps, .masthead .tabs'))"  # these scroll
+        ".filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
         ".map(e => e.outerHTML.slice(0, 80))"
     )
     assert cut == []
@@ -457,7 +458,7 @@ def test_the_rail_opens_on_a_phone(open_page):
 
 def test_the_stage_alone_for_embedding(open_page):
     page = open_page("view=1")
-    assert page.locator(".frame").is_visible()
+    assert page.locator("#part-viewer .frame").is_visible()
     assert not page.locator(".rail").is_visible()
     assert not page.locator(".strip").is_visible()
 
