@@ -76,6 +76,7 @@ def test_convolutions_get_a_card_and_a_narrow_screen_has_room_for_all_heads(page
     page.wait_for_selector(".attention .card")
     assert "no attention of one patch to another" in page.inner_text(".attention .card")
     assert not page.locator(".attention .matrix").is_visible()
+    assert page.locator(".attention .card [data-network]").first.inner_text() == "pond:vit"
     page.click(".attention .card button >> nth=0")
     page.wait_for_function("() => document.body.dataset.tab === 'why'")
     page = pages("?model=pond:vit&tab=attention", width=390)

@@ -387,7 +387,10 @@ def test_the_working_is_shown_step_by_step(open_page):
 
 def test_a_link_opens_exactly_what_it_says(open_page):
     page = open_page("scene=duet:8&method=grad_cam&o.depth=late&target=Cyclaria+ciliosa&versus=Pyronella+ciliosa")
-    assert page.locator("#part-reading h1").inner_text() == "Which regions raise Cyclaria ciliosa rather than Pyronella ciliosa?"
+    assert (
+        page.locator("#part-reading h1").inner_text()
+        == "Which regions raise Cyclaria ciliosa rather than Pyronella ciliosa?"
+    )
     assert pane(page, "options.depth") == "late"
     query = parse_qs(urlsplit(page.url).query)
     assert query["scene"] == ["duet:8"]

@@ -40,8 +40,6 @@ document.body.classList.toggle("embedded", sightglass.embedded);
 sightglass.on("done", () => history.replaceState(null, "", sightglass.address()));
 
 sightglass.on("tab", () => sightglass.answer && history.replaceState(null, "", sightglass.address()));
-// What the address says about the tab that it opens; a tab reads it when it is first in sight.
-sightglass.placed = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => name.startsWith("t.")).map(([name, value]) => [name.slice(2), value]));
 const first = new URLSearchParams(location.search).get("tab");
 if (first) (sightglass.wired ? (then) => then() : (then) => sightglass.on("wired", then))(() => sightglass.show(first));
 const begin = () => sightglass.ask({ scene: sightglass.catalogue.welcome, ...fromAddress() });

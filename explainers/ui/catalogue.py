@@ -31,6 +31,8 @@ class Network:
     line: str
     size: str
     source: str
+    attends: bool = False
+    """Whether it is known to have attention before it is loaded."""
 
 
 class Catalogue:
@@ -44,7 +46,7 @@ class Catalogue:
             title = parse(text).title
             same = sum(network.identifier.partition(" ")[0] == title for network in own)
             own.append(Network(f"{title} ({same + 1})" if same else title, "", "", text))
-        listed = [Network(s.identifier, s.line, f"{s.millions:.2g} M", s.identifier) for s in built_in]
+        listed = [Network(s.identifier, s.line, f"{s.millions:.2g} M", s.identifier, s.attends) for s in built_in]
         pond = [network for network in listed if network.identifier.startswith("pond:")]
         rest = [network for network in listed if not network.identifier.startswith("pond:")]
         mine = {network.identifier for network in own}
@@ -69,7 +71,9 @@ class Catalogue:
     def as_json(self) -> dict[str, Any]:
         """All of it, for the browser."""
         return {
-            "networks": [{"id": n.identifier, "line": n.line, "size": n.size} for n in self.networks],
+            "networks": [
+                {"id": n.identifier, "line": n.line, "size": n.size, "attends": n.attends} for n in self.networks
+            ],
             "methods": [method_as_json(method) for method in registry.maps()],
             "presets": [{"id": p.id, "words": p.words, "line": p.line} for p in PRESETS],
             "most": MOST,

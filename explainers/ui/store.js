@@ -119,6 +119,9 @@ const sightglass = (window.sightglass ??= (() => {
   store.failed = () =>
     setStatus({ state: "error", kind: "unreached", sentence: "No answer came: the server is full or out of reach. Nothing is lost; ask again." });
 
+  // What the address said about a tab when the page was opened; the scripts of the parts come in any order.
+  const opened = new URLSearchParams(location.search);
+  store.placed = (tab) => (opened.get("tab") === tab ? Object.fromEntries([...opened].filter(([name]) => name.startsWith("t.")).map(([name, value]) => [name.slice(2), value])) : {});
   // Tabs. What is chosen stands on the page as well, for the styles.
   store.show = (tab) => {
     if (!store.catalogue.tabs.some((each) => each.id === tab)) tab = "why";

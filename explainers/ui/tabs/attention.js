@@ -64,7 +64,9 @@ function refuse({ why_not, instead }) {
   root.prepend(h("div", { class: "card" },
     h("p", {}, why_not),
     h("p", { class: "quiet" }, instead.length ? "What it has instead are maps over a grid. These methods apply to it:" : "No method here applies to it."),
-    instead.map(({ id, title, question }) => h("p", { class: "offers" }, h("button", { type: "button", class: "link", onclick: () => (sightglass.show("why"), sightglass.ask({ method: id, options: {} })) }, title), h("span", { class: "quiet" }, question.replace("the chosen class", sightglass.current()?.target ?? "the class"))))));
+    instead.map(({ id, title, question }) => h("p", { class: "offers" }, h("button", { type: "button", class: "link", onclick: () => (sightglass.show("why"), sightglass.ask({ method: id, options: {} })) }, title), h("span", { class: "quiet" }, question.replace("the chosen class", sightglass.current()?.target ?? "the class")))),
+    h("p", { class: "quiet" }, "To see attention, ask another network:"),
+    h("p", { class: "offers" }, sightglass.catalogue.networks.filter((each) => each.attends).slice(0, 3).map(({ id, line }) => h("button", { type: "button", class: "link", title: line, "data-network": id, onclick: () => sightglass.ask({ model: id, target: null, versus: null }) }, id)))));
 }
 
 // --- which weights the map on the stage has: a matrix layers × heads of numbers from 0 to 1, and their sum is 1
@@ -362,7 +364,7 @@ function moreAbout() {
 
 // --- when the tab comes into sight
 
-const { layer, head, patch } = sightglass.placed ?? {};
+const { layer, head, patch } = sightglass.placed("attention");
 if (layer != null) state.layer = Number(layer);
 if (head != null) state.head = Number(head);
 if (/^\d+,\d+$/.test(patch ?? "")) state.cell = patch.split(",").map(Number);

@@ -10,7 +10,7 @@ const WAYS = {
   maco: ["MACO", "Turn phases only: the spectrum stays natural."],
 };
 const KINDS = { inversion: "Draw it again from the maps", caricature: "Exaggerate what is kept", dream: "Dream on" };
-const state = { sheet: "depths", depth: "last", channel: null, filters: false, ways: ["naive", "fourier", "maco"], steps: "quick", pictures: 1, seed: 0, kind: "inversion", ...clean(sightglass.placed ?? {}) };
+const state = { sheet: "depths", depth: "last", channel: null, filters: false, ways: ["naive", "fourier", "maco"], steps: "quick", pictures: 1, seed: 0, kind: "inversion", ...clean(sightglass.placed("inside")) };
 const stale = { depths: true, class: true, picture: true };
 let seen = null; // the depth as last told
 let running = null;

@@ -795,11 +795,11 @@ function still(canvas, points, of, words) {
 }
 
 // ------------------------------------------------------------------------------------------------------------------
-let addressed = new URLSearchParams(location.search).get("tab") === "map"; // what the address says is about this tab
+let given = sightglass.placed("map"); // what the address says, until it has been shown once
 let model = "";
 function refresh() {
-  if (addressed) for (const each of Object.keys(places)) if (sightglass.placed?.[each]) places[each] = sightglass.placed[each];
-  addressed = false;
+  for (const each of Object.keys(places)) if (given[each]) places[each] = given[each];
+  given = {};
   if (model && model.split(":")[0] !== sightglass.question.model.split(":")[0]) places.gallery = "";
   if (model !== sightglass.question.model) places.place = "";
   model = sightglass.question.model;
