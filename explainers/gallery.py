@@ -277,6 +277,18 @@ def fitting(model: Classifier) -> Gallery:
     )
 
 
+def on_offer(name: object, model: Classifier) -> Gallery:
+    """The gallery of that name among those on offer; without a name, the one that suits the network.
+
+    For names from outside: never a path. Raises `QuestionError`.
+    """
+    if not name:
+        return fitting(model)
+    if not isinstance(name, str) or name not in offered():
+        raise QuestionError(f"There are the galleries {', '.join(offered())}, not “{str(name)[:40]}”.")
+    return Gallery.open(name)
+
+
 # --- private ---------------------------------------------------------------------------------------------------------
 
 _offered: dict[str, Gallery] = {}

@@ -164,6 +164,15 @@ def test_every_method_is_an_endpoint(client, picture, method):
             assert saved["heat"].shape == (60, 90)
 
 
+def test_galleries_are_named_and_never_paths(client):
+    _, payload, _ = client.predict(scene="test:1", gallery="pond", api_name="/nearest")
+    assert payload["gallery"] == "pond"
+    assert payload["neighbors"]["neighbors"][0]["label"] == "Pyronella globifera"
+    for wrong in ("/etc", "../pond", "attic"):
+        with pytest.raises(AppError, match="There are the galleries pond, digits"):
+            client.predict(scene="test:1", gallery=wrong, api_name="/nearest")
+
+
 def test_answers_what_the_package_answers(client):
     _, payload, heat = client.predict(scene="test:1", versus="Pyronella ciliosa", signed=True, api_name="/grad_cam")
     from explainers import pond

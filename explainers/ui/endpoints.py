@@ -12,9 +12,11 @@ import gradio as gr
 
 import explainers as ex
 
+from .. import gallery as galleries
 from .. import registry
 from ..engine import Fit
 from ..errors import PictureError, QuestionError, SightglassError
+from ..gallery import Gallery
 from ..images import Picture
 from ..registry import Method, Option
 from ..trace import DEFAULT_SCORE, SCORES, Second, Trace
@@ -32,6 +34,7 @@ ABOUT_PICTURE = (
 )
 ABOUT_SCENE = "instead of a picture, a pond scene by name, such as test:7, test:7+tag or duet:5"
 ABOUT_SECOND = "the other picture, as a file; a pond creature by default"
+ABOUT_GALLERY = "among which pictures; by default, those that have vectors of the network"
 ABOUT_TARGET = "the class in question, by label or number; the winning one by default"
 ABOUT_VERSUS = "rather than which class; by default, rather than all others"
 MOST_CLASSES = 100
@@ -126,6 +129,8 @@ class _Parts:
             PictureFile(label="second", about=ABOUT_SECOND),
             Given(None, {"type": "string"}, "second_scene", ABOUT_SCENE),
         ]
+        listed = ", ".join(galleries.offered())
+        self.gallery = Given(None, {"type": "string"}, "gallery", f"{ABOUT_GALLERY}: one of {listed}")
         self.target = _about_class()
         self.overlay = gr.Image(label="overlay", format="png", type="pil")
         self.payload = gr.JSON(label="payload")
@@ -136,6 +141,7 @@ class _Parts:
         """What a method is asked about: a picture through a network, or the network alone; and which class."""
         picture, scene, model = self.picture
         about = {"picture": picture, "scene": scene} if Trace in method.given else {}
+        about |= {"gallery": self.gallery} if Gallery in method.given else {}
         about |= {"second": self.second[0], "second_scene": self.second[1]} if Second in method.given else {}
         return about | {"model": model} | dict(zip(("target", "versus", "score"), self.target, strict=True))
 
@@ -159,6 +165,8 @@ def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str
             "score": given.get("score", DEFAULT_SCORE),
         }
         model = model_of(given["model"], shelf)
+        if "gallery" in given:
+            asked["gallery"] = galleries.on_offer(given["gallery"], shelf.network(model))
         if "picture" not in given:
             found = ex.explain(shelf.network(model), method.id, **asked, **checked)
             return found.picture(), found.payload(), written(found, "npz", parts.heat)

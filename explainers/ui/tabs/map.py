@@ -199,13 +199,7 @@ def _trace(given: Json, shelf: Shelf, stop: Stop) -> Trace:
 
 
 def _gallery(given: Json, model: Classifier) -> Gallery:
-    """The gallery of that name among those on offer, or the one that suits the network; never a path."""
-    name = given.get("gallery")
-    if not name:
-        return galleries.fitting(model)
-    if not isinstance(name, str) or name not in galleries.offered():
-        raise QuestionError(f"There are the galleries {', '.join(galleries.offered())}, not “{str(name)[:40]}”.")
-    return Gallery.open(name)
+    return galleries.on_offer(given.get("gallery"), model)
 
 
 def _place(given: Json, places: tuple[str, ...]) -> EmbeddedAt:
