@@ -293,7 +293,7 @@ def test_t36_a_picture_has_its_map_whatever_was_asked_before(method):
 
 def test_t36_answers_do_not_depend_on_the_order_of_questions():
     model = ex.wrap(seeded(pooled(), torch.float32), framing=FRAMING)
-    questions = [(m.id, c) for m in ex.methods() if not m.why_not(model) for c in (0, 3)]
+    questions = [(m.id, c) for m in ex.methods() if m.maps and not m.why_not(model) for c in (0, 3)]
 
     def answers(order):
         trace = ex.look(model, noise())
