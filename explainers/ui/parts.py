@@ -104,7 +104,7 @@ class Errand(Wire):
         super().__init__(elem_id=f"part-{name}")
 
     def _script(self, *_names: str) -> str:
-        return read("store.js") + read("errand.js").replace("NAME", f'"{self._name}"')
+        return read("errand.js").replace("NAME", f'"{self._name}"')
 
 
 def read(name: str) -> str:

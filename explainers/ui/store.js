@@ -10,7 +10,7 @@ const sightglass = (window.sightglass ??= (() => {
     status: { state: "idle" },
     view: { opacity: 0.85, colors: null, sign: "both", outline: true, cells: false, truth: false, wipe: false, common: true, plain: false },
     send: null, // set by the wire
-    errands: {}, // what is asked beside the question, each over a connection of its own
+    errands: (window.sightglassErrands ??= {}), // what is asked beside the question, each over a connection of its own
     tab: "why", // the tab in sight
     place: {}, // what the tab in sight wants to have in the address
     pace: null, // seconds of one forward pass of this network here, once they were measured
