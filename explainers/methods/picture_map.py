@@ -9,7 +9,7 @@ from pydantic import Field
 from ..among import Distance, Place, vector
 from ..charts import chart, measured, too_good
 from ..errors import QuestionError
-from ..galleries.layout import PERPLEXITY, caveats
+from ..galleries.layout import FEWEST, PERPLEXITY, caveats
 from ..galleries.layout import place as put
 from ..gallery import Gallery
 from ..registry import Family, explainer
@@ -46,8 +46,8 @@ def picture_map(
     Read it as: pictures beside each other are alike to the network.
     Beware: two dimensions cannot hold it all. The measures say how much of the vectors' neighborhoods the map keeps.
     """
-    if len(gallery) < 4:
-        raise QuestionError(f"A map takes 4 pictures at least; the gallery {gallery.name} has {len(gallery)}.")
+    if len(gallery) < FEWEST:
+        raise QuestionError(f"A map takes {FEWEST} pictures at least; the gallery {gallery.name} has {len(gallery)}.")
     stored = gallery.vectors(trace.classifier).at(place)
     new, own = vector(trace, gallery, place), gallery.number(trace.picture)
     for frame in chart(gallery, trace.classifier, kind, place, metric, perplexity, seed, stop=trace.stop):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
+from PIL import Image
 
 from .. import gallery as galleries
 from .. import pond
@@ -24,6 +25,8 @@ Mask = NDArray[np.bool_]
 
 SIDE = 384
 """Pixels of a pond picture on the screen: the networks see it at 96, and people at four times that."""
+LOSSLESS = 160
+"""Pixels up to which a picture is sent without loss."""
 THUMBNAIL = 88
 LONGEST_SHOWN = 1600
 """Pixels of the longer side that the browser gets; the network gets all of them."""
@@ -93,7 +96,7 @@ class Shown:
             "width": self.picture.width,
             "height": self.picture.height,
             "about": describe(self.scene) if self.rendering else "",
-            "src": _data_url(small, "PNG" if lossless else "JPEG"),
+            "src": data_url(small, "PNG" if lossless else "JPEG"),
         }
 
 
@@ -149,7 +152,7 @@ def from_photograph(path: Path) -> Shown:
 @cache
 def thumbnail(name: str) -> str:
     """A small pond picture, as an address that holds it."""
-    return _data_url(Picture.read(pond.render(scene(name), THUMBNAIL).pixels).image(), "PNG")
+    return data_url(Picture.read(pond.render(scene(name), THUMBNAIL).pixels).image(), "PNG")
 
 
 def small(path: Path) -> str:
@@ -158,10 +161,17 @@ def small(path: Path) -> str:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side)).resize((THUMBNAIL, THUMBNAIL))
-    return _data_url(square, "JPEG")
+    return data_url(square, "JPEG")
 
 
-def _data_url(image: Any, kind: str) -> str:
+def data_url(image: Any, kind: str = "PNG") -> str:
+    """An image of PIL's as an address that holds it."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}))
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def colors_url(colors: NDArray[np.uint8]) -> str:
+    """A picture (h, w, 3) as an address that holds it; without loss where it is small."""
+    lossless = max(colors.shape[:2]) <= LOSSLESS
+    return data_url(Image.fromarray(np.ascontiguousarray(colors)), "PNG" if lossless else "JPEG")

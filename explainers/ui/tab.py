@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..trace import Target, Trace
 from . import answers
+from .pictures import Shown
+from .question import Question, find_picture, read
 from .shelf import Shelf
 from .work import Job
 
@@ -60,3 +63,17 @@ def streamed(given: object, shelf: Shelf, work: Work) -> Iterator[Json]:
         yield {**told, "state": "done", **job.result()}
     except Exception as error:  # noqa: BLE001 - whatever it was, the visitor gets words
         yield told | answers.failure(error)
+
+
+def about_class(given: Json, shelf: Shelf, stop: Stop | None) -> tuple[Question, Shown, Trace]:
+    """The question on the screen without a method's options, its picture, and the trace asked about its class.
+
+    Raises in words.
+    """
+    asked = read({name: value for name, value in given.items() if name != "options"}, shelf.catalogue)
+    shown = find_picture(asked, shelf.pictures, shelf.catalogue)
+    trace = shelf.trace(asked.model, shown)
+    index = trace.classifier.index
+    target = None if asked.target is None else index(asked.target)
+    versus = None if asked.versus is None else index(asked.versus)
+    return asked, shown, trace.ask(Target(target, versus), stop=stop)

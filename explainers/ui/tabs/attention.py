@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,11 @@ from ...pond import effects
 from ...registry import Family, Method
 from ...results import Heatmap
 from ...rules.attended import Row
-from ...trace import SCORES, Query, Target, Trace
-from .. import panes, pictures, question
-from ..pictures import Shown
+from ...trace import SCORES, Query, Trace
+from .. import panes, pictures
+from ..pictures import Shown, data_url
 from ..shelf import Shelf
-from ..tab import Json, Stop, Tab, Tell
+from ..tab import Json, Stop, Tab, Tell, about_class
 
 HELD = 4
 """Traces whose queries and keys are kept, so that a click takes no pass; about 20 MB each for a ViT-B/16 at 224."""
@@ -119,15 +118,13 @@ def more(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
         answer = engine.explain(
             trace, method.id, target=trace.target.index, stop=stop, **_question(trace), **method.check(options)
         )
-        file = io.BytesIO()
-        answer.picture().save(file, "PNG")
         told["drawn"].append(
             {
                 "title": method.title,
                 "question": answer.question,
                 "read_it_as": method.read_it_as,
                 "cost": answer.cost,
-                "picture": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}",
+                "picture": data_url(answer.picture()),
                 "alt": answer.alt,
             }
         )
@@ -152,16 +149,11 @@ _lock = threading.Lock()
 
 def _about(given: Json, shelf: Shelf, stop: Stop) -> tuple[Shown, Trace]:
     """Picture and trace of the question on the screen, asked about its class."""
-    known = question.read({key: value for key, value in given.items() if key != "options"}, shelf.catalogue)
-    shown = question.find_picture(known, shelf.pictures, shelf.catalogue)
-    trace = shelf.trace(known.model, shown)
-    model = trace.classifier
-    target = None if known.target is None else model.index(known.target)
-    versus = None if known.versus is None else model.index(known.versus)
+    known, shown, trace = about_class(given, shelf, stop)
     score = next((each for each in SCORES if each == known.score), None)
     if score is None:
         raise QuestionError(f"The score is one of {', '.join(SCORES)}.")
-    return shown, trace.ask(Target(target, versus, score), stop=stop)
+    return shown, trace.ask(replace(trace.target, score=score), stop=stop)
 
 
 def _above_least(row: Row) -> NDArray[np.float32]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -45,18 +43,16 @@ from ...errors import QuestionError, SightglassError
 from ...registry import heat_of, map_method
 from ...results import Curves
 from ...stretching import stretched
-from ...trace import Target, Trace
+from ...trace import Trace
 from .. import endpoints as endpoint
 from .. import panes, question
 from ..given import Given, PictureFile
-from ..pictures import Shown, from_upload
+from ..pictures import Shown, colors_url, from_upload
 from ..shelf import Shelf
-from ..tab import Json, Stop, Tab, Tell, Work
+from ..tab import Json, Stop, Tab, Tell, Work, about_class
 
 SAMPLES, MOST_SAMPLES = 14, 63
 POINTS = 25
-SMALL = 160
-"""Pixels up to which a picture is sent without loss."""
 
 
 def preview(given: Json, shelf: Shelf, _stop: Stop, _tell: Tell) -> Json:
@@ -365,13 +361,7 @@ def _digit() -> str:
 
 def _trace(given: Json, shelf: Shelf, stop: Stop | None) -> Trace:
     """The trace of the question on the screen, asked about its class."""
-    asked = question.read({key: value for key, value in given.items() if key != "options"}, shelf.catalogue)
-    shown = question.find_picture(asked, shelf.pictures, shelf.catalogue)
-    trace = shelf.trace(asked.model, shown)
-    model = trace.classifier
-    target = None if asked.target is None else model.index(asked.target)
-    versus = None if asked.versus is None else model.index(asked.versus)
-    return trace.ask(replace(Target(), index=target, versus=versus), stop=stop)
+    return about_class(given, shelf, stop)[2]
 
 
 def _asked(given: Json) -> dict[str, Any]:
@@ -438,7 +428,4 @@ def _place(trace: Trace, trial: Trial) -> Json:
 def _url(picture: Tensor) -> str:
     """A picture (3, H, W), uint8, as an address that holds it."""
     colors: NDArray[np.uint8] = picture.permute(1, 2, 0).contiguous().numpy()
-    small = max(colors.shape[:2]) <= SMALL
-    file = io.BytesIO()
-    Image.fromarray(colors).save(file, "PNG" if small else "JPEG", **({} if small else {"quality": 90}))
-    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(file.getvalue()).decode()}"
+    return colors_url(colors)

@@ -11,7 +11,6 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from ... import engine
@@ -29,10 +28,11 @@ from ...results import Tile, Tiles
 from ...shapes import Batch
 from ...trace import Spent, Target, Trace
 from .. import endpoints as endpoint
-from .. import panes, question
+from .. import panes
 from ..given import Given
+from ..pictures import colors_url
 from ..shelf import Shelf
-from ..tab import Json, Stop, Tab, Tell
+from ..tab import Json, Stop, Tab, Tell, about_class
 
 MOST_MAPS = 256
 """Channels of one depth on the screen; the endpoint gives all."""
@@ -40,8 +40,6 @@ SPEAKING = 12
 EXEMPLARS = 8
 STEPS = {"quick": 48, "clear": 128, "long": 256}
 CHANNEL_STEPS = 64
-SMALL = 160
-"""Pixels up to which a picture is sent without loss."""
 REDRAWN = {"dream": "imagine_layer", "caricature": "caricature", "inversion": "invert"}
 
 
@@ -59,7 +57,7 @@ def look(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
         "parameters": model.parameters,
         "chosen": site,
         "target": model.labels[trace.class_index],
-        "picture": _url(colors(trace.pixels)),
+        "picture": colors_url(colors(trace.pixels)),
         "speaking": [_numbered(tile, heat=True) for tile in _tiles(speaking)],
         "speaking_note": speaking.result.note,
         "maps": [_numbered(tile) for tile in _tiles(maps)],
@@ -120,7 +118,7 @@ def grow(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
         "label": model.labels[trace.class_index],
         "unit": "logit points",
         "steps": steps,
-        "natural": [{"picture": _url(colors(natural[i])), "score": float(scores[i])} for i in best],
+        "natural": [{"picture": colors_url(colors(natural[i])), "score": float(scores[i])} for i in best],
         "whose": whose,
         "ways": [{"how": how, "pictures": [], "curve": [], "step": 0} for how in ways],
     }
@@ -149,7 +147,7 @@ def redraw(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     trace = _trace(given, shelf, stop)
     site = _site(given, trace)
     kind = given.get("kind") if given.get("kind") in REDRAWN else "inversion"
-    told: Json = {"kind": kind, "chosen": site, "picture": _url(colors(trace.pixels))}
+    told: Json = {"kind": kind, "chosen": site, "picture": colors_url(colors(trace.pixels))}
     try:
         for answer in engine.stream(trace, REDRAWN[str(kind)], depth=site, stop=stop):
             told = told | {
@@ -216,15 +214,11 @@ TAB = Tab(
 
 def _trace(given: Json, shelf: Shelf, stop: Stop | None) -> Trace:
     """The trace of the question on the screen, asked about its class."""
-    asked = question.read({key: value for key, value in given.items() if key != "options"}, shelf.catalogue)
-    shown = question.find_picture(asked, shelf.pictures, shelf.catalogue)
-    trace = shelf.trace(asked.model, shown)
+    trace = about_class(given, shelf, stop)[2]
     model = trace.classifier
     if not model.anatomy.sites:
         raise DoesNotApply(f"{model.name}: {model.anatomy.without_maps}")
-    target = None if asked.target is None else model.index(asked.target)
-    versus = None if asked.versus is None else model.index(asked.versus)
-    return trace.ask(Target(target, versus), stop=stop)
+    return trace
 
 
 def _site(given: Json, trace: Trace) -> str:
@@ -276,14 +270,17 @@ def _exemplar(pictures: Batch, one: Exemplar, box: tuple[int, int, int, int], mo
     within = [max(0, left) / width, max(0, top) / height, min(width, right) / width, min(height, bottom) / height]
     part = cut(picture, box, mean_color(model.framing))
     return {
-        "picture": _url(colors(picture)), "cut": _url(colors(part)), "activation": one.activation, "box": within
-    }  # fmt: skip
+        "picture": colors_url(colors(picture)),
+        "cut": colors_url(colors(part)),
+        "activation": one.activation,
+        "box": within,
+    }
 
 
 def _frames(state: Imagined) -> list[Json]:
     scores = state.scores.tolist()
     return [
-        {"picture": _url(colors(picture)), "score": score}
+        {"picture": colors_url(colors(picture)), "score": score}
         for picture, score in zip(state.pictures, scores, strict=True)
     ]
 
@@ -317,17 +314,7 @@ def _numbered(tile: Tile, *, heat: bool = False) -> Json:
     told["number"] = int(number) if number.isdecimal() else None
     if heat:
         return told | {"heat": panes.packed(tile.values)}
-    return told | {"picture": _url(colored(tile)), "silent": tile.caption.endswith("silent")}
-
-
-def _url(picture: NDArray[np.uint8]) -> str:
-    """A picture (h, w, 3) as an address that holds it; without loss where it is small."""
-    file = io.BytesIO()
-    small = max(picture.shape[:2]) <= SMALL
-    Image.fromarray(np.ascontiguousarray(picture)).save(
-        file, "PNG" if small else "JPEG", **({} if small else {"quality": 90})
-    )
-    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(file.getvalue()).decode()}"
+    return told | {"picture": colors_url(colored(tile)), "silent": tile.caption.endswith("silent")}
 
 
 def _how(given: Json) -> RecipeName:

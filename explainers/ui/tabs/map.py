@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections import deque
 from typing import Any
 
@@ -24,6 +23,7 @@ from ...gallery import Gallery
 from ...images import Picture
 from ...trace import Trace
 from ..panes import packed
+from ..pictures import data_url
 from ..question import find_picture, read
 from ..shelf import Shelf
 from ..tab import Json, Stop, Tab, Tell
@@ -298,10 +298,8 @@ def _confused(gallery: Gallery, model: Classifier) -> list[Json]:
 def _heated(picture: Picture, box: tuple[float, float, float, float], heat: NDArray[np.float32]) -> Json:
     small = picture.thumbnail(PICTURE)
     share = small.width / picture.width
-    data = io.BytesIO()
-    small.save(data, "PNG")
     return {
-        "src": f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}",
+        "src": data_url(small),
         "width": small.width,
         "height": small.height,
         "box": [edge * share for edge in box],
