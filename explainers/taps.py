@@ -98,7 +98,7 @@ def run(
     missing += [str(p) for p in recorder.feeding if p not in recorder.given]
     if missing:
         raise LookupError(f"no tensor came out of {', '.join(missing)} in this pass")
-    _mend(output)
+    _mend(output, _layout(inputs))
     return Pass(output, recorder.kept, start, recorder.given)
 
 
@@ -144,7 +144,7 @@ def watch(module: nn.Module, inputs: Tensor, calls: list[Call] | None = None) ->
     with torch.enable_grad(), _recording(recorder):
         output = module(inputs.clone())
     if isinstance(output, Tensor):
-        _mend(output)
+        _mend(output, _layout(inputs))
     return output, recorder.calls
 
 
@@ -160,12 +160,21 @@ def first_tensor(output: Any) -> Tensor | None:
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _mend(output: Tensor) -> None:
+def _mend(output: Tensor, layout: torch.memory_format) -> None:
     """Lay out the slopes that arrive at a batch norm as torch's kernel for the CPU takes them to be.
 
     For one picture in eval mode, slopes that come with the channels last (from tokens, say) are read as if they came
     with the channels first, and the gradient is silently wrong (seen in torch 2.14). Only this pass's graph is touched.
     """
+
+    def laid_out(slopes: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        return tuple(
+            slope.contiguous(memory_format=layout if slope.ndim == 4 else torch.contiguous_format)
+            if slope is not None and len(slope) == 1
+            else slope
+            for slope in slopes
+        )
+
     seen, waiting = set(), [output.grad_fn]
     while waiting:
         node = waiting.pop()
@@ -173,12 +182,13 @@ def _mend(output: Tensor) -> None:
             continue
         seen.add(node)
         if node.name() == "NativeBatchNormBackward0":
-            node.register_prehook(_contiguous)
+            node.register_prehook(laid_out)
         waiting.extend(before for before, _ in node.next_functions)
 
 
-def _contiguous(slopes: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-    return tuple(None if slope is None else slope.contiguous() for slope in slopes)
+def _layout(inputs: Tensor) -> torch.memory_format:
+    last = not inputs.is_contiguous() and inputs.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 @dataclass(eq=False)

@@ -165,6 +165,15 @@ def test_a_quarter_turn_is_one_in_pixels_whatever_the_sides():
     assert torch.allclose(turned[..., 4:16], square.rot90(1, (2, 3)), atol=1e-4)
 
 
+def test_places_are_those_of_torch():
+    from explainers.imagining.shaking import _grid, _turned
+
+    draws = torch.rand(3, 4, generator=noise())
+    maps = _turned(draws[:, 0], draws[:, 1] + 0.5, draws[:, 2:] - 0.5, 7 / 12)
+    theirs = nn.functional.affine_grid(maps, [3, 3, 7, 12], align_corners=False)
+    assert torch.allclose(_grid(maps, 7, 12), theirs, atol=1e-6)
+
+
 def test_a_part_that_is_cut_out_lies_within_the_picture():
     ramp = torch.linspace(0, 1, 64).expand(8, 3, 64, 64).contiguous()
     cut = Shaking(closest=0.5, widest=0.5001)(ramp, noise())
@@ -197,6 +206,24 @@ def test_the_naive_way_finds_the_best_picture_of_a_linear_unit():
     found = (state.pictures[0] - 0.5).flatten()
     best = model.module.weight[1].detach().flatten()
     assert float(nn.functional.cosine_similarity(found, best, 0)) >= 0.999
+
+
+class Viewing(nn.Module):
+    """Lays the maps out by `view`, which takes no tensor whose channels come last."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4 * 22 * 30, 3)
+
+    def forward(self, x):
+        maps = self.body(x).relu()
+        return self.head(maps.view(len(maps), -1))
+
+
+def test_a_network_that_needs_its_channels_first_gets_them_so():
+    states = list(imagine(wrapped(Viewing()), ClassScore(Target(1)), RECIPES["fourier"], count=2, steps=8))
+    assert (states[-1].scores > states[0].scores).all()
 
 
 @each_recipe

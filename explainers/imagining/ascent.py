@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..anatomy import Site
 from ..classifier import Classifier
-from ..errors import DoesNotApply
+from ..errors import DoesNotApply, Stopped
 from ..shapes import Batch, Heat, MapsBatch, Scores
-from ..taps import Point, run
+from ..taps import Pass, Point, run
 from ..trace import Spent
 from .canvas import Canvas, mean_color
 from .objectives import Objective
@@ -114,6 +114,7 @@ class _Climb:
         self.apart: Site | None = (objective.site or last) if diversity else None
         self._care: Tensor | None = None
         self.scores = torch.zeros(0)
+        self._last = True
 
     def slope(self, shake: Callable[[Batch], Batch]) -> Tensor:
         """The slope of the sum of all objectives at the knobs."""
@@ -164,7 +165,7 @@ class _Climb:
         sites = [site for site in (self.objective.site, self.apart) if site is not None]
         points: list[Point] = list(dict.fromkeys(site.point for site in sites))
         framed = self.model.framing.normalize(pictures).to(self.model.dtype)
-        passed = run(self.model.module, framed, taps=points, graph=graph, stop=self.stop)
+        passed = self._run(framed, points, graph=graph)
         maps = {point: _full(tensor) for point, tensor in passed.taps.items()}
 
         def at(site: Site | None) -> MapsBatch | None:
@@ -174,6 +175,18 @@ class _Climb:
         score = self.objective(_full(passed.output), own)
         apart = own if self.apart is self.objective.site else at(self.apart)
         return score, _alike(apart) if apart is not None else score.new_zeros(())
+
+    def _run(self, framed: Batch, points: list[Point], *, graph: bool) -> Pass:
+        """With the channels last, convolutions take up to a fifth less on a CPU; a `view` in a network forbids it."""
+        run_so = partial(run, self.model.module, taps=points, graph=graph, stop=self.stop)
+        if self._last:
+            try:
+                return run_so(framed.contiguous(memory_format=torch.channels_last))
+            except RuntimeError as error:
+                if isinstance(error, Stopped):
+                    raise
+                self._last = False
+        return run_so(framed)
 
 
 def _alike(maps: MapsBatch) -> Tensor:

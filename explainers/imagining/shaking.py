@@ -34,20 +34,28 @@ class Shaking:
         """The pictures (N, 3, H, W), each changed in its own way; `strength` 0 leaves them alone."""
         count, _, height, width = pictures.shape
         draws = torch.rand(count, 4, generator=generator).to(pictures)
-        noise = torch.rand(pictures.shape, generator=generator).to(pictures) if self.noise else None
+        most = self.noise * strength
+        noise = torch.empty(pictures.shape).uniform_(-most, most, generator=generator).to(pictures) if most else None
         if self.shift or self.turn or self.closest < 1 or self.widest > 1:
             angle = (2 * draws[:, 0] - 1) * math.radians(self.turn) * strength
             low, high = math.log(self.closest) * strength, math.log(self.widest) * strength
             side = (low + (high - low) * draws[:, 1]).exp()
             room = (1 - side).clamp(min=0)[:, None]  # a part that is cut out may lie anywhere
             moved = (2 * draws[:, 2:] - 1) * (2 * self.shift * strength + room)
-            grid = torch.nn.functional.affine_grid(
-                _turned(angle, side, moved, height / width), list(pictures.shape), align_corners=False
-            )
+            grid = _grid(_turned(angle, side, moved, height / width), height, width)
             pictures = torch.nn.functional.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
         if noise is not None:
-            pictures = pictures + (2 * noise - 1) * self.noise * strength
+            pictures = pictures + noise
         return pictures
+
+
+def _grid(maps: Tensor, height: int, width: int) -> Tensor:
+    """(N, H, W, 2): where in [-1, 1] each pixel's center is taken from; torch's own takes five times as long."""
+    columns = (2 * torch.arange(width, device=maps.device, dtype=maps.dtype) + 1) / width - 1
+    rows = (2 * torch.arange(height, device=maps.device, dtype=maps.dtype) + 1) / height - 1
+    along = columns[:, None] * maps[:, None, :, 0] + maps[:, None, :, 2]  # (N, W, 2)
+    down = rows[:, None] * maps[:, None, :, 1]  # (N, H, 2)
+    return along[:, None] + down[:, :, None]
 
 
 def _turned(angle: Tensor, side: Tensor, moved: Tensor, aspect: float) -> Tensor:
