@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -332,6 +333,21 @@ def test_the_bill_is_what_ran(cnn):
     handle.remove()
     assert spent.forwards == sum(ran)
     assert spent.backwards == 16
+
+
+def test_a_gallery_that_fits_stands_for_the_world_of_a_network(monkeypatch):
+    from explainers import gallery
+    from explainers.galleries.stock import from_arrays
+
+    model = wrapped(Viewing())
+    assert natural_pictures(model) == ()
+    pixels = [np.full((24, 32, 3), shade, np.uint8) for shade in range(0, 200, 10)]
+    monkeypatch.setattr(gallery, "_offered", {})
+    gallery.offer(gallery.Gallery.of(from_arrays("shades", pixels, [""] * 20), model))
+    shades = [int(picture.array.mean()) for picture in natural_pictures(model, 5)]
+    assert shades == pytest.approx([0, 40, 80, 120, 160], abs=2)
+    found = ex.explain(model, "max_activating", count=2, depth="last")
+    assert "pond pictures" not in found.result.note
 
 
 # How good it is ------------------------------------------------------------------------------------------------------

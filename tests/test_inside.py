@@ -198,6 +198,7 @@ def test_a_class_is_imagined_with_natural_pictures_beside_it_and_a_second_opinio
     assert all("natural" in tile.caption for tile in beside)
     assert min(tile.value for tile in made) > 5
     assert "of 90 natural ones" in answer.result.note
+    assert "as the 9 best natural ones" in answer.result.note
     assert "pond:vit, trained apart from it, calls" in answer.result.note
 
 

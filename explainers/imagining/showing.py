@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -15,10 +16,10 @@ from ..anatomy import Site
 from ..classifier import Classifier
 from ..errors import QuestionError
 from ..results import Tile, Tiles
-from ..shapes import Batch
+from ..shapes import Batch, Scores
 from ..trace import Spent
 from .ascent import Imagined
-from .measures import predictions, scores_of, standing
+from .measures import apartness, predictions, scores_of, standing
 from .objectives import ClassScore, Objective
 from .recipes import RecipeName
 from .worlds import framed, natural_pictures, second_opinion
@@ -39,6 +40,9 @@ Channel = Annotated[
 
 EXEMPLARS = 3
 """Natural pictures beside an imagined one: people learn more from them."""
+
+TENTH = 10
+"""The best tenth of the natural pictures says how far apart pictures of one thing usually are."""
 
 
 def shown(
@@ -62,37 +66,49 @@ def shown(
                         done=state.done)  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class Natural:
+    """Natural pictures (N, 3, H, W) as the network sees them, and the objective (N,) of each; none without a world."""
+
+    pictures: Batch
+    scores: Scores
+
+    def best(self, count: int) -> Batch:
+        """Those that raise the objective most."""
+        return self.pictures[self.scores.argsort(descending=True, stable=True)[:count]]
+
+
 def natural_best(
     model: Classifier, objective: Objective, *, spent: Spent, stop: Callable[[], bool] | None
-) -> tuple[list[Tile], Tensor]:
-    """The natural pictures that raise the objective most, as tiles, and the scores of all (N,); none elsewhere."""
+) -> tuple[list[Tile], Natural]:
+    """The natural pictures that raise the objective most, as tiles, and all of them with their scores."""
     pictures = natural_pictures(model)
+    batch = framed(model, pictures)
     if not pictures:
-        return [], torch.zeros(0)
-    scores = scores_of(model, objective, framed(model, pictures), spent=spent, stop=stop)
+        return [], Natural(batch, torch.zeros(0))
+    scores = scores_of(model, objective, batch, spent=spent, stop=stop)
     best = scores.argsort(descending=True, stable=True)[:EXEMPLARS].tolist()
-    return [Tile(pictures[i].array, f"natural, {float(scores[i]):.1f}", float(scores[i])) for i in best], scores
+    tiles = [Tile(pictures[i].array, f"natural, {float(scores[i]):.1f}", float(scores[i])) for i in best]
+    return tiles, Natural(batch, scores)
 
 
 def worth(
     model: Classifier,
     objective: Objective,
     pictures: Batch,
-    natural: Tensor,
+    natural: Natural,
     *,
     spent: Spent,
     stop: Callable[[], bool] | None,
 ) -> str:
     """What imagined pictures are worth, in sentences; figures are means over them."""
-    found = standing(model, objective, pictures, natural, spent=spent, stop=stop)
+    found = standing(model, objective, pictures, natural.scores, spent=spent, stop=stop)
     one = len(found) == 1
     it, scores, keeps = ("It", "scores", "keeps") if one else ("They", "score", "keep")
     sentences = []
-    if len(natural):
-        above = round(_mean([each.percentile or 0.0 for each in found]) * len(natural))
-        sentences.append(
-            f"{it} {scores} above {'all' if above == len(natural) else above} of {len(natural)} natural ones."
-        )
+    if count := len(natural.scores):
+        above = round(_mean([each.percentile or 0.0 for each in found]) * count)
+        sentences.append(f"{it} {scores} above {'all' if above == count else above} of {count} natural ones.")
     plain, robust = _mean([each.score for each in found]), _mean([each.robust for each in found])
     if plain > 0:
         sentences.append(f"Shaken and under noise, {it.lower()} {keeps} {max(0.0, robust / plain):.0%} of the score.")
@@ -100,6 +116,14 @@ def worth(
     sentences.append(
         f"Fine and coarse detail stand in a proportion that is off the natural one by a factor of {apart:.1f}."
     )
+    if not one and count >= 2 * TENTH:
+        usual = natural.best(count // TENTH)
+        spent.forwards += len(pictures) + len(usual)
+        if (far := apartness(model, usual)) > 0:
+            sentences.append(
+                f"In the features at the last maps they are {apartness(model, pictures) / far:.1f} times as far apart "
+                f"as the {len(usual)} best natural ones."
+            )
     other = second_opinion(model)
     if other is not None and isinstance(objective, ClassScore):
         said = predictions(other, pictures)

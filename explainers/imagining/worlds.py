@@ -1,4 +1,4 @@
-"""Natural pictures: those of the built-in world that a network was trained on, where it was."""
+"""Natural pictures: those of a network's own built-in world, or of a gallery that holds its vectors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from .. import classifier
 from ..classifier import Classifier
 from ..digits import drawn
+from ..errors import QuestionError
+from ..gallery import Gallery, fitting
 from ..images import Picture
 from ..pond import LABELS_A, brains, render, scene
 from ..shapes import Batch
@@ -19,10 +21,15 @@ NATURAL = 90
 
 
 def natural_pictures(model: Classifier, count: int = NATURAL) -> tuple[Picture, ...]:
-    """Held-out pictures of the network's own world; none for a network of another world."""
+    """Held-out pictures of the network's own world, or those of a gallery on offer that has its vectors; or none."""
     if model.labels == LABELS_A:
         return pond_pictures(count)
-    return _digits(count) if model.labels == drawn.LABELS else ()
+    if model.labels == drawn.LABELS:
+        return _digits(count)
+    try:
+        return _spread(fitting(model), count)
+    except QuestionError:
+        return ()
 
 
 @lru_cache(maxsize=2)
@@ -51,6 +58,13 @@ def second_opinion(model: Classifier) -> Classifier | None:
 def _digits(count: int) -> tuple[Picture, ...]:
     pixels, _ = drawn.pictures()
     return tuple(Picture.read(np.array(one)) for one in pixels[drawn.held_out()][:count])
+
+
+@lru_cache(maxsize=4)
+def _spread(gallery: Gallery, count: int) -> tuple[Picture, ...]:
+    """Pictures at even distances through a gallery, so that each of its classes has a share."""
+    count = min(count, len(gallery))
+    return tuple(gallery.picture(i * len(gallery) // count) for i in range(count))
 
 
 @lru_cache(maxsize=2)

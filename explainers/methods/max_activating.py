@@ -37,7 +37,7 @@ def max_activating(
 ) -> Tiles:
     """Which natural pictures excite a channel most, and what part of them can it see?
 
-    All pictures of the network's own world, as far as they are at hand, go through it; those with the highest
+    Pictures of the network's own world, or of a gallery that was built for it, go through it; those with the highest
     activation anywhere are shown, with the field of that place outlined: the pixels that it can depend on at all.
     Read it as: what these pictures have in common within the outline is what the channel responds to.
     Beware: the best of a few pictures; and the outline is what can matter, of which the middle mostly does.
@@ -59,7 +59,7 @@ def max_activating(
     whole = height >= model.framing.size[0] and width >= model.framing.size[1]
     note += ", the whole picture." if whole else f" of {' × '.join(map(str, model.framing.size))}."
     if not own:
-        note += " They are pond pictures: this network's own world is not at hand."
+        note += " They are pond pictures: a gallery of this network's own world would bring better ones."
     return Tiles(tuple(tiles), unit="activation", note=note)
 
 

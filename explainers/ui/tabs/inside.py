@@ -22,7 +22,7 @@ from ...imagining import RECIPES, Channel, ClassScore, Imagined, RecipeName, ima
 from ...imagining.canvas import mean_color
 from ...imagining.exemplars import Exemplar, cut, exemplars, receptive_field
 from ...imagining.measures import scores_of
-from ...imagining.showing import colors, worth
+from ...imagining.showing import Natural, colors, worth
 from ...imagining.worlds import framed, natural_pictures, pond_pictures
 from ...results import Tile, Tiles
 from ...shapes import Batch
@@ -113,6 +113,7 @@ def grow(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     count, seed = _whole(given, "pictures", 1, 4, 1), _whole(given, "seed", 0, 9999)
     natural, whose = _natural(trace, shelf)
     scores = scores_of(model, objective, natural, stop=stop)
+    beside = Natural(natural, scores)
     best = scores.argsort(descending=True)[:3].tolist()
     told: Json = {
         "label": model.labels[trace.class_index],
@@ -136,7 +137,7 @@ def grow(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
         }
         tell(told)
     shown = [
-        way | {"film": _film(film) if film else None, "worth": _worth(trace, objective, film, scores, stop)}
+        way | {"film": _film(film) if film else None, "worth": _worth(trace, objective, film, beside, stop)}
         for way, film in zip(told["ways"], films, strict=True)
     ]
     return told | {"ways": shown, "whole": all(film and film[-1].done == 1 for film in films)}
@@ -254,7 +255,7 @@ def _until_stopped(states: Any) -> Iterator[Any]:
         return
 
 
-def _worth(trace: Trace, objective: ClassScore, film: Sequence[Imagined], natural: torch.Tensor, stop: Stop) -> str:
+def _worth(trace: Trace, objective: ClassScore, film: Sequence[Imagined], natural: Natural, stop: Stop) -> str:
     if not film or stop():
         return ""
     try:
