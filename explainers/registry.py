@@ -148,6 +148,8 @@ class Method:
     streams: bool
     _schema: type[BaseModel]
     classic: bool = False
+    fills: str = ""
+    """A part of a tab that it fills, by the tab's own word, such as "inside.filters"; empty for most."""
 
     @property
     def maps(self) -> bool:
@@ -211,21 +213,25 @@ def explainer(
     passes: tuple[int, int] = (1, 1),
     sums: bool = False,
     classic: bool = False,
+    fills: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the function below as a method. What is positional is given, what is keyword-only is chosen.
 
     `passes` are the forward and backward passes that it takes at most on a fresh trace, with its default options. A
     method that `sums` promises that its map adds up to something, and every result says how well it does. A `classic`
-    is one that papers hold new methods against. A method about a class needs `Need.CLASSES` by itself. Raises
+    is one that papers hold new methods against. `fills` names a part of a tab that this method is there for; a tab
+    asks by that word, never by a method's name. A method about a class needs `Need.CLASSES` by itself. Raises
     `TypeError` at import where the function does not say what the screen has to say.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         all_needs = frozenset(needs) | ({Need.CLASSES} if class_specific else frozenset())
         method = _read(function, title, family, paper, all_needs, class_specific, passes, sums)
-        method = replace(method, classic=classic)
+        method = replace(method, classic=classic, fills=fills)
         if method.id in _methods and _methods[method.id].function.__module__ != function.__module__:
             raise TypeError(f"two methods are called {method.id}")
+        if fills and any(other.fills == fills and other.id != method.id for other in _methods.values()):
+            raise TypeError(f"{method.id}: another method fills {fills} already")
         _methods[method.id] = method
         return function
 
@@ -250,6 +256,14 @@ def find(name: str) -> Method:
     if not isinstance(name, str) or name not in _methods:
         raise QuestionError(f"There is no method “{str(name)[:40]}”; there are {', '.join(sorted(_methods))}.")
     return _methods[name]
+
+
+def filling(part: str) -> str:
+    """The name of the method that fills a part of a tab. Raises `DoesNotApply` where none is installed."""
+    found = next((method.id for method in all_methods() if method.fills == part), None)
+    if found is None:
+        raise DoesNotApply(f"No method that is installed here fills “{part}”.")
+    return found
 
 
 def map_method(name: str, model: Classifier) -> Method:

@@ -1,9 +1,11 @@
 """A method is one file: it appears when it is dropped in, and is refused when it does not say what it must."""
 
+import ast
 import importlib
 import importlib.metadata
 import sys
 import textwrap
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -137,6 +139,33 @@ def test_two_methods_of_one_name_are_refused(registered, tmp_path, monkeypatch):
     importlib.import_module("first_of_two.strength")
     with pytest.raises(TypeError, match="two methods are called strength"):
         importlib.import_module("second_of_two.strength")
+
+
+def test_a_part_of_a_tab_is_filled_by_whichever_method_says_so(registered, tmp_path, monkeypatch):
+    own = GOOD.replace("class_specific=False,", 'class_specific=False, fills="test.part",')
+    dropped(tmp_path / "fills_a_part", "strength", own)
+    dropped(tmp_path / "fills_a_part", "vigor", own.replace("def strength", "def vigor"))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DoesNotApply, match=r"fills “test\.part”"):
+        registry.filling("test.part")
+    importlib.import_module("fills_a_part.strength")
+    assert registry.filling("test.part") == "strength"
+    with pytest.raises(TypeError, match=r"vigor: another method fills test\.part already"):
+        importlib.import_module("fills_a_part.vigor")
+
+
+def test_nothing_but_a_methods_own_file_asks_for_it_by_name():
+    names = {method.id for method in ex.methods()}
+    asking = {"explain", "stream", "find", "map_method", "compare"}
+    found = []
+    for path in Path(ex.__file__).parent.rglob("*.py"):
+        if path.parent.name == "methods":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in asking:
+                named = [a.value for a in node.args if isinstance(a, ast.Constant) and a.value in names]
+                found += [f"{path.name}:{node.lineno} asks for {name}" for name in named]
+    assert not found
 
 
 def test_methods_come_by_family_and_title():

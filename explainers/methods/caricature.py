@@ -19,6 +19,7 @@ from ..trace import Trace
     paper="https://distill.pub/2020/circuits/early-vision/",
     class_specific=False,
     passes=(67, 64),
+    fills="inside.caricature",
 )
 def caricature(
     trace: Trace,

@@ -16,6 +16,7 @@ from ..trace import Trace
     needs={Need.MAPS},
     paper="https://arxiv.org/abs/1610.02391",
     passes=(1, 1),
+    fills="inside.speaking",
 )
 def channels(
     trace: Trace,

@@ -19,6 +19,7 @@ from ..trace import Trace
     family=Family.AUGMENTATION,
     paper="https://arxiv.org/abs/2304.06715",
     passes=(18, 18),
+    fills="augment.agreement",
 )
 def consistency(
     trace: Trace,

@@ -21,6 +21,7 @@ from ..trace import Second, Trace
     family=Family.AUGMENTATION,
     paper="https://arxiv.org/abs/1905.04899",
     passes=(14, 12),
+    fills="augment.cutmix",
 )
 def cutmix(
     trace: Trace,

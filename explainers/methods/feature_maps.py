@@ -16,6 +16,7 @@ from ..trace import Trace
     paper="https://arxiv.org/abs/1311.2901",
     class_specific=False,
     passes=(1, 0),
+    fills="inside.maps",
 )
 def feature_maps(
     trace: Trace,

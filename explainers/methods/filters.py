@@ -30,6 +30,7 @@ Where = Annotated[
     paper="https://arxiv.org/abs/1311.2901",
     class_specific=False,
     passes=(0, 0),
+    fills="inside.filters",
 )
 def filters(
     model: Classifier,

@@ -19,6 +19,7 @@ from ..trace import Trace
     paper="https://research.google/blog/inceptionism-going-deeper-into-neural-networks/",
     class_specific=False,
     passes=(28, 25),
+    fills="inside.dream",
 )
 def imagine_layer(
     trace: Trace,

@@ -16,6 +16,7 @@ from ..trace import Trace
     paper="https://arxiv.org/abs/1412.0035",
     class_specific=False,
     passes=(133, 128),
+    fills="inside.inversion",
 )
 def invert(
     trace: Trace,

@@ -20,6 +20,7 @@ from ..trace import Second, Trace
     family=Family.AUGMENTATION,
     paper="https://arxiv.org/abs/1710.09412",
     passes=(15, 13),
+    fills="augment.mixup",
 )
 def mixup(
     trace: Trace,

@@ -22,6 +22,7 @@ PICTURES = 5
     family=Family.AUGMENTATION,
     paper="https://arxiv.org/abs/1903.12261",
     passes=(26, 0),
+    fills="augment.curve",
 )
 def robustness(
     trace: Trace,

@@ -17,6 +17,7 @@ from ..trace import POINTS, Trace
     family=Family.AUGMENTATION,
     paper="https://arxiv.org/abs/1903.12261",
     passes=(157, 0),
+    fills="augment.bars",
 )
 def weak_spots(
     trace: Trace,

@@ -40,7 +40,7 @@ from ...augmenting import (
     torchvision_code,
 )
 from ...errors import QuestionError, SightglassError
-from ...registry import heat_of, map_method
+from ...registry import filling, heat_of, map_method
 from ...results import Curves
 from ...stretching import stretched
 from ...trace import Trace
@@ -116,7 +116,7 @@ def sweep(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     trace = _trace(given, shelf, stop)
     chosen = find_sweep(str(given.get("transform") or "rotation"))
     answer = engine.explain(
-        trace, "robustness", **_asked(given), transform=chosen.name, points=POINTS, stop=stop
+        trace, filling("augment.curve"), **_asked(given), transform=chosen.name, points=POINTS, stop=stop
     ).result
     assert isinstance(answer, Curves)
     picture, size = picture_of(trace), _size(trace)
@@ -136,7 +136,9 @@ def bars(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """A bar for each transform, the control first."""
     trace = _trace(given, shelf, stop)
     told: Json = {}
-    for answer in engine.stream(trace, "weak_spots", **_asked(given), measure=str(given.get("measure")), stop=stop):
+    for answer in engine.stream(
+        trace, filling("augment.bars"), **_asked(given), measure=str(given.get("measure")), stop=stop
+    ):
         told = {"bars": answer.result.as_json()}
         tell(told)
     return told
@@ -183,7 +185,14 @@ def mix_sweep(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     )
     by = str(given.get("by") or "")
     answer = engine.explain(
-        trace, kind, **_asked(given), second=other.picture, stop=stop, points=13, explained_by=by, **place
+        trace,
+        filling(f"augment.{kind}"),
+        **_asked(given),
+        second=other.picture,
+        stop=stop,
+        points=13,
+        explained_by=by,
+        **place,
     )
     return {"curves": answer.result.as_json(), "question": answer.question, "read_it_as": answer.method.read_it_as}
 
@@ -193,7 +202,7 @@ def consistency(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     trace = _trace(given, shelf, stop)
     told: Json = {}
     for answer in engine.stream(
-        trace, "consistency", **_asked(given), stop=stop, pipeline=str(_pipeline(given)),
+        trace, filling("augment.agreement"), **_asked(given), stop=stop, pipeline=str(_pipeline(given)),
         explained_by=str(given.get("by") or ""), samples=_whole(given, "samples", 2, MOST_SAMPLES, SAMPLES),
         seed=_whole(given, "seed", 0, 9999),
     ):  # fmt: skip

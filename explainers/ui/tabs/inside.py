@@ -24,6 +24,7 @@ from ...imagining.exemplars import Exemplar, cut, exemplars, receptive_field
 from ...imagining.measures import scores_of
 from ...imagining.showing import Natural, colors, worth
 from ...imagining.worlds import framed, natural_pictures, pond_pictures
+from ...registry import filling
 from ...results import Tile, Tiles
 from ...shapes import Batch
 from ...trace import Spent, Target, Trace
@@ -40,7 +41,7 @@ SPEAKING = 12
 EXEMPLARS = 8
 STEPS = {"quick": 48, "clear": 128, "long": 256}
 CHANNEL_STEPS = 64
-REDRAWN = {"dream": "imagine_layer", "caricature": "caricature", "inversion": "invert"}
+REDRAWN = ("dream", "caricature", "inversion")
 
 
 def look(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
@@ -48,9 +49,10 @@ def look(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     trace = _trace(given, shelf, stop)
     site, model = _site(given, trace), trace.classifier
     speaking = engine.explain(
-        trace, "channels", target=trace.target.index, versus=trace.target.versus, stop=stop, depth=site, most=SPEAKING
-    )
-    maps = engine.explain(trace, "feature_maps", depth=site, most=MOST_MAPS, stop=stop)
+        trace, filling("inside.speaking"), target=trace.target.index, versus=trace.target.versus, stop=stop,
+        depth=site, most=SPEAKING,
+    )  # fmt: skip
+    maps = engine.explain(trace, filling("inside.maps"), depth=site, most=MOST_MAPS, stop=stop)
     return {
         "depths": [_depth(name, trace) for name in DEPTHS],
         "size": list(model.framing.size),
@@ -70,7 +72,7 @@ def filters(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     trace = _trace(given, shelf, stop)
     where = given.get("where") if given.get("where") in DEPTHS else "first"
     answer = engine.explain(
-        trace.classifier, "filters", where=where, order="likeness" if where == "first" else "strength",
+        trace.classifier, filling("inside.filters"), where=where, order="likeness" if where == "first" else "strength",
         frequencies=given.get("frequencies") is True, stop=stop,
     )  # fmt: skip
     return {"where": where, "filters": [_numbered(tile) for tile in _tiles(answer)], "note": answer.result.note}
@@ -150,7 +152,7 @@ def redraw(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     kind = given.get("kind") if given.get("kind") in REDRAWN else "inversion"
     told: Json = {"kind": kind, "chosen": site, "picture": colors_url(colors(trace.pixels))}
     try:
-        for answer in engine.stream(trace, REDRAWN[str(kind)], depth=site, stop=stop):
+        for answer in engine.stream(trace, filling(f"inside.{kind}"), depth=site, stop=stop):
             told = told | {
                 "pictures": [_numbered(tile) for tile in _tiles(answer)[:-1]],
                 "done": answer.result.done,
