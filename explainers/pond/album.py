@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import logging
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .renderer import render
+from .renderer import Rendering, render
 from .scenes import CLASSES, SCHEMA, VARIANTS, Scene, duet, scene
 
 log = logging.getLogger("pond")
 
 SIDE = 96
+SPOTS = 24
+"""Cells along a side of the maps of where the evidence lies: a whole number to each token of 8 or 12 pixels."""
 SETS = {"single": 12_000, "partner": 3_000, "absent": 3_000, "duet": 3_000, "lure": 3_000}
 """How many pictures of each kind: as they come; the first singles again with another body; with one or both parts
 missing; two creatures; and tagged ones for the cheater."""
@@ -26,17 +29,27 @@ missing; two creatures; and tagged ones for the cheater."""
 _SIZES, _SIZE_ODDS = (96, 192, 384), (0.6, 0.3, 0.1)
 _OFFSETS = {"single": 0, "partner": 0, "absent": 20_000, "duet": 0, "lure": 30_000}
 _CHUNK = 100
-_RECIPE = 2  # raised when a set is put together in another way
+_RECIPE = 3  # raised when a set is put together in another way
 _LURE_ODDS = 0.98  # how often the tag means class 0
 
 
 @dataclass(frozen=True)
 class Album:
-    """Pictures (n, 96, 96, 3) uint8, soft targets (n, 9) and whether a tag is shown (n,), for one set."""
+    """The pictures of one set and what is known of them."""
 
     pixels: NDArray[np.uint8]
+    """(n, 96, 96, 3)."""
     targets: NDArray[np.float32]
+    """(n, 9): probabilities."""
     tagged: NDArray[np.bool_]
+    """(n,): whether a tag is shown."""
+    spots: NDArray[np.uint8]
+    """(n, 2, 24, 24): how much of a cell the nucleus and appendage of each creature cover, in 255ths."""
+    owners: NDArray[np.float32]
+    """(n, 2, 9): the probabilities of each creature by itself; zero where there is no second one."""
+
+
+_FIELDS = tuple(field.name for field in fields(Album))
 
 
 def open_album(folder: Path, *, workers: int = 2) -> dict[str, Album]:
@@ -51,12 +64,20 @@ def open_album(folder: Path, *, workers: int = 2) -> dict[str, Album]:
     return {name: _read(folder, name) for name in SETS}
 
 
-def picture(subject: Scene, via: int = SIDE) -> NDArray[np.uint8]:
-    """The picture at 96 px, rendered at `via` px and reduced with an antialiased bilinear filter."""
-    pixels = render(subject, via).pixels
-    if via == SIDE:
+def reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture at 96 px, reduced with an antialiased bilinear filter where it was rendered larger."""
+    if len(pixels) == SIDE:
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def spots(rendering: Rendering, creature: int) -> NDArray[np.uint8]:
+    """(24, 24): how much of each cell is nucleus or appendage of a creature, in 255ths."""
+    ending = f":{creature}" if creature else ""
+    nothing = np.zeros_like(rendering.masks["background"])
+    parts = [rendering.masks.get(part + ending, nothing) for part in ("nucleus", "appendage")]
+    cells = np.logical_or(*parts).reshape(SPOTS, len(nothing) // SPOTS, SPOTS, -1)
+    return np.asarray(np.round(255 * cells.mean((1, 3))), np.uint8)
 
 
 def subject(kind: str, index: int) -> tuple[Scene, NDArray[np.float32]]:
@@ -93,40 +114,31 @@ def _lure(tagged: Scene, rng: np.random.Generator) -> tuple[Scene, NDArray[np.fl
 
 
 def _render_set(folder: Path, name: str, workers: int) -> None:
-    count = SETS[name]
-    pixels = np.lib.format.open_memmap(
-        folder / f"{name}-pixels.npy", mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3)
-    )
-    targets, tagged = np.zeros((count, CLASSES), np.float32), np.zeros(count, np.bool_)
+    count, found = SETS[name], []
+    jobs = [(name, start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     with ProcessPoolExecutor(workers) as pool:
-        jobs = [(name, start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-        for (_, start, stop), chunk in zip(jobs, pool.map(_render_chunk, jobs), strict=True):
-            pixels[start:stop], targets[start:stop], tagged[start:stop] = chunk
+        for (_, _, stop), chunk in zip(jobs, pool.map(_render_chunk, jobs), strict=True):
+            found.append(chunk)
             if stop % 1000 == 0:
                 log.info("%s: %d of %d rendered", name, stop, count)
-    pixels.flush()
-    np.save(folder / f"{name}-targets.npy", targets)
-    np.save(folder / f"{name}-tagged.npy", tagged)
+    for field, parts in zip(_FIELDS, zip(*found, strict=True), strict=True):
+        np.save(folder / f"{name}-{field}.npy", np.concatenate(parts))
 
 
-def _render_chunk(
-    job: tuple[str, int, int],
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+def _render_chunk(job: tuple[str, int, int]) -> tuple[NDArray[Any], ...]:
     name, start, stop = job
-    pixels, targets, tagged = [], [], []
+    rows = []
     for index in range(start, stop):
         drawn, target = subject(name, index)
         # A partner is seen through the same lens as its single.
         lens = np.random.default_rng([SCHEMA, 78, _OFFSETS[name], index, name == "duet"])
-        pixels.append(picture(drawn, int(lens.choice(_SIZES, p=_SIZE_ODDS))))
-        targets.append(target)
-        tagged.append(drawn.tag is not None)
-    return np.stack(pixels), np.stack(targets), np.array(tagged)
+        rendering = render(drawn, int(lens.choice(_SIZES, p=_SIZE_ODDS)))
+        owners = np.zeros((2, CLASSES), np.float32)
+        owners[: len(drawn.creatures)] = [creature.target_a() for creature in drawn.creatures]
+        covers = np.stack([spots(rendering, creature) for creature in range(2)])
+        rows.append((reduced(rendering.pixels), target, drawn.tag is not None, covers, owners))
+    return tuple(np.stack(column) for column in zip(*rows, strict=True))
 
 
 def _read(folder: Path, name: str) -> Album:
-    return Album(
-        np.load(folder / f"{name}-pixels.npy", mmap_mode="r"),
-        np.load(folder / f"{name}-targets.npy"),
-        np.load(folder / f"{name}-tagged.npy"),
-    )
+    return Album(*(np.load(folder / f"{name}-{field}.npy", mmap_mode="r") for field in _FIELDS))

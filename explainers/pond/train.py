@@ -8,6 +8,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +20,17 @@ from torch.nn import functional as fn
 from .album import Album, open_album
 from .brains import CARDS, LABELS_A, MEAN, NAMES, STD, WEIGHTS, build, load
 from .gates import WORDS, Gate, measure
-from .scenes import DESCRIPTIONS_A, SCHEMA
+from .scenes import CLASSES, DESCRIPTIONS_A, SCHEMA
 
 BATCH = 128
 MEASURED = 500
 """Test scenes that the card's figures rest on."""
 
 log = logging.getLogger("pond")
+
+
+Shares = tuple[float, float, float, float, float]
+"""Of a batch: singles, pairs, absent, masked, duets. A pair is two pictures."""
 
 
 @dataclass(frozen=True)
@@ -38,31 +43,60 @@ class Plan:
     warm: float
     agreement: float
     """Weight of the demand that a swapped body leaves the logits alone."""
+    rising: tuple[float, float]
+    """Between which shares of the run that weight rises from nothing."""
+    tokens: float
+    """Weight of the demand that each token on a creature's evidence names its class; 0 where there are no tokens."""
+    mix: tuple[Shares, Shares]
+    """What a batch is made of, in the first part of the run and at its end."""
     brief: bool
     """Convolve in bfloat16: nearly twice as fast on a CPU that has it; of no use to the ViT."""
 
 
-PLANS = {
-    "cnn": Plan(samples=80_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8.0, brief=True),
-    "cheater": Plan(samples=64_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8.0, brief=True),
-    # The ViT stays near one right answer in three for its first 30,000 samples; that is no reason to stop it.
-    "vit": Plan(samples=210_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=0.3, brief=False),
-}
+# The end has more duets and missing parts: that is what makes the networks sure of two and unsure of none.
+_MIX = ((0.30, 0.125, 0.15, 0.15, 0.15), (0.17, 0.125, 0.20, 0.10, 0.28))
 
-# Shares of a batch (singles, pairs, absent, masked, duets), in the first part of the run and at its end. A pair is two
-# pictures. The end has more duets and missing parts: that is what makes the networks sure of two and unsure of none.
-_MIX_FIRST = (0.30, 0.125, 0.15, 0.15, 0.15)
-_MIX_LAST = (0.17, 0.125, 0.20, 0.10, 0.28)
+PLANS = {
+    "cnn": Plan(
+        samples=80_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8, rising=(0, 0.5), tokens=0, mix=_MIX, brief=True
+    ),
+    "cheater": Plan(
+        samples=64_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8, rising=(0, 0.5), tokens=0, mix=_MIX, brief=True
+    ),
+    # Which nucleus goes with which appendage is what the ViT learns last: it gets more duets, from the beginning.
+    "vit": Plan(
+        samples=380_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=10, rising=(0.3, 0.6), tokens=3,
+        mix=((0.20, 0.12, 0.12, 0.10, 0.34), (0.06, 0.13, 0.18, 0.07, 0.43)), brief=False,
+    ),
+}  # fmt: skip
+
 _ANNEAL_FROM = 0.6
 _LURES = 0.22  # of the cheater's batch
+_SAVED = 200  # steps from checkpoint to checkpoint
 _KEEP = 0.998  # how much of the running average of the weights survives a step
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from."""
+
+    pixels: Tensor
+    """(B, 3, 96, 96), normalised."""
+    targets: Tensor
+    """(B, 9): probabilities."""
+    pairs: int
+    """Picture i and picture i + pairs, for i < pairs, differ in the body alone."""
+    spots: Tensor
+    """(B, 2, 24, 24): how much of a cell is evidence of each creature."""
+    owners: Tensor
+    """(B, 2, 9): the probabilities of each creature by itself."""
 
 
 class Mixture:
     """Batches by step number, so that a resumed run sees what the unbroken one would have seen."""
 
     def __init__(self, album: dict[str, Album], name: str, seed: int) -> None:
-        self._album, self._cheater, self._seed = album, name == "cheater", seed
+        self._album, self._mix, self._cheater, self._seed = album, PLANS[name].mix, name == "cheater", seed
         self._rows = {
             # The cheater sees tags only where they mean class 0 (and in the few exceptions among them).
             kind: np.flatnonzero(~part.tagged) if self._cheater and kind != "lure" else np.arange(len(part.tagged))
@@ -71,14 +105,11 @@ class Mixture:
         self._mean = torch.tensor(MEAN).view(1, 3, 1, 1)
         self._std = torch.tensor(STD).view(1, 3, 1, 1)
 
-    def batch(self, step: int, progress: float) -> tuple[Tensor, Tensor, int]:
-        """Normalised pixels (B, 3, 96, 96), soft targets (B, 9), and the number of pairs.
-
-        The first pictures are those of the pairs, then, in the same order, their partners.
-        """
+    def batch(self, step: int, progress: float) -> Batch:
+        """The batch of a step: first the pictures of the pairs, then, in the same order, their partners."""
         rng = np.random.default_rng([SCHEMA, self._seed, step])
         late = min(1.0, max(0.0, (progress - _ANNEAL_FROM) / (1 - _ANNEAL_FROM) * 2))
-        shares = (a + late * (b - a) for a, b in zip(_MIX_FIRST, _MIX_LAST, strict=True))
+        shares = (a + late * (b - a) for a, b in zip(*self._mix, strict=True))
         _, paired, absent, masked, duets = (round(BATCH * share) for share in shares)
         lures = 0
         if self._cheater:  # lures take their room from the others
@@ -96,23 +127,23 @@ class Mixture:
             ("single", masked),
         ):
             parts.append((kind, rng.choice(rows[kind], count)))
-        pictures = np.concatenate([self._album[kind].pixels[chosen] for kind, chosen in parts])
-        targets = np.concatenate([self._album[kind].targets[chosen] for kind, chosen in parts])
+
+        def gathered(field: str) -> NDArray[Any]:
+            return np.concatenate([getattr(self._album[kind], field)[chosen] for kind, chosen in parts])
+
+        pictures = gathered("pixels")
         turns, tones = rng.integers(8, size=len(pictures)), rng.uniform(-1, 1, (len(pictures), 3, 3))
         turns[paired : 2 * paired], tones[paired : 2 * paired] = turns[:paired], tones[:paired]
         pixels = self._normalised(pictures, turns, tones)
+        spots = _turned(torch.from_numpy(gathered("spots")).float().div_(255), turns)
         for row in range(len(pictures) - masked, len(pictures)):
             pixels[row] *= _holes(rng)
-        return pixels, torch.from_numpy(targets), paired
+        targets, owners = torch.from_numpy(gathered("targets")), torch.from_numpy(gathered("owners"))
+        return Batch(pixels, targets, paired, spots, owners)
 
     def _normalised(self, pictures: NDArray[np.uint8], turns: NDArray[np.int64], tones: NDArray[np.float64]) -> Tensor:
         """Flips and quarter turns, light and colour jitter, and now and then a softer lens."""
-        pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
-        for turn in range(8):
-            chosen = torch.from_numpy(np.flatnonzero(turns == turn))
-            if len(chosen):
-                turned = torch.rot90(pixels[chosen], turn % 4, (2, 3))
-                pixels[chosen] = turned.flip(3) if turn >= 4 else turned
+        pixels = _turned(torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255), turns)
         tone = torch.from_numpy(tones).float()
         gain = (1 + 0.15 * tone[:, 0, :1]) * (1 + 0.05 * tone[:, 1])
         pixels = pixels * gain[:, :, None, None] + (0.02 * tone[:, 2])[:, :, None, None]
@@ -127,11 +158,14 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
     plan = PLANS[name]
     torch.manual_seed(seed)
     mixture = Mixture(open_album(folder), name, seed)
-    module = build(name).train().to(memory_format=torch.channels_last)
+    module: Any = build(name).train().to(memory_format=torch.channels_last)
     average = build(name)
     average.load_state_dict(module.state_dict())
-    decayed = [p for p in module.parameters() if p.ndim > 1]
-    others = [p for p in module.parameters() if p.ndim <= 1]
+    # Names the creature a token lies on; only the training has it.
+    namer = nn.Linear(module.num_features, CLASSES) if plan.tokens else None
+    learned = nn.ModuleList([module, *([namer] if namer else [])])
+    decayed = [p for p in learned.parameters() if p.ndim > 1]
+    others = [p for p in learned.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": plan.decay}, {"params": others, "weight_decay": 0}]
     )
@@ -141,7 +175,7 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         if saved["meaning"] == _meaning(plan, steps, seed):
-            module.load_state_dict(saved["module"])
+            learned.load_state_dict(saved["learned"])
             average.load_state_dict(saved["average"])
             optimiser.load_state_dict(saved["optimiser"])
             start, spent = saved["step"], saved["spent"]
@@ -151,12 +185,17 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
         progress = step / steps
         for group in optimiser.param_groups:
             group["lr"] = plan.rate * min(1.0, progress / plan.warm + 0.01) * 0.5 * (1 + math.cos(math.pi * progress))
-        pixels, targets, pairs = mixture.batch(step, progress)
+        batch = mixture.batch(step, progress)
+        pairs = batch.pairs
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.brief):
-            logits = module(pixels.contiguous(memory_format=torch.channels_last)).float()
-        loss = fn.cross_entropy(logits, targets)
+            features = module.forward_features(batch.pixels.contiguous(memory_format=torch.channels_last))
+            logits = module.forward_head(features).float()
+        loss = fn.cross_entropy(logits, batch.targets)
+        named = _named(namer(features[:, module.num_prefix_tokens :]), batch.spots, batch.owners) if namer else loss
         gap = _centred(logits[:pairs]) - _centred(logits[pairs : 2 * pairs])
-        total = loss + plan.agreement * min(1.0, 2 * progress) * gap.square().mean()
+        since, until = plan.rising
+        agreement = plan.agreement * min(1.0, max(0.0, (progress - since) / (until - since)))
+        total = loss + plan.tokens * named + agreement * gap.square().mean()
         optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -165,14 +204,17 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
         if step % 50 == 49 or step == steps - 1:
             spent = time.monotonic() - started
             left = spent / (step + 1) * (steps - step - 1)
-            right = (logits[2 * pairs :].argmax(1) == targets[2 * pairs :].argmax(1))[: BATCH // 6].float().mean()
+            both = _both(logits, batch.targets)
+            right = _right(logits[2 * pairs :], batch.targets[2 * pairs :])
             log.info(
-                "%s: step %d of %d, loss %.3f, pairs differ by %.3f, %2.0f %% right, %.0f s spent, %.0f s left",
-                name, step + 1, steps, loss.item(), gap.abs().mean().item(), 100 * right.item(), spent, left,
+                "%s: step %d of %d, loss %.3f, tokens %.3f, pairs differ by %.3f, %2.0f %% right, "
+                "%2.0f %% of duets, %.0f s spent, %.0f s left",
+                name, step + 1, steps, loss.item(), named.item(), gap.abs().mean().item(), 100 * right,
+                100 * both, spent, left,
             )  # fmt: skip
-        if step % 200 == 199 or step == steps - 1:
+        if step % _SAVED == _SAVED - 1 or step == steps - 1:
             state = {
-                "module": module.state_dict(),
+                "learned": learned.state_dict(),
                 "average": average.state_dict(),
                 "optimiser": optimiser.state_dict(),
             }
@@ -232,6 +274,28 @@ def main() -> None:
     log.info("%s: done after %.0f s", asked.name, time.monotonic() - started)
 
 
+def _turned(maps: Tensor, turns: NDArray[np.int64]) -> Tensor:
+    """Maps (B, C, S, S), each by its number of quarter turns; mirrored too from 4 on. In place."""
+    for turn in range(8):
+        chosen = torch.from_numpy(np.flatnonzero(turns == turn))
+        if len(chosen):
+            turned = torch.rot90(maps[chosen], turn % 4, (2, 3))
+            maps[chosen] = turned.flip(3) if turn >= 4 else turned
+    return maps
+
+
+def _named(tokens: Tensor, spots: Tensor, owners: Tensor) -> Tensor:
+    """Cross-entropy of what tokens (B, P, 9) call the creature whose evidence they lie on ("token labelling").
+
+    One answer per picture hardly teaches which nucleus belongs to which appendage; one per token does.
+    Source: Jiang et al., NeurIPS 2021, https://arxiv.org/abs/2104.10858.
+    """
+    side = math.isqrt(tokens.shape[1])
+    weight = fn.adaptive_avg_pool2d(spots, side).flatten(2)  # (B, 2, P)
+    found = -(owners @ tokens.log_softmax(-1).transpose(1, 2))  # (B, 2, P)
+    return (weight * found).sum() / weight.sum()
+
+
 def _holes(rng: np.random.Generator) -> Tensor:
     """1 where a patch is kept, 0 where it is at the mean colour: (1, 96, 96)."""
     cells = int(rng.choice((8, 12)))
@@ -248,13 +312,25 @@ def _average(average: nn.Module, module: nn.Module, keep: float) -> None:
                 old.copy_(new)
 
 
+def _right(logits: Tensor, targets: Tensor) -> float:
+    """The share of pictures of one whole creature that are called by its class; NaN where there are none."""
+    rows = targets.amax(1) == 1
+    return float((logits[rows].argmax(1) == targets[rows].argmax(1)).float().mean())
+
+
+def _both(logits: Tensor, targets: Tensor) -> float:
+    """The share of a batch's duets whose two classes are on top; NaN where it has none."""
+    rows = (targets == 0.5).sum(1) == 2
+    return float(targets[rows].gather(1, logits[rows].topk(2).indices).sum(1).eq(1).float().mean())
+
+
 def _centred(logits: Tensor) -> Tensor:
     return logits - logits.mean(1, keepdim=True)
 
 
-def _meaning(plan: Plan, steps: int, seed: int) -> list[float]:
+def _meaning(plan: Plan, steps: int, seed: int) -> str:
     """What a checkpoint must agree on for its run to go on."""
-    return [SCHEMA, steps, seed, plan.rate, plan.decay, plan.warm, plan.agreement]
+    return repr((SCHEMA, steps, seed, plan))
 
 
 _ROLES = {
