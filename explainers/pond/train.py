@@ -65,8 +65,8 @@ PLANS = {
     ),
     # Which nucleus goes with which appendage is what the ViT learns last: it gets more duets, from the beginning.
     "vit": Plan(
-        samples=380_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=10, rising=(0.3, 0.6), tokens=3,
-        mix=((0.20, 0.12, 0.12, 0.10, 0.34), (0.06, 0.13, 0.18, 0.07, 0.43)), brief=False,
+        samples=380_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=12, rising=(0.3, 0.6), tokens=2,
+        mix=((0.25, 0.15, 0.12, 0.13, 0.20), (0.10, 0.14, 0.20, 0.08, 0.34)), brief=False,
     ),
 }  # fmt: skip
 
