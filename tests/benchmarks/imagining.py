@@ -79,15 +79,32 @@ def parity() -> None:
 
 
 def families() -> None:
-    """For how many of three seeds the objective rises within 8 steps, on networks of twelve families, untrained."""
-    print("## Rises: three seeds, 8 steps of Fourier coefficients")
-    total = 0
+    """For how many of three seeds the objective rises within 32 steps, on networks of twelve families, untrained.
+
+    What rises is the objective under the shakings that are climbed through, here the mean of the same 32 before and
+    after. On the picture as it is it may fall: an untrained network answers to noise and to a picture by different
+    numbers. A head that is zero from the start has no slope and is drawn at random instead.
+    """
+    print("## Rises: three seeds, 32 steps of Fourier coefficients; shaken, and on the picture as it is")
+    shaken_total = plain_total = 0
     for name in FAMILIES:
-        states = list(imagine(_random(name), ClassScore(Target(7)), RECIPES["fourier"], count=3, steps=8))
-        risen = int((states[-1].scores > states[0].scores).sum())
-        total += risen
-        print(f"{name:34} {risen} of 3", flush=True)
-    print(f"{total} of {3 * len(FAMILIES)}")
+        model, objective = _random(name), ClassScore(Target(7))
+        states = list(imagine(model, objective, RECIPES["fourier"], count=3, steps=32))
+        before, after = (_shaken(model, objective, state.pictures) for state in (states[0], states[-1]))
+        shaken, plain = int((after > before).sum()), int((states[-1].scores > states[0].scores).sum())
+        shaken_total, plain_total = shaken_total + shaken, plain_total + plain
+        print(f"{name:34} {shaken} of 3, {plain} of 3", flush=True)
+    print(f"{shaken_total} and {plain_total} of {3 * len(FAMILIES)}")
+
+
+def _shaken(model: ex.Classifier, objective: ClassScore, pictures: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(5)
+    shaking = RECIPES["fourier"].shaking
+    with torch.no_grad():
+        scores = [
+            objective(model.module(model.framing.normalize(shaking(pictures, generator))), None) for _ in range(32)
+        ]
+    return torch.stack(scores).mean(0)
 
 
 def pond() -> None:
@@ -184,6 +201,9 @@ def _random(name: str) -> ex.Classifier:
 
     torch.manual_seed(0)
     module = timm.create_model(name, pretrained=False).eval()
+    for parameter in module.get_classifier().parameters():
+        if parameter.ndim == 2 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)
     framing = replace(Framing(size=(224, 224)), size=tuple(module.pretrained_cfg["input_size"][1:]))
     return ex.wrap(module, name=name, framing=framing)
 
