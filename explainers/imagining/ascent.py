@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..anatomy import Site
 from ..classifier import Classifier
-from ..errors import DoesNotApply, Stopped
+from ..errors import DoesNotApply
 from ..shapes import Batch, Heat, MapsBatch, Scores
 from ..taps import Pass, Point, run
 from ..trace import Spent
@@ -182,9 +182,7 @@ class _Climb:
         if self._last:
             try:
                 return run_so(framed.contiguous(memory_format=torch.channels_last))
-            except RuntimeError as error:
-                if isinstance(error, Stopped):
-                    raise
+            except RuntimeError:
                 self._last = False
         return run_so(framed)
 

@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
+from .album import reduced
 from .brains import MEAN, SIZE, STD
 from .renderer import render
 from .scenes import Scene, duet, scene
@@ -119,10 +119,7 @@ def _true_scores(logits: NDArray[np.float32], scenes: list[Scene]) -> NDArray[np
 
 @lru_cache(maxsize=4096)  # 113 MB: networks are measured one after another on the same pictures
 def _reduced(drawn: Scene, via: int) -> NDArray[np.uint8]:
-    pixels = render(drawn, via).pixels
-    if via == SIZE:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    return reduced(render(drawn, via).pixels)
 
 
 def _hits(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
