@@ -73,9 +73,10 @@ class Natural:
     pictures: Batch
     scores: Scores
 
-    def best(self, count: int) -> Batch:
-        """Those that raise the objective most."""
-        return self.pictures[self.scores.argsort(descending=True, stable=True)[:count]]
+    def best(self, count: int) -> list[int]:
+        """The numbers of those that raise the objective most, the best first."""
+        order: list[int] = self.scores.argsort(descending=True, stable=True)[:count].tolist()
+        return order
 
 
 def natural_best(
@@ -86,10 +87,9 @@ def natural_best(
     batch = framed(model, pictures)
     if not pictures:
         return [], Natural(batch, torch.zeros(0))
-    scores = scores_of(model, objective, batch, spent=spent, stop=stop)
-    best = scores.argsort(descending=True, stable=True)[:EXEMPLARS].tolist()
-    tiles = [Tile(pictures[i].array, f"natural, {float(scores[i]):.1f}", float(scores[i])) for i in best]
-    return tiles, Natural(batch, scores)
+    natural = Natural(batch, scores_of(model, objective, batch, spent=spent, stop=stop))
+    best = [(i, float(natural.scores[i])) for i in natural.best(EXEMPLARS)]
+    return [Tile(pictures[i].array, f"natural, {score:.1f}", score) for i, score in best], natural
 
 
 def worth(
@@ -117,7 +117,7 @@ def worth(
         f"Fine and coarse detail stand in a proportion that is off the natural one by a factor of {apart:.1f}."
     )
     if not one and count >= 2 * TENTH:
-        usual = natural.best(count // TENTH)
+        usual = natural.pictures[natural.best(count // TENTH)]
         spent.forwards += len(pictures) + len(usual)
         if (far := apartness(model, usual)) > 0:
             sentences.append(

@@ -114,14 +114,14 @@ def grow(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     steps = STEPS.get(str(given.get("steps")), STEPS["quick"])
     count, seed = _whole(given, "pictures", 1, 4, 1), _whole(given, "seed", 0, 9999)
     natural, whose = _natural(trace, shelf)
-    scores = scores_of(model, objective, natural, stop=stop)
-    beside = Natural(natural, scores)
-    best = scores.argsort(descending=True)[:3].tolist()
+    beside = Natural(natural, scores_of(model, objective, natural, stop=stop))
     told: Json = {
         "label": model.labels[trace.class_index],
         "unit": "logit points",
         "steps": steps,
-        "natural": [{"picture": colors_url(colors(natural[i])), "score": float(scores[i])} for i in best],
+        "natural": [
+            {"picture": colors_url(colors(natural[i])), "score": float(beside.scores[i])} for i in beside.best(3)
+        ],
         "whose": whose,
         "ways": [{"how": how, "pictures": [], "curve": [], "step": 0} for how in ways],
     }
