@@ -1,6 +1,6 @@
 """The long sweep: every method that applies, on every family of architectures, with no setting. `make sweep`.
 
-    python tests/sweep.py [--families FILE] [--only PATTERN] [--jobs timm,torchvision,transformers] [--attention]
+    PYTHONPATH=. python tests/sweep.py [--families FILE] [--only PATTERN] [--jobs timm,torchvision] [--attention]
 
 For each network (random weights) it prints where the maps are read, whether Grad-CAM and the gradient give a finite
 map of the right shape that is not constant, and in how many of four quadrants the maps' cells depend most on the

@@ -230,7 +230,7 @@ def test_a_network_that_needs_its_channels_first_gets_them_so():
 @each_recipe
 def test_it_rises_for_both_pond_networks_and_every_seed(name, cnn, vit):
     for model in (cnn, vit):
-        states = list(imagine(model, ClassScore(Target(4)), RECIPES[name], count=3, steps=64 if name == "maco" else 16))
+        states = list(imagine(model, ClassScore(Target(4)), RECIPES[name], count=3, steps=96 if name == "maco" else 16))
         assert (states[-1].scores > states[0].scores).all()
         assert [s.step for s in states] == sorted({s.step for s in states})
         assert states[-1].done == 1

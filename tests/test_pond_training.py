@@ -69,8 +69,45 @@ def test_tokens_are_asked_for_the_creature_that_they_lie_on():
     owners = torch.zeros(1, 2, 3)
     owners[0, 0, 0] = owners[0, 1, 2] = 1
     odds = torch.tensor([[0.5, 0.25, 0.25], [0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.9, 0.05, 0.05]])
-    expected = -(np.log(0.5) + np.log(0.8) + 0.5 * np.log(0.8)) / 2.5
-    assert float(train._named(odds.log()[None], cover, owners)) == pytest.approx(expected, rel=1e-5)
+    right, wrong = 1 - train._DOUBT + train._DOUBT / 3, train._DOUBT / 3
+    asked = [
+        right * np.log(0.5) + 2 * wrong * np.log(0.25),
+        right * np.log(0.8) + 2 * wrong * np.log(0.1),
+        (right * np.log(0.8) + 2 * wrong * np.log(0.1)) / 2,
+    ]
+    assert float(train._named(odds.log()[None], cover, owners)) == pytest.approx(-sum(asked) / 2.5, rel=1e-5)
+
+
+def test_tokens_are_asked_for_the_same_odds_of_all_wrong_classes():
+    """A number for the nucleus plus one for the appendage would leave more for a class that shares one of them."""
+    cover, owners = torch.ones(1, 2, 24, 24), torch.zeros(1, 2, 9)
+    cover[:, 1], owners[0, 0, 4] = 0, 1
+    answers = torch.zeros(1, 4, 9, requires_grad=True)
+    turn = torch.optim.LBFGS([answers], max_iter=100)
+
+    def found():
+        turn.zero_grad()
+        loss = train._named(answers, cover, owners)
+        loss.backward()
+        return loss
+
+    turn.step(found)
+    odds = answers.detach().softmax(-1)[0, 0]
+    assert odds[4] == pytest.approx(1 - train._DOUBT * 8 / 9, abs=1e-3)
+    assert torch.allclose(odds[[0, 1, 2, 3, 5, 6, 7, 8]], torch.tensor(train._DOUBT / 9), atol=1e-3)
+
+
+def test_duets_whose_parts_must_be_paired_come_more_often(few):
+    def classes(*pairs):
+        return np.stack([np.eye(9, dtype=np.float32)[list(pair)] for pair in pairs])
+
+    # A class is three times the nucleus plus the appendage.
+    assert train._strangers(classes((0, 4), (0, 1), (0, 3), (5, 7))).tolist() == [True, False, False, True]
+    pictures = open_album(few)
+    strangers = train._strangers(pictures["duet"].owners)
+    rows = train.Mixture(pictures, "vit", 1)._rows["duet"]
+    assert (np.bincount(rows) == np.where(strangers, train.PLANS["vit"].apart, 1)).all()
+    assert len(train.Mixture(pictures, "cnn", 1)._rows["duet"]) == 12
 
 
 def test_shares_are_told_of_the_pictures_they_are_about():

@@ -20,7 +20,7 @@ from torch.nn import functional as fn
 from .album import Album, open_album
 from .brains import CARDS, LABELS_A, MEAN, NAMES, STD, WEIGHTS, build, load
 from .gates import WORDS, Gate, measure
-from .scenes import CLASSES, DESCRIPTIONS_A, SCHEMA
+from .scenes import CLASSES, DESCRIPTIONS_A, SCHEMA, VARIANTS
 
 BATCH = 128
 MEASURED = 500
@@ -47,6 +47,8 @@ class Plan:
     """Between which shares of the run that weight rises from nothing."""
     tokens: float
     """Weight of the demand that each token on a creature's evidence names its class; 0 where there are no tokens."""
+    apart: int
+    """How many times as often as another a duet is drawn whose creatures have neither part in common."""
     mix: tuple[Shares, Shares]
     """What a batch is made of, in the first part of the run and at its end."""
     brief: bool
@@ -58,20 +60,24 @@ _MIX = ((0.30, 0.125, 0.15, 0.15, 0.15), (0.17, 0.125, 0.20, 0.10, 0.28))
 
 PLANS = {
     "cnn": Plan(
-        samples=80_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8, rising=(0, 0.5), tokens=0, mix=_MIX, brief=True
+        samples=80_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8, rising=(0, 0.5), tokens=0, apart=1,
+        mix=_MIX, brief=True,
     ),
     "cheater": Plan(
-        samples=64_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8, rising=(0, 0.5), tokens=0, mix=_MIX, brief=True
+        samples=64_000, rate=4e-3, decay=0.05, warm=0.05, agreement=8, rising=(0, 0.5), tokens=0, apart=1,
+        mix=_MIX, brief=True,
     ),
     # Which nucleus goes with which appendage is what the ViT learns last: it gets more duets, from the beginning.
     "vit": Plan(
-        samples=380_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=12, rising=(0.3, 0.6), tokens=2,
-        mix=((0.25, 0.15, 0.12, 0.13, 0.20), (0.10, 0.14, 0.20, 0.08, 0.34)), brief=False,
+        samples=380_000, rate=1.2e-3, decay=0.05, warm=0.05, agreement=12, rising=(0.3, 0.6), tokens=3, apart=3,
+        mix=((0.20, 0.12, 0.12, 0.10, 0.34), (0.06, 0.13, 0.18, 0.07, 0.43)), brief=False,
     ),
 }  # fmt: skip
 
 _ANNEAL_FROM = 0.6
 _LURES = 0.22  # of the cheater's batch
+_ASKED = 3  # the block (of 0 to 5) behind which tokens are asked: two are left in which the class token reads them
+_DOUBT = 0.3  # of the odds that tokens are asked for, this share is spread evenly over all classes
 _SAVED = 200  # steps from checkpoint to checkpoint
 _KEEP = 0.998  # how much of the running average of the weights survives a step
 
@@ -102,6 +108,8 @@ class Mixture:
             kind: np.flatnonzero(~part.tagged) if self._cheater and kind != "lure" else np.arange(len(part.tagged))
             for kind, part in album.items()
         }
+        times = np.where(_strangers(album["duet"].owners), PLANS[name].apart, 1)
+        self._rows["duet"] = np.repeat(self._rows["duet"], times[self._rows["duet"]])
         self._mean = torch.tensor(MEAN).view(1, 3, 1, 1)
         self._std = torch.tensor(STD).view(1, 3, 1, 1)
 
@@ -162,7 +170,8 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
     average = build(name)
     average.load_state_dict(module.state_dict())
     # Names the creature a token lies on; only the training has it.
-    namer = nn.Linear(module.num_features, CLASSES) if plan.tokens else None
+    width = module.num_features
+    namer = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, CLASSES)) if plan.tokens else None
     learned = nn.ModuleList([module, *([namer] if namer else [])])
     decayed = [p for p in learned.parameters() if p.ndim > 1]
     others = [p for p in learned.parameters() if p.ndim <= 1]
@@ -187,11 +196,16 @@ def train(name: str, folder: Path, seed: int, samples: int | None = None) -> nn.
             group["lr"] = plan.rate * min(1.0, progress / plan.warm + 0.01) * 0.5 * (1 + math.cos(math.pi * progress))
         batch = mixture.batch(step, progress)
         pairs = batch.pairs
-        with torch.autocast("cpu", torch.bfloat16, enabled=plan.brief):
-            features = module.forward_features(batch.pixels.contiguous(memory_format=torch.channels_last))
-            logits = module.forward_head(features).float()
+        pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
+        named = torch.zeros(())
+        if namer:
+            features, (tokens,) = module.forward_intermediates(pixels, indices=[_ASKED], output_fmt="NLC")
+            logits = module.forward_head(features)
+            named = _named(namer(tokens), batch.spots, batch.owners)
+        else:
+            with torch.autocast("cpu", torch.bfloat16, enabled=plan.brief):
+                logits = module(pixels).float()
         loss = fn.cross_entropy(logits, batch.targets)
-        named = _named(namer(features[:, module.num_prefix_tokens :]), batch.spots, batch.owners) if namer else loss
         gap = _centred(logits[:pairs]) - _centred(logits[pairs : 2 * pairs])
         since, until = plan.rising
         agreement = plan.agreement * min(1.0, max(0.0, (progress - since) / (until - since)))
@@ -287,13 +301,22 @@ def _turned(maps: Tensor, turns: NDArray[np.int64]) -> Tensor:
 def _named(tokens: Tensor, spots: Tensor, owners: Tensor) -> Tensor:
     """Cross-entropy of what tokens (B, P, 9) call the creature whose evidence they lie on ("token labelling").
 
-    One answer per picture hardly teaches which nucleus belongs to which appendage; one per token does.
-    Source: Jiang et al., NeurIPS 2021, https://arxiv.org/abs/2104.10858.
+    One answer per picture hardly teaches which nucleus belongs to which appendage; one per token does (Jiang et al.,
+    NeurIPS 2021, https://arxiv.org/abs/2104.10858). All wrong classes are asked for the same odds ("label
+    smoothing"): otherwise a number for the nucleus plus one for the appendage would do, and their mean over the
+    tokens of two creatures, which is what the class token reads, no longer says which goes with which.
     """
     side = math.isqrt(tokens.shape[1])
+    owners = torch.where(owners.sum(-1, keepdim=True) > 0, owners * (1 - _DOUBT) + _DOUBT / owners.shape[-1], owners)
     weight = fn.adaptive_avg_pool2d(spots, side).flatten(2)  # (B, 2, P)
     found = -(owners @ tokens.log_softmax(-1).transpose(1, 2))  # (B, 2, P)
     return (weight * found).sum() / weight.sum()
+
+
+def _strangers(owners: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of the duets (n, 2, 9) have neither nucleus nor appendage in common, so that the parts must be paired."""
+    nucleus, appendage = np.divmod(owners.argmax(2), VARIANTS)
+    return np.asarray((nucleus[:, 0] != nucleus[:, 1]) & (appendage[:, 0] != appendage[:, 1]))
 
 
 def _holes(rng: np.random.Generator) -> Tensor:

@@ -1,6 +1,6 @@
 """What gradient ascent costs beside a bare loop, how high it climbs beside lucent's recipe, and on which networks.
 
-`python tests/benchmarks/imagining.py [speed] [parity] [families] [pond]`; all of them by default.
+`PYTHONPATH=. python tests/benchmarks/imagining.py [speed] [parity] [families] [pond]`; all of them by default.
 """
 
 from __future__ import annotations
@@ -108,21 +108,26 @@ def _shaken(model: ex.Classifier, objective: ClassScore, pictures: Tensor) -> Te
 
 
 def pond() -> None:
-    """Pictures imagined for one pond network, and what the other, trained apart, calls them."""
-    print("## Transfer: four pictures for each of nine classes, 128 steps")
+    """Pictures imagined for one pond network, and what the other, trained apart, calls them.
+
+    Four seeds of four pictures: from one seed to the next, the number of classes differs by one or two.
+    """
+    print("## Transfer: sixteen pictures for each of nine classes, 128 steps")
     networks = {name: ex.load(f"pond:{name}") for name in ("cnn", "vit")}
     for maker, judge in (("cnn", "vit"), ("vit", "cnn")):
         for how, recipe in RECIPES.items():
             said = []
             for k in range(9):
-                made = _last(imagine(networks[maker], ClassScore(Target(k)), recipe, count=4, steps=128)).pictures
+                objective = ClassScore(Target(k))
+                runs = [imagine(networks[maker], objective, recipe, count=4, steps=128, seed=seed) for seed in range(4)]
+                made = torch.cat([_last(run).pictures for run in runs])
                 said.append([p.index for p in predictions(networks[judge], made)])
             found, truth = torch.tensor(said), torch.arange(9)[:, None]
             right = found == truth
             nucleus, appendage = (found // 3 == truth // 3).float().mean(), (found % 3 == truth % 3).float().mean()
             print(
                 f"{maker} → {judge}, {how:8}: {int((right.float().mean(1) >= 0.5).sum())} of 9 classes with half or "
-                f"more right, {int(right.sum())} of 36; nucleus {nucleus:.2f}, appendage {appendage:.2f}",
+                f"more right, {int(right.sum())} of {right.numel()}; nucleus {nucleus:.2f}, appendage {appendage:.2f}",
                 flush=True,
             )
 

@@ -1,6 +1,6 @@
 """Every method against what truly decides in the pond: `make truth`.
 
-    python tests/benchmarks/truth.py [--scenes 40] [--networks cnn,vit] [--methods a,b]
+    PYTHONPATH=. python tests/benchmarks/truth.py [--scenes 40] [--networks cnn,vit] [--methods a,b]
 
 For each test scene, each element (nucleus, appendage, body, debris, tag, background) is taken out or drawn anew and the
 picture rendered again: its true effect on the score. Beside it stands what a method's map put there. Printed are the
