@@ -31,6 +31,12 @@ def test_every_tab_has_its_words_its_place_and_its_files():
             assert parts.read(f"tabs/{tab.id}.{ending}").strip()
 
 
+def test_what_gradio_sends_of_a_part_is_data():
+    """A listener among it is copied for every visitor, which fails once there is an event loop, and fills the log."""
+    for part in [parts.Panel(tab, {}) for tab in all_tabs()] + [parts.Errand("gather"), parts.Wire()]:
+        assert not [name for name, value in part.get_config().items() if callable(value)]
+
+
 def test_work_tells_what_there_is_and_then_all(shelf):
     def count(given, shelf, stop, tell):
         tell({"so_far": 1})

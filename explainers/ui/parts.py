@@ -75,11 +75,13 @@ class Panel(Part):
     """The place of a tab: viewer, reading column and strip taken together. It is in sight while its tab is chosen."""
 
     def __init__(self, tab: Tab, about: dict[str, Any]) -> None:
-        self._tab_id, self._scripts = tab.id, tab.scripts
+        # Gradio sends what a part was made with by the names of these arguments, and takes any name it does not find
+        # for an event: left out here, every visitor would have a listener copied, and the server's log fill up.
+        self.tab, self._scripts = tab.id, tab.scripts
         super().__init__(elem_id=f"tab-{tab.id}", elem_classes="panel", about=about)
 
     def _file(self) -> str:
-        return f"tabs/{self._tab_id}"
+        return f"tabs/{self.tab}"
 
     def _script(self, *_names: str) -> str:
         return str(super()._script(*self._scripts, self._file()))
