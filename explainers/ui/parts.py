@@ -75,8 +75,8 @@ class Panel(Part):
     """The place of a tab: viewer, reading column and strip taken together. It is in sight while its tab is chosen."""
 
     def __init__(self, tab: Tab, about: dict[str, Any]) -> None:
-        # Gradio sends what a part was made with by the names of these arguments, and takes any name it does not find
-        # for an event: left out here, every visitor would have a listener copied, and the server's log fill up.
+        # Gradio sends what a part was made with, by the names of these arguments, and takes a name that the part lacks
+        # for an event: without `tab`, a listener would be copied for every visitor, and the server's log fill up.
         self.tab, self._scripts = tab.id, tab.scripts
         super().__init__(elem_id=f"tab-{tab.id}", elem_classes="panel", about=about)
 
