@@ -129,7 +129,7 @@ def resume(
     try:
         with torch.no_grad(), _recording(recorder), shapes:
             return _whole(module(hollow), recorder)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, Stopped):
             raise
         raise LookupError(f"the pass cannot begin at {', '.join(map(str, given))}: {error}") from error

@@ -56,14 +56,9 @@ def test_the_card_tells_what_is_measured_here(name: str) -> None:
 
 @pytest.mark.parametrize("name", brains.NAMES)
 def test_every_gate_holds(name: str) -> None:
-    """On the card as it is, and here within two standard errors of 300 pictures."""
+    """On the card as it is, and on the 300 pictures here."""
     assert "FAILED" not in {verdict for _, verdict in on_card(name).values()}
-    for key, gate in measured(name).items():
-        if gate.bound is None:
-            continue
-        count = 40 if key == "accuracy_384" else COUNT
-        slack = 2 * (gate.bound * (1 - gate.bound) / count) ** 0.5
-        assert gate.value >= gate.bound - slack if gate.at_least else gate.value <= gate.bound + slack, key
+    assert not [gate for gate in measured(name).values() if gate.passed is False]
     assert measured(name)["shape_median"].value < 0.5
 
 

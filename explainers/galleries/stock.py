@@ -198,7 +198,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], Pic
         try:
             with archive.open(info) as file:
                 data = file.read(BYTES_LIMIT + 1)  # whatever size the archive claims
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+        except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError) as error:
             raise PictureError(f"“{info.filename}” cannot be unpacked ({_first_line(error)}).") from error
         return Picture.read(data)
 

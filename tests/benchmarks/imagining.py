@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import explainers as ex
 from explainers.images import Framing
 from explainers.imagining import RECIPES, ClassScore, imagine
-from explainers.imagining.measures import predictions
+from explainers.imagining.measures import predictions, scores_of
 from explainers.trace import Target
 
 FAMILIES = (
@@ -103,10 +103,7 @@ def families() -> None:
 def _shaken(model: ex.Classifier, objective: ClassScore, pictures: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(5)
     shaking = RECIPES["fourier"].shaking
-    with torch.no_grad():
-        scores = [
-            objective(model.module(model.framing.normalize(shaking(pictures, generator))), None) for _ in range(32)
-        ]
+    scores = [scores_of(model, objective, shaking(pictures, generator)) for _ in range(32)]
     return torch.stack(scores).mean(0)
 
 
