@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("picture", help="a JPEG, PNG or WebP")
     asking.add_argument("--model", default="pond:cnn", help="timm:…, torchvision:…, hf:…, pond:… or a folder")
     asking.add_argument("--method", default=None, help="see the command methods; by default the first that applies")
-    asking.add_argument("--target", help="label or number of the class; the winning one by default")
+    asking.add_argument("--target", help="the class by label or number; the winning one by default")
     asking.add_argument("--versus", help="rather than which class?")
     asking.add_argument("--score", default=DEFAULT_SCORE, choices=SCORES)
     asking.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the method")
@@ -80,8 +80,7 @@ def _explain(choice: argparse.Namespace) -> int:
     options = _options(name, choice.option)
     trace = look(model, choice.picture)
     options |= {"gallery": choice.gallery} if choice.gallery else {}
-    target, versus = _class(choice.target), _class(choice.versus)
-    answer = explain(trace, name, target=target, versus=versus, score=choice.score, **options)
+    answer = explain(trace, name, target=choice.target, versus=choice.versus, score=choice.score, **options)
     try:
         answer.save(choice.out)
     except OSError as error:
@@ -108,10 +107,6 @@ def _models(_choice: argparse.Namespace) -> int:
     for suggestion in models():
         print(suggestion)
     return 0
-
-
-def _class(text: str | None) -> str | int | None:
-    return int(text) if text is not None and text.isdecimal() else text
 
 
 def _options(method: str, pairs: list[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from . import anatomy as _anatomy
+from . import labels as _labels
 from .anatomy import Anatomy
 from .errors import ModelError, QuestionError
 from .images import Framing
+from .labels import Labels
 from .sources import fetch
 
 
@@ -53,29 +54,10 @@ class Classifier:
         return _dtype(self.module)
 
     def index(self, label: str | int) -> int:
-        """The index of a class given by label or by number. Raises `QuestionError` in words."""
+        """The index of a class given by label or by number, in one reading for all. Raises `QuestionError` in words."""
         if not self.has_classes:
             raise QuestionError(f"{self.name} is a backbone: it has features, but no classes to ask about.")
-        if not isinstance(label, str):
-            label = _number(label)
-            if not 0 <= label < len(self.labels):
-                raise QuestionError(f"{self.name} has classes 0 to {len(self.labels) - 1}; {label} is not one of them.")
-            return label
-        same = [i for i, known in enumerate(self.labels) if known == label]
-        if len(same) == 1:
-            return same[0]
-        if same:
-            numbers = " and ".join(map(str, same))
-            raise QuestionError(f"{self.name} has several classes “{label[:80]}”: {numbers}. Give the number.")
-        wanted = _plain(label)
-        near = [
-            i for i, known in enumerate(self.labels) if wanted in {_plain(part) for part in [known, *known.split(",")]}
-        ]
-        if len(near) == 1:
-            return near[0]
-        close = [self.labels[i] for i in near] or [known for known in self.labels if wanted and wanted in _plain(known)]
-        hint = f" Near it: {'; '.join(close[:5])}." if close else " Search the class list, or give its number."
-        raise QuestionError(f"{self.name} has no single class “{label[:80]}”.{hint}")
+        return _labels.find(label, self.labels, self.name)
 
 
 def load(identifier: str, *, device: str | torch.device | None = None, local: bool = True) -> Classifier:
@@ -100,7 +82,7 @@ def load(identifier: str, *, device: str | torch.device | None = None, local: bo
 def wrap(
     module: nn.Module,
     *,
-    labels: Sequence[str] | None = None,
+    labels: Labels | None = None,
     framing: Framing | None = None,
     name: str | None = None,
     random_weights: bool = False,
@@ -108,9 +90,10 @@ def wrap(
 ) -> Classifier:
     """A classifier around one's own module, which takes (N, 3, H, W) and returns (N, classes); it is not changed.
 
-    `labels` default to "class 0", "class 1", …; an empty sequence says that the output is an embedding. `framing`
-    defaults to 224 × 224 with ImageNet's statistics. Raises `ModelError` where the module is in training mode or
-    does not do what a classifier does.
+    `labels` are in the order of the outputs, or a mapping that says which is which (`id2label`, `class_to_idx`); they
+    default to "class 0", "class 1", …; an empty sequence says that the output is an embedding. `framing` defaults to
+    224 × 224 with ImageNet's statistics. Raises `ModelError` where the module is in training mode or does not do what
+    a classifier does.
     """
     with torch.inference_mode(False):  # whatever mode the caller is in, since gradients will be asked for
         return _wrap(module, labels, framing, name or type(module).__name__, random_weights, tuple(notes))
@@ -121,7 +104,7 @@ def wrap(
 
 def _wrap(
     module: nn.Module,
-    labels: Sequence[str] | None,
+    labels: Labels | None,
     framing: Framing | None,
     title: str,
     random_weights: bool,
@@ -148,26 +131,18 @@ def _wrap(
     if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[0] != 1:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ModelError(f"{title} returned {shape} for one picture; a classifier returns one number for each class.")
-    if labels is None:
-        labels = [f"class {i}" for i in range(output.shape[1])]
-    if labels and len(labels) != output.shape[1]:
-        raise ModelError(f"{title} has {output.shape[1]} outputs, but {len(labels)} labels were given.")
+    count = output.shape[1]
+    named, said = (_labels.numbers(count), ()) if labels is None else _labels.read(labels, count, title)
     try:
         structure = _anatomy.read(module, probe, _objective(output))
     except (LookupError, RuntimeError) as error:
         why = f"Its structure cannot be read ({_first_line(error)})."
         structure = Anatomy({}, (), None, why, why)
-    return Classifier(title, module, tuple(labels), framing, device, structure, random_weights, notes)
+    return Classifier(title, module, named, framing, device, structure, random_weights, (*notes, *said))
 
 
 def _dtype(module: nn.Module) -> torch.dtype:
     return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-
-
-def _number(label: object) -> int:
-    if not isinstance(label, bool) and hasattr(label, "__index__"):
-        return operator.index(label)
-    raise QuestionError(f"A class is a label or a number, not {type(label).__name__}.")
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -191,10 +166,6 @@ def _objective(output: Tensor) -> Any:
         return (out[0] * signs).sum()
 
     return objective
-
-
-def _plain(label: str) -> str:
-    return " ".join(label.lower().replace("_", " ").split())
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ import math
 import pkgutil
 import types
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Generator, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -24,13 +24,15 @@ from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError
 from .gallery import Gallery
 from .results import RESULTS, Heatmap, Result
+from .spelling import did_you_mean, either, nearest
 from .trace import PIXELS, Asked, Second, Trace
 
 ENTRY_POINTS = "explainers.methods"
 """Other people's packages add methods under this entry-point group."""
 
-RESERVED = {"about", "trace", "picture", "model", "method", "methods", "target", "versus", "score", "gallery"}
-RESERVED |= {"second", "stop", "working"}
+ASKED = ("target", "versus", "score", "gallery", "second", "stop", "working")
+"""What every question says beside the options of its method."""
+RESERVED = {"about", "trace", "picture", "model", "method", "methods", *ASKED}
 """Names that belong to every question, so that no option may take them."""
 
 GIVEN: dict[type, str] = {
@@ -166,8 +168,10 @@ class Method:
         known = {option.name: option for option in self.options}
         for name in options:
             if name not in known:
+                meant = did_you_mean(nearest(str(name), [*known, *ASKED]))
                 offer = f"its options are {', '.join(known)}" if known else "it has no options"
-                raise QuestionError(f"{self.title} has no option “{str(name)[:40]}”; {offer}.")
+                offer = f".{meant} {offer.capitalize()}" if meant else f"; {offer}"
+                raise QuestionError(f"{self.title} has no option “{str(name)[:40]}”{offer}.")
         # What comes as JSON has lists, where Python has tuples.
         options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
         if named_depths_only:
@@ -251,10 +255,13 @@ def maps() -> tuple[Method, ...]:
 
 
 def find(name: str) -> Method:
-    """The method of that name. Raises `QuestionError` that names those there are."""
+    """The method of that name. Raises `QuestionError` that names the nearest."""
     _discover()
-    if not isinstance(name, str) or name not in _methods:
-        raise QuestionError(f"There is no method “{str(name)[:40]}”; there are {', '.join(sorted(_methods))}.")
+    name = name if isinstance(name, str) else str(name)
+    if name not in _methods:
+        meant = did_you_mean(nearest(name, sorted(_methods), spelled=_ways))
+        hint = f".{meant} The list of methods has all." if meant else f"; there are {', '.join(sorted(_methods))}."
+        raise QuestionError(f"There is no method “{name[:40]}”{hint}")
     return _methods[name]
 
 
@@ -297,7 +304,7 @@ def suitable(method: Method, model: Classifier) -> Method:
         # First what gives the same kind of answer, the classics before the rest.
         near = sorted(all_methods(), key=lambda m: (m.gives is not method.gives, not m.classic))
         others = [m.id for m in near if not m.why_not(model)]
-        way_out = f" Try {_listed(others[:3])}." if others else " No method here applies to it yet."
+        way_out = f" Try {either(others[:3])}." if others else " No method here applies to it yet."
         raise DoesNotApply(why + way_out)
     return method
 
@@ -306,6 +313,11 @@ def suitable(method: Method, model: Classifier) -> Method:
 
 _methods: dict[str, Method] = {}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _ways(name: str) -> tuple[str, ...]:
+    """What people call a method: its name, its title, and the first letters of its words."""
+    return name, _methods[name].title, "".join(word[:1] for word in name.split("_"))
 
 
 @cache
@@ -459,7 +471,7 @@ def _sentence(title: str, option: Option, value: Any) -> str:
     low, high = _number(option.minimum), _number(option.maximum)
     match option.kind:
         case "choice":
-            wanted = f"one of {_listed(option.choices)}"
+            wanted = f"one of {either(option.choices)}"
         case "switch":
             wanted = "true or false"
         case "integer":
@@ -494,11 +506,6 @@ _SPELLED = 10**15
 
 def _hashable(value: Any) -> bool:
     return isinstance(value, bool | types.NoneType)
-
-
-def _listed(words: Iterable[str]) -> str:
-    *most, last = list(words)
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _capital(text: str) -> str:

@@ -30,7 +30,7 @@ def test_a_class_is_found_by_label_number_or_part_of_a_label():
     for wrong in (True, 1.5, None, -1, 4):
         with pytest.raises(QuestionError):
             model.index(wrong)
-    with pytest.raises(QuestionError, match="Near it: Egyptian cat"):
+    with pytest.raises(QuestionError, match="Did you mean “Egyptian cat”"):
         model.index("egypt")
 
 

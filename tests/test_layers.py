@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "explainers"
 
 LEVELS = [
-    {"errors", "shapes"},
-    {"taps", "images", "results", "rules", "regions", "draws", "directions", "stretching"},
+    {"errors", "shapes", "spelling"},
+    {"taps", "images", "labels", "results", "rules", "regions", "draws", "directions", "stretching"},
     {"anatomy", "baselines"},
     {"pond", "digits", "sources"},
     {"classifier"},

@@ -175,7 +175,7 @@ def test_methods_come_by_family_and_title():
 
 
 def test_an_unknown_method_is_told_which_there_are():
-    for name in ("astrology", "", None, 7, "__class__", "a" * 500):
+    for name in ("astrology", "", None, 7, "__dict__", "a" * 500):
         with pytest.raises(QuestionError, match="cam, grad_cam") as caught:
             ex.explain(trace(), name)
         assert len(str(caught.value)) < 1000

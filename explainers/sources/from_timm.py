@@ -13,9 +13,10 @@ from torch import nn
 
 from ..errors import ModelError
 from ..images import Framing
+from ..labels import Labels, told_apart
 from .hub import Repository
 from .identifiers import Identifier
-from .origin import NO_HEAD, Source, assemble, told_apart
+from .origin import NO_HEAD, Source, assemble
 from .web import download
 from .weights import LOADING_ERRORS, check_size, do_not_fit, seeded, weigh, weights_file
 
@@ -141,7 +142,7 @@ def _source(
     described: Any = module  # timm's own attributes, which nn.Module does not promise
     count = int(described.num_classes)
     notes = []
-    labels = _named(described.pretrained_cfg, count)
+    labels: Labels | None = _named(described.pretrained_cfg)
     if count == 0:
         notes.append(NO_HEAD)
     elif labels is None and registered and count in _PROJECTIONS:
@@ -162,13 +163,14 @@ def _source(
     )
 
 
-def _named(config: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
-    """The labels in a configuration: names by class, with descriptions by name where there are some."""
-    names = config.get("label_names")
-    if isinstance(names, Mapping):
-        names = [names.get(index, names.get(str(index), f"class {index}")) for index in range(count)]
-    if not isinstance(names, Sequence) or isinstance(names, str) or not names:
+def _named(config: Mapping[str, Any]) -> Labels | None:
+    """The labels in a configuration: names in order or by number, with descriptions by name where there are some."""
+    names, descriptions = config.get("label_names"), config.get("label_descriptions")
+    if not names:
         return None
-    descriptions = config.get("label_descriptions")
     words = descriptions if isinstance(descriptions, Mapping) else {}
+    if isinstance(names, Mapping):
+        return {index: words.get(name, name) for index, name in names.items()}
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        return None
     return told_apart([str(words.get(name, name)) for name in names], names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from ..errors import ModelError
 from ..images import Framing
+from ..labels import Labels, numbers, read
 from .weights import LOADING_ERRORS
 
 NO_HEAD = "A backbone without a head: it embeds pictures, but has no classes."
@@ -39,39 +39,29 @@ def assemble(
     module: nn.Module,
     framing: Framing,
     *,
-    labels: Sequence[str] | None,
+    labels: Labels | None,
     backbone: bool = False,
     random_weights: bool = False,
     notes: Sequence[str] = (),
 ) -> Source:
     """A Source that was tried: one black picture goes through, and the labels fit what comes out.
 
-    `labels` None means that the checkpoint has none; a classifier then gets numbers, a backbone nothing.
+    `labels` are anything that `labels.read` takes, or None where the checkpoint has none. Without labels that fit, a
+    classifier gets numbers; a backbone gets nothing.
     ModelError where the module does not turn pictures into one row of numbers each.
     """
     module = module.eval().float().requires_grad_(False)
     outputs = _outputs(name, module, framing)
-    said = list(notes)
     if backbone:
-        return Source(name, module, None, framing, random_weights, tuple(said))
-    if labels is not None and len(labels) != outputs:
-        said.append(f"Labels are numbers, because the checkpoint names {len(labels)} classes and answers {outputs}.")
-        labels = numbers(outputs)
-    elif labels is None:
-        said.append(NUMBERED)
-        labels = numbers(outputs)
-    return Source(name, module, tuple(labels), framing, random_weights, tuple(said))
-
-
-def numbers(count: int) -> tuple[str, ...]:
-    """Labels for classes that nobody named: class 0, class 1 and so on."""
-    return tuple(f"class {index}" for index in range(count))
-
-
-def told_apart(labels: Sequence[str], marks: Sequence[object]) -> tuple[str, ...]:
-    """The labels, each with its mark in brackets where two classes share one name (ImageNet has two cranes)."""
-    times = Counter(labels)
-    return tuple(f"{label} ({mark})" if times[label] > 1 else label for label, mark in zip(labels, marks, strict=True))
+        return Source(name, module, None, framing, random_weights, tuple(notes))
+    named: tuple[str, ...] = numbers(outputs)
+    told: tuple[str, ...] = (NUMBERED,)
+    if labels is not None:
+        try:
+            named, told = read(labels, outputs, f"“{name}”")
+        except ModelError as error:
+            told = (f"Labels are numbers, because those of the checkpoint do not fit: {error}",)
+    return Source(name, module, named, framing, random_weights, (*notes, *told))
 
 
 def _outputs(name: str, module: nn.Module, framing: Framing) -> int:

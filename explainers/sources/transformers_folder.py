@@ -14,7 +14,8 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelFor
 
 from ..errors import ModelError
 from ..images import Framing
-from .origin import NO_HEAD, Source, assemble, told_apart
+from ..labels import Labels
+from .origin import NO_HEAD, Source, assemble
 from .weights import LOADING_ERRORS, check_size, do_not_fit, seeded, weigh
 
 NO_PROCESSOR = "The framing is ImageNet's usual one, because the checkpoint has no image processor."
@@ -171,13 +172,10 @@ def _filled(name: str, maker: Any, folder: Path, config: Any) -> tuple[nn.Module
     return model, missing
 
 
-def _labels(config: Any) -> tuple[str, ...] | None:
-    """The labels in the order of the logits; None where they are LABEL_0, LABEL_1, …, transformers' numbers."""
-    named = {int(index): str(label) for index, label in (config.id2label or {}).items()}
-    order = sorted(named)
-    if order != list(range(len(order))) or all(named[index] == f"LABEL_{index}" for index in order):
-        return None
-    return told_apart([named[index] for index in order], order)
+def _labels(config: Any) -> Labels | None:
+    """The labels in the configuration; None where they are LABEL_0, LABEL_1, …, transformers' numbers."""
+    named: Mapping[Any, Any] = config.id2label or {}
+    return None if all(str(label) == f"LABEL_{index}" for index, label in named.items()) else named
 
 
 def _framing(folder: Path, config: Any) -> tuple[Framing, tuple[str, ...]]:
