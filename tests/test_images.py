@@ -113,7 +113,9 @@ def test_grey_black_and_white_and_ink():
 
 @pytest.mark.parametrize("value", [0, 128, 257, 1000, 32768, 65535])
 def test_16_bits_are_scaled_not_clipped(value):
-    picture = Picture.read(encoded(Image.fromarray(np.full((2, 2), value, np.uint16)), "PNG"))
+    values = np.full((2, 2), value, np.uint16)
+    values[1, 1] = 65535  # so that no one takes them for 12 bits
+    picture = Picture.read(encoded(Image.fromarray(values), "PNG"))
     assert picture.array[0, 0, 0] == round(value * 255 / 65535)
     assert picture.notes == (FROM_16_BITS,)
 
@@ -362,7 +364,6 @@ def test_the_pixel_limit_holds_for_arrays_and_images_and_lies_at_40_megapixels()
     [
         (np.zeros((2, 3, 4, 3), np.uint8), "2 x 3 x 4 x 3"),
         (np.zeros((3, 20, 30), np.uint8), "transpose(1, 2, 0)"),
-        (np.zeros((4, 4, 2), np.uint8), "1, 3 or 4"),
         (np.zeros(5, np.uint8), "height x width"),
         (np.array(0, np.uint8), "no axes"),
         (np.zeros((0, 4, 3), np.uint8), "no pixels"),
@@ -371,7 +372,7 @@ def test_the_pixel_limit_holds_for_arrays_and_images_and_lies_at_40_megapixels()
         (np.full((2, 2), 200.0), "[0, 1]"),
         (np.full((2, 2), -0.5), "[0, 1]"),
         (np.zeros((2, 2), np.int64), "int64"),
-        (np.zeros((2, 2), np.uint16), "uint16"),
+        (np.zeros((2, 2), np.int16), "int16"),
         (np.zeros((2, 2), bool), "bool"),
         (np.full((2, 2), "x", object), "object"),
         (np.zeros((2, 2), complex), "complex"),

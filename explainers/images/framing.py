@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self, get_args
+from numbers import Real
+from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import ModelError, PictureError
 from .picture import Picture
+from .processors import prepared, resampling
 
-Mode = Literal["crop", "squash"]
-Resample = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Mode = Literal["crop", "squash", "cut", "zoom"]
+Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+Channels = Literal["rgb", "bgr", "gray"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # per channel, of RGB in [0, 1]; torchvision's and timm's default
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -30,8 +33,17 @@ class Framing:
     `size` is the (h, w) fed to the network. In mode "crop" the picture keeps its proportions: it is scaled until its
     shorter side is `resize` pixels (or until it covers `resize` = (h, w)), and the centre is cut out. Without `resize`
     the cut is `crop_share` of the scaled picture; 0.875 is 224 of 256. In mode "squash" it is scaled to `size`
-    directly, or to `resize` and then cut. Where the cut is larger than the scaled picture, the rest is black before
-    normalisation, as in torchvision.
+    directly, or to `resize` and then cut. In mode "cut" nothing is scaled, and the middle pixels are cut out. In mode
+    "zoom" the same share as in "crop" is cut out first, and that is scaled. Where the cut is larger than the scaled
+    picture, the rest is black before normalisation, as in torchvision.
+
+    `channels` are those that the network takes: "rgb", "bgr", "gray", or a number of bands. Gray is the luminance of
+    ITU-R 601 (0.299 red, 0.587 green, 0.114 blue, Pillow's mode L), or the picture's own gray of 16 bits; bands come
+    from arrays only, and `show` says which three of them, from 0 on, stand for red, green and blue on the screen.
+    `mean` and `std` have one number for each channel, or one for all; by default those of ImageNet for three channels,
+    and 0.5 for others. `note` is what the network's user should know about this framing.
+
+    Numbers and lists, as JSON has them, are taken for tuples: `Framing(size=224)`.
 
     Coordinates are continuous (x, y): the pixel in row i, column j covers [j, j + 1] x [i, i + 1].
     """
@@ -40,25 +52,51 @@ class Framing:
     mode: Mode = "crop"
     crop_share: float = 0.875
     resample: Resample = "bilinear"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     resize: int | tuple[int, int] | None = None
     odd: Literal["even", "down"] = "even"  # half a pixel at the cut: torchvision rounds to even, transformers down
-    channels: Literal["rgb", "bgr"] = "rgb"  # the order the network was trained on; `frame` is always RGB
+    channels: Channels | int = "rgb"  # what the network was trained on; `frame` of "bgr" is RGB
+    show: tuple[int, int, int] = (0, 1, 2)
+    note: str = ""
 
     def __post_init__(self) -> None:
-        resize = self.size if self.resize is None else self.resize
-        if (
-            min(*self.size, *(resize if isinstance(resize, tuple) else (resize,))) < 1
-            or not 0 < self.crop_share < math.inf
-            or 0 in self.std
-        ):
-            raise ModelError(f"{self} frames nothing: sizes, crop share and deviations must be above zero.")
-        if self.mode not in get_args(Mode) or self.resample not in get_args(Resample):
-            raise ModelError(
-                f"Framing by {self.mode!r} and {self.resample!r} is unknown; modes are {', '.join(get_args(Mode))}, "
-                f"resampling is {', '.join(get_args(Resample))}."
-            )
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ModelError(f"A framing's {name} is one of {', '.join(known)}, not {getattr(self, name)!r}.")
+        if self.channels not in _NAMED_CHANNELS:
+            if isinstance(self.channels, str):
+                names = ", ".join(_NAMED_CHANNELS)
+                raise ModelError(f"A framing's channels are {names}, or a number of bands, not {self.channels!r}.")
+            count = _whole("channels", self.channels)
+            self._set("channels", {1: "gray", 3: "rgb"}.get(count, count))
+        self._set("size", _pair("size", self.size))
+        if self.resize is not None:
+            single = not hasattr(self.resize, "__len__")
+            self._set("resize", _whole("resize", self.resize) if single else _pair("resize", self.resize))
+        colors = self.channel_count == len(IMAGENET_MEAN)
+        self._set("mean", self._each("mean", self.mean, IMAGENET_MEAN if colors else (0.5,)))
+        self._set("std", self._each("std", self.std, IMAGENET_STD if colors else (0.5,)))
+        if not all(value > 0 for value in self.std):
+            raise ModelError(f"A framing's std is above zero in every channel, not {self.std}.")
+        share = self.crop_share
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share < math.inf:
+            raise ModelError(f"A framing's crop_share is a number above zero, not {share!r}.")
+        self._set("show", tuple(_whole("show", each, least=0) for each in _listed("show", self.show)))
+        if self.channels == 2 and self.show == (0, 1, 2):  # the default, of two: the second stands for two colors
+            self._set("show", (0, 1, 1))
+        if len(self.show) != len(IMAGENET_MEAN) or (isinstance(self.channels, int) and max(self.show) >= self.channels):
+            raise ModelError(f"A framing's show names three of its {self.channels} bands, from 0 on, not {self.show}.")
+
+    @property
+    def channel_count(self) -> int:
+        """How many channels the network takes."""
+        return self.channels if isinstance(self.channels, int) else 1 if self.channels == "gray" else 3
+
+    @property
+    def bands(self) -> tuple[int, int, int] | None:
+        """The bands that are shown of a picture with so many of them; None for networks of colors or gray."""
+        return self.show if isinstance(self.channels, int) else None
 
     @classmethod
     def from_timm(cls, config: Mapping[str, Any]) -> Self:
@@ -67,10 +105,14 @@ class Framing:
         Source: timm.data.transforms_factory.transforms_imagenet_eval. Mode "border", which no model of timm asks for,
         is read as the whole shorter side, cropped at the centre.
         """
-        _, height, width = config["input_size"]
+        channels, height, width = config["input_size"]
         share = float(config.get("crop_pct") or 0.875)
         mode = config.get("crop_mode") or "center"
         squash = mode == "squash"
+        mean, std = (
+            statistics(config.get(name) or usual, channels)
+            for name, usual in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD))
+        )
         return cls(
             size=(height, width),
             mode="squash" if squash else "crop",
@@ -78,8 +120,9 @@ class Framing:
             # timm's squash with a share below one still cuts a border off.
             resize=(math.floor(height / share), math.floor(width / share)) if squash else None,
             resample=_resample(config.get("interpolation") or "bicubic"),
-            mean=_triple(config.get("mean") or IMAGENET_MEAN),
-            std=_triple(config.get("std") or IMAGENET_STD),
+            mean=mean,
+            std=std,
+            channels=channels,
         )
 
     @classmethod
@@ -91,72 +134,73 @@ class Framing:
             resize=resize[0] if len(resize) == 1 else (resize[0], resize[1]),
             mode="crop" if len(resize) == 1 else "squash",
             resample=_resample(preset.interpolation.value),
-            mean=_triple(preset.mean),
-            std=_triple(preset.std),
+            mean=preset.mean,
+            std=preset.std,
         )
 
     @classmethod
-    def from_transformers(cls, config: Mapping[str, Any]) -> Self:
+    def from_transformers(cls, config: Mapping[str, Any], *, channels: int = 3) -> Self:
         """From a transformers image processor's `to_dict()`, or its preprocessor_config.json.
 
-        Raises `ModelError` where the size is not fixed.
+        `channels` are those of its network. Where the processor keeps proportions without a cut, so that the size
+        varies, the whole picture is squeezed, and `note` says so. Raises `ModelError` that names the option where
+        the size is not fixed or something else is done that a framing cannot do.
         """
-        size: Any = config.get("size") or config.get("crop_size")
-        crop = _sides(config.get("crop_size")) if config.get("do_center_crop") else None
-        exact = _sides(size)
-        edge = size.get("shortest_edge") if hasattr(size, "get") else None
-        if isinstance(size, int) and crop:  # older configurations: one number is the shorter side where a crop follows
-            edge = size
-        mode: Mode = "crop"
-        resize: int | tuple[int, int] | None = edge
-        if edge and config.get("crop_pct"):  # ConvNeXT's processor: it squashes from 384 pixels on
-            crop = (edge, edge)
-            resize = int(edge / config["crop_pct"])
-            if edge >= _CONVNEXT_SQUASHES:
-                mode, resize = "squash", None
-        elif edge and "Levit" in str(config.get("image_processor_type") or config.get("feature_extractor_type")):
-            resize = int(edge * 256 / 224)  # LeViT's processor adds this margin itself
-        elif not edge:
-            mode, resize = "squash", exact
-        fed = crop or exact or ((edge, edge) if edge else None)
-        if fed is None:
-            raise ModelError("This network's image processor fixes no input size; give the framing yourself.")
-        mean, std = _scaling(config)
-        return cls(
-            size=fed,
-            mode=mode,
-            resize=resize,
-            resample=_resample("bilinear" if config.get("resample") is None else config["resample"]),
-            mean=mean,
-            std=std,
-            odd="down",
-            channels="bgr" if config.get("do_flip_channel_order") else "rgb",
-        )
+        fields = prepared(config, channels)._asdict()
+        return cls(**fields | {"resample": _resample(fields["resample"])}, odd="down")
 
     def frame(self, picture: Picture) -> Tensor:
-        """Give what the network is fed, before normalisation: float32 (3, h, w) in [0, 1], RGB."""
+        """Give what the network is fed, before normalisation: float32 (C, h, w) in [0, 1]; of colors, RGB.
+
+        Raises `PictureError` where the picture does not have the bands that the network takes.
+        """
+        self.check(picture)
         y, x = self._axes(picture.size)
         # Only the part that the network sees is copied, so that a picture of 1 x 5000 is never blown up whole.
         top, bottom = y.needed()
         left, right = x.needed()
-        seen = Image.fromarray(np.ascontiguousarray(picture.array[top:bottom, left:right]))
         (y0, y1), (x0, x1) = y.filled(), x.filled()
-        seen = seen.resize(
-            (x1 - x0, y1 - y0),
-            Image.Resampling[self.resample.upper()],
-            box=(x.low - left, y.low - top, x.high - left, y.high - top),
-        )
-        framed = np.zeros((*self.size, 3), np.uint8)
-        framed[y0:y1, x0:x1] = np.asarray(seen)
-        return torch.from_numpy(framed).permute(2, 0, 1).contiguous().float() / 255
+        kind = Image.Resampling[self.resample.upper()]
+        box = (x.low - left, y.low - top, x.high - left, y.high - top)
+
+        def scaled(part: npt.NDArray[Any]) -> Image.Image:
+            image = Image.fromarray(np.ascontiguousarray(part[top:bottom, left:right]))
+            image = image.convert("L") if self.channels == "gray" and image.mode == "RGB" else image
+            return image.resize((x1 - x0, y1 - y0), kind, box=box)
+
+        if self.channel_count == len(IMAGENET_MEAN) or picture.deep is None:
+            framed = np.zeros((*self.size, self.channel_count), np.uint8)
+            framed[y0:y1, x0:x1] = np.asarray(scaled(picture.array)).reshape(y1 - y0, x1 - x0, -1)
+            return torch.from_numpy(framed).permute(2, 0, 1).contiguous().float() / 255
+        deep = np.zeros((self.channel_count, *self.size), np.float32)
+        for band in range(self.channel_count):
+            deep[band, y0:y1, x0:x1] = np.asarray(scaled(picture.deep[..., band]))
+        return torch.from_numpy(deep).clamp_(0, 1)  # which wide filters overshoot, as they do in 8 bits
+
+    def check(self, picture: Picture) -> None:
+        """Raise `PictureError` where the picture does not have the bands that the network takes."""
+        given = picture.bands
+        if isinstance(self.channels, int) and given != self.channels:
+            raise PictureError(
+                f"This network takes {self.channels} channels, and this picture has {given}; give an array of height "
+                f"x width x {self.channels}."
+            )
+        if not isinstance(self.channels, int) and picture.deep is not None and picture.deep.shape[2] > 1:
+            takes = "one channel of gray" if self.channels == "gray" else "the three channels of colors"
+            raise PictureError(f"This network takes {takes}, and this array has {given}; give those, chosen by you.")
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """(pixels - mean) / std over (..., 3, h, w), in the network's channel order; differentiable."""
-        mean = torch.tensor(self.mean, dtype=pixels.dtype, device=pixels.device)[:, None, None]
-        std = torch.tensor(self.std, dtype=pixels.dtype, device=pixels.device)[:, None, None]
+        """(pixels - mean) / std over (..., C, h, w), in the network's channel order; differentiable."""
+        mean, std = self._statistics(pixels)
         if self.channels == "bgr":
             pixels = pixels.flip(-3)
         return (pixels - mean) / std
+
+    def denormalize(self, fed: Tensor) -> Tensor:
+        """Pixels (..., C, h, w), of colors RGB, of what a network is fed: `normalize` undone, up to rounding."""
+        mean, std = self._statistics(fed)
+        pixels = fed * std + mean
+        return pixels.flip(-3) if self.channels == "bgr" else pixels
 
     def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
         """(x0, y0, x1, y1) of what the network sees of a picture of `size` (H, W); never beyond the picture."""
@@ -191,24 +235,55 @@ class Framing:
         laid[slice(*y.seen()), slice(*x.seen())] = rows @ heat.astype(np.float32) @ columns.T
         return laid
 
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation (C, 1, 1) in the network's channel order, of the type and on the device of `like`."""
+        mean = torch.tensor(self.mean, dtype=like.dtype, device=like.device)
+        std = torch.tensor(self.std, dtype=like.dtype, device=like.device)
+        return mean[:, None, None], std[:, None, None]
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _each(self, name: str, values: Any, usual: tuple[float, ...]) -> tuple[float, ...]:
+        """One finite number for each channel, from one for each or one for all; from none, the usual ones."""
+        numbers = [_number(name, value) for value in _listed(name, values)] or list(usual)
+        if len(numbers) not in (1, self.channel_count):
+            raise ModelError(
+                f"A framing's {name} has one number for each of its {self.channel_count} channels, or one for all; "
+                f"{values!r} has {len(numbers)}."
+            )
+        return tuple(numbers * self.channel_count if len(numbers) == 1 else numbers)
+
     def _axes(self, size: tuple[int, int]) -> tuple[_Axis, _Axis]:
-        height, width = self._scaled(size)
-        return _Axis(size[0], height, self.size[0], self.odd), _Axis(size[1], width, self.size[1], self.odd)
+        if self.mode == "zoom":
+            return self._zoomed(size, 0), self._zoomed(size, 1)
+        y, x = (
+            _Axis.of(length, scaled, framed, self.odd)
+            for length, scaled, framed in zip(size, self._scaled(size), self.size, strict=True)
+        )
+        return y, x
+
+    def _zoomed(self, size: tuple[int, int], axis: int) -> _Axis:
+        """The side that is cut before it is scaled: so much of the picture's shorter side as `size` is of `resize`."""
+        shorter, framed = min(size), self.size[axis]
+        whole = self.resize[axis] if isinstance(self.resize, tuple) else self.resize
+        share = self.crop_share if whole is None else framed / whole
+        kept = max(1, min(size[axis], int(share * shorter)))
+        start = (size[axis] - kept) // 2 if self.odd == "down" else round((size[axis] - kept) / 2)
+        return _Axis(size[axis], framed * size[axis] / kept, framed, 0, cut=(start, start + kept))
 
     def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the whole picture after resizing; computed, never allocated."""
         height, width = size
+        if self.mode == "cut":
+            return size
         target = self.resize
         if self.mode == "squash":
             target = target or self.size
             return target if isinstance(target, tuple) else (target, target)
         if target is None:
-            target = (
-                max(1, math.floor(self.size[0] / self.crop_share)),
-                max(1, math.floor(self.size[1] / self.crop_share)),
-            )
-        if isinstance(target, tuple) and target[0] == target[1]:
-            target = target[0]
+            across, down = (max(1, math.floor(side / self.crop_share)) for side in self.size)
+            target = across if across == down else (across, down)
         if isinstance(target, int):  # the longer side is rounded down, as in torchvision.transforms.Resize
             longer = int(target * max(size) / min(size))
             return (target, longer) if height < width else (longer, target)
@@ -220,21 +295,26 @@ class _Axis(NamedTuple):
     """One side of a framing: `length` pixels of the picture become `scaled`, of which `framed` are kept or padded."""
 
     length: int
-    scaled: int
+    scaled: float
     framed: int
-    odd: Literal["even", "down"]
+    start: float
+    """The first framed pixel's place among the scaled ones; negative where there is padding."""
+    cut: tuple[int, int] | None = None
+    """Pixels of the picture beyond which the filter does not reach, where the cut comes before the scaling."""
 
-    @property
-    def start(self) -> int:
-        """The first framed pixel's place among the scaled ones; negative where there is padding."""
-        spare = self.scaled - self.framed
+    @classmethod
+    def of(cls, length: int, scaled: int, framed: int, odd: Literal["even", "down"]) -> Self:
+        """The side whose scaled pixels are cut, or padded, around their middle."""
+        spare = scaled - framed
         if spare < 0:
-            return -(-spare // 2)
-        return spare // 2 if self.odd == "down" else round(spare / 2)
+            return cls(length, scaled, framed, -(-spare // 2))
+        return cls(length, scaled, framed, spare // 2 if odd == "down" else round(spare / 2))
 
     def filled(self) -> tuple[int, int]:
         """Framed pixels that show the picture; the others are padding."""
-        return max(0, -self.start), min(self.framed, self.scaled - self.start)
+        if self.cut:
+            return 0, self.framed
+        return max(0, -int(self.start)), min(self.framed, int(self.scaled - self.start))
 
     @property
     def low(self) -> float:
@@ -245,13 +325,19 @@ class _Axis(NamedTuple):
         return float(self.to_picture(self.filled()[1]))
 
     def to_picture(self, at: Any) -> Any:
+        if self.cut:
+            return self.cut[0] + at * (self.cut[1] - self.cut[0]) / self.framed
         return (at + self.start) * self.length / self.scaled
 
     def to_frame(self, at: Any) -> Any:
+        if self.cut:
+            return (at - self.cut[0]) * self.framed / (self.cut[1] - self.cut[0])
         return at * self.scaled / self.length - self.start
 
     def needed(self) -> tuple[int, int]:
         """Pixels of the picture that the resampling filter can reach."""
+        if self.cut:
+            return self.cut
         reach = _WIDEST_FILTER * max(1.0, self.length / self.scaled) + 1
         return max(0, math.floor(self.low - reach)), min(self.length, math.ceil(self.high + reach))
 
@@ -277,49 +363,46 @@ class _Axis(NamedTuple):
 
 
 _WIDEST_FILTER = 3  # Lanczos reaches three pixels to each side
-_CONVNEXT_SQUASHES = 384  # pixels; transformers' ConvNextImageProcessor
+_CHOICES = {"mode": get_args(Mode), "resample": get_args(Resample), "odd": ("even", "down")}
+_NAMED_CHANNELS = get_args(Channels)
+
+
+def statistics(values: Any, channels: int) -> tuple[float, ...]:
+    """Mean or deviation for so many channels: those of a network of colors are averaged for one of gray."""
+    numbers = tuple(float(value) for value in np.atleast_1d(np.asarray(values, np.float64)))
+    return (sum(numbers) / len(numbers),) if channels == 1 else numbers
 
 
 def _resample(named: Any) -> Resample:
-    numbered = {kind.value: kind.name for kind in Image.Resampling}
-    name = numbered.get(named, str(named)).lower()
-    match name:
-        case "nearest" | "bilinear" | "bicubic" | "lanczos" as known:
-            return known
-        case "random":  # timm's word for training-time choice
-            return "bilinear"
-    raise ModelError(f"Resampling {name!r} is unknown; known are {', '.join(get_args(Resample))}.")
+    name = resampling(named)
+    if name not in get_args(Resample):
+        raise ModelError(f"Resampling {name!r} is unknown; known are {', '.join(get_args(Resample))}.")
+    return cast("Resample", name)
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
-    listed = [float(value) for value in np.atleast_1d(np.asarray(values, np.float64))]
-    if len(listed) == 1:
-        listed *= 3
-    if len(listed) != 3:
-        raise ModelError(f"This network wants {len(listed)} channels; Sightglass feeds the three of an RGB picture.")
-    return listed[0], listed[1], listed[2]
+def _listed(name: str, values: Any) -> list[Any]:
+    """The values of a pair, list or array, or the one value."""
+    if isinstance(values, (str, bytes, Mapping, Set)):
+        raise ModelError(f"A framing's {name} is given by numbers, not {values!r}.")
+    return list(values) if isinstance(values, Iterable) else [values]
 
 
-def _sides(size: Any) -> tuple[int, int] | None:
-    if isinstance(size, int):
-        return size, size
-    if hasattr(size, "get"):
-        return (size["height"], size["width"]) if size.get("height") and size.get("width") else None
-    return (int(size[0]), int(size[1])) if size else None
+def _pair(name: str, values: Any) -> tuple[int, int]:
+    listed = [_whole(name, value) for value in _listed(name, values)]
+    if len(listed) not in (1, 2):
+        raise ModelError(f"A framing's {name} is (height, width), or one number for both, not {values!r}.")
+    return listed[0], listed[-1]
 
 
-def _scaling(config: Mapping[str, Any]) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and deviation for RGB in [0, 1] from a processor's chain: times a factor, minus one, normalise."""
-    factor = 255 * float(config.get("rescale_factor") or 1 / 255) if config.get("do_rescale", True) else 255.0
-    # MobileViT's processor, the one that flips channels, lists a mean but normalises only where it says so.
-    silent = "image_mean" in config and "do_flip_channel_order" not in config
-    normalized = bool(config.get("do_normalize", silent))
-    if normalized and not (config.get("image_mean") and config.get("image_std")):
-        raise ModelError("This network's image processor normalises, but does not say how; give the framing yourself.")
-    mean = np.array(_triple(config["image_mean"]) if normalized else (0.0, 0.0, 0.0))
-    std = np.array(_triple(config["image_std"]) if normalized else (1.0, 1.0, 1.0))
-    offset = 1.0 if config.get("rescale_offset") else 0.0
-    mean = (mean + offset) / factor
-    if config.get("include_top"):  # EfficientNet's processor divides by the deviation once more
-        std = std * np.array(_triple(config["image_std"]))
-    return _triple(mean), _triple(std / factor)
+def _whole(name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least `least`; 224.0 is one, as JSON may have it."""
+    number = _number(name, value)
+    if number != int(number) or number < least:
+        raise ModelError(f"A framing's {name} is a whole number of at least {least}, not {value!r}.")
+    return int(number)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__") or not math.isfinite(float(value)):
+        raise ModelError(f"A framing's {name} is a finite number, not {value!r}.")
+    return float(value)

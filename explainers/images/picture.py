@@ -1,4 +1,4 @@
-"""Knows how bytes, a path, an array or a PIL image become a Picture within limits."""
+"""Knows how bytes, a path, an array, a tensor or a PIL image become a Picture within limits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image, ImageCms, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
+from torch import Tensor
 
 from ..errors import PictureError
 
@@ -29,8 +31,12 @@ SIDE_LIMIT = 65_535  # the longest side a JPEG can have; below 2**24, up to whic
 
 ON_WHITE = "Transparent parts were laid on white."
 FIRST_FRAME = "First frame of an animation."
-FROM_16_BITS = "16 bits per channel were scaled to 8."
+FROM_16_BITS = "16 bits per channel were scaled to 8, on the screen and for networks of colors."
 TO_SRGB = "Colours were brought from the embedded profile to sRGB."
+
+
+_Read = tuple[Image.Image, list[str], "npt.NDArray[np.float32] | None"]
+"""What reading gives: RGB upright, what is to be said, and `Picture.deep`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,18 +44,22 @@ class Picture:
     """An upright RGB image and its digest.
 
     `array` is uint8 (H, W, 3) and read-only; `digest` is the SHA-256 of size and pixels, in hex; `notes` say in plain
-    words what was done to the image on the way in.
+    words what was done to the image on the way in. `deep` is float32 (H, W, N) in [0, 1] where there is more than
+    `array` can hold: gray of 16 bits or of floats (N = 1), or bands, three of which are in `array`.
     """
 
     array: npt.NDArray[np.uint8]
     digest: str
     notes: tuple[str, ...] = ()
+    deep: npt.NDArray[np.float32] | None = None
 
     @classmethod
-    def read(cls, source: Picture | bytes | str | os.PathLike[str] | npt.NDArray[Any] | Image.Image) -> Picture:
+    def read(cls, source: PictureSource, *, show: tuple[int, int, int] | None = None) -> Picture:
         """Read a picture from anything that holds one, or raise a `PictureError` of one sentence.
 
-        Files are JPEG, PNG or WebP. An array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or float in [0, 1].
+        Files are JPEG, PNG or WebP. An array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8, uint16 or float in
+        [0, 1]; with another number of channels, or always with `show`, they are bands, of which `show` says which
+        three stand for red, green and blue. A tensor is the same with its channels first, alone or in a batch of one.
         A `str` is a path, never an address. Orientation from EXIF is applied, transparency is laid on white, 16 bits
         are scaled to 8, an embedded colour profile is brought to sRGB; of an animation the first frame is taken.
         """
@@ -59,13 +69,15 @@ class Picture:
             return cls._of(*_from_bytes(bytes(source), "This file"))
         if isinstance(source, (str, os.PathLike)):
             return cls._of(*_from_path(source))
+        if isinstance(source, Tensor):
+            return cls._of(*_from_tensor(source, show))
         if isinstance(source, np.ndarray):
-            return cls._of(*_from_array(source))
+            return cls._of(*_from_array(source, show, "array"))
         if isinstance(source, Image.Image):
             return cls._of(*_from_image(source))
         raise PictureError(
             f"A picture cannot be read from a value of type {type(source).__name__}; "
-            "give the bytes of a file, a path, a NumPy array or a PIL image."
+            "give the bytes of a file, a path, a NumPy array, a tensor or a PIL image."
         )
 
     @property
@@ -83,6 +95,11 @@ class Picture:
         """(height, width)."""
         return self.height, self.width
 
+    @property
+    def bands(self) -> int:
+        """How many channels it has: 3, unless it came as an array of bands."""
+        return 3 if self.deep is None or self.deep.shape[2] == 1 else self.deep.shape[2]
+
     def image(self) -> Image.Image:
         """Give the picture as a PIL image of its own, mode RGB."""
         return Image.fromarray(self.array)
@@ -94,14 +111,20 @@ class Picture:
         return image
 
     @classmethod
-    def _of(cls, image: Image.Image, notes: list[str]) -> Picture:
+    def _of(cls, image: Image.Image, notes: list[str], deep: npt.NDArray[np.float32] | None = None) -> Picture:
         pixels = image.tobytes()
         height, width = image.height, image.width
         digest = hashlib.sha256(f"{height}x{width}:".encode())
         digest.update(pixels)
+        if deep is not None:
+            digest.update(deep.data)
+            deep.setflags(write=False)
         # An array over `bytes` is read-only for good: nobody can switch writing on again.
         array = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
-        return cls(array, digest.hexdigest(), tuple(notes))
+        return cls(array, digest.hexdigest(), tuple(notes), deep)
+
+
+PictureSource = Picture | bytes | str | os.PathLike[str] | npt.NDArray[Any] | Image.Image | Tensor
 
 
 # What reading damaged data may raise inside Pillow; `Warning`, for who turns warnings into errors.
@@ -163,7 +186,7 @@ def _kind(data: bytes) -> str:
     return "no picture that Sightglass knows"
 
 
-def _from_path(path: str | os.PathLike[str]) -> tuple[Image.Image, list[str]]:
+def _from_path(path: str | os.PathLike[str]) -> _Read:
     text = os.fsdecode(path)
     if "://" in text or text.startswith("data:"):
         raise PictureError("This is an address, and Sightglass fetches nothing; save the picture and give its path.")
@@ -182,7 +205,7 @@ def _from_path(path: str | os.PathLike[str]) -> tuple[Image.Image, list[str]]:
     return _from_bytes(data, name)
 
 
-def _from_bytes(data: bytes, name: str) -> tuple[Image.Image, list[str]]:
+def _from_bytes(data: bytes, name: str) -> _Read:
     _check_bytes(len(data), name)
     if not data:
         raise PictureError(f"{name} is empty; save the picture again as JPEG, PNG or WebP.")
@@ -197,7 +220,7 @@ def _from_bytes(data: bytes, name: str) -> tuple[Image.Image, list[str]]:
         image.load()
         notes = [FIRST_FRAME] if getattr(image, "is_animated", False) else []
         sixteen = kind == "a PNG" and data[_PNG_DEPTH] == 16
-        return _upright(image, notes, sixteen=sixteen)
+        return _upright(image, notes, sixteen=sixteen, bits=_significant(data) if sixteen else 16)
     except PictureError:
         raise
     except _DAMAGED:
@@ -207,6 +230,17 @@ def _from_bytes(data: bytes, name: str) -> tuple[Image.Image, list[str]]:
 
 
 _PNG_DEPTH = 24  # the byte of a PNG that holds the bits per channel
+_PNG_CHUNKS = 8  # the byte where the first chunk begins: its length, its name, its data, a checksum
+
+
+def _significant(data: bytes) -> int:
+    """How many bits a PNG of 16 says are in use, by its chunk sBIT; 16 where it says nothing."""
+    at = _PNG_CHUNKS
+    while (name := data[at + 4 : at + 8]) not in (b"sBIT", b"IDAT", b""):
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return data[at + 8] if name == b"sBIT" and 0 < data[at + 8] <= 16 else 16
+
+
 _WEBP_HEADER = 30  # bytes up to the end of the size in a lossy WebP
 
 
@@ -224,35 +258,96 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise SyntaxError("no header of a WebP")
 
 
-def _from_array(array: npt.NDArray[Any]) -> tuple[Image.Image, list[str]]:
+def _from_tensor(tensor: Tensor, show: tuple[int, int, int] | None) -> _Read:
+    shape = " x ".join(map(str, tensor.shape)) or "no axes"
+    if tensor.ndim == 4 and len(tensor) != 1:
+        raise PictureError(
+            f"This tensor is {shape}: several pictures, where one is asked for; ex.look(model, batch) looks at each."
+        )
+    one = tensor[0] if tensor.ndim == 4 else tensor[None] if tensor.ndim == 2 else tensor
+    if one.ndim != 3 or 0 in one.shape:
+        raise PictureError(f"This tensor is {shape}; a picture is channels x height x width.")
+    if show is None and one.shape[0] not in (1, 3, 4) and one.shape[2] in (1, 3, 4):
+        raise PictureError(f"This tensor is {shape}; a tensor has its channels first: tensor.permute(2, 0, 1).")
+    values = one.detach().to("cpu")
+    values = values if values.dtype in (torch.uint8, torch.uint16, torch.float64) else values.float()
+    if not (tensor.is_floating_point() or tensor.dtype in (torch.uint8, torch.uint16)):
+        raise PictureError(f"This tensor has the type {tensor.dtype}; give uint8 from 0 to 255, or floats in [0, 1].")
+    return _from_array(values.permute(1, 2, 0).numpy(), show, "tensor")
+
+
+def _from_array(array: npt.NDArray[Any], show: tuple[int, int, int] | None, name: str) -> _Read:
     shape = " x ".join(map(str, array.shape)) or "no axes"
     channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or channels not in (1, 3, 4):
-        hint = ""
-        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
-            hint = " Move the channels last: array.transpose(1, 2, 0)."
-        raise PictureError(f"This array is {shape}; a picture is height x width, or height x width x 1, 3 or 4.{hint}")
-    _check_size(array.shape[1], array.shape[0], "This array")
-    if np.issubdtype(array.dtype, np.floating):
-        low, high = float(array.min()), float(array.max())
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise PictureError("This array holds values that are not numbers (NaN or infinity); a picture has none.")
-        if low < -_FLOAT_SLACK or high > 1 + _FLOAT_SLACK:
-            raise PictureError(
-                f"This array holds floats from {low:.4g} to {high:.4g}; they must lie in [0, 1]. "
-                "Scale them, or give uint8 from 0 to 255."
-            )
-        array = np.rint(array.clip(0, 1) * 255).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise PictureError(f"This array has the type {array.dtype}; give uint8 from 0 to 255, or floats in [0, 1].")
+    if array.ndim not in (2, 3) or channels == 0:
+        raise PictureError(f"This {name} is {shape}; a picture is height x width, or height x width x channels.")
+    known = (1, 3, 4)
+    if show is None and channels not in known and array.shape[0] in known:
+        raise PictureError(f"This {name} is {shape}; move the channels last: array.transpose(1, 2, 0).")
+    _check_size(array.shape[1], array.shape[0], f"This {name}")
+    if array.dtype not in (np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
+        raise PictureError(
+            f"This {name} has the type {array.dtype}; give uint8 or uint16, of which the largest value is white, or "
+            "floats in [0, 1]."
+        )
+    if channels not in known or (show is not None and channels > 1):
+        return _from_bands(array, show or (0, 1, min(2, channels - 1)), name)
     flat = array.reshape(array.shape[:2]) if channels == 1 else array
-    return _upright(Image.fromarray(np.ascontiguousarray(flat)), [])
+    if array.dtype == np.uint16:
+        if channels == 1:
+            return _upright(Image.fromarray(np.ascontiguousarray(flat)), [])
+        return _upright(Image.fromarray(((flat.astype(np.uint32) + 128) // 257).astype(np.uint8)), [FROM_16_BITS])
+    if array.dtype == np.uint8:
+        return _upright(Image.fromarray(np.ascontiguousarray(flat)), [])
+    floats = _in_range(flat, name)
+    image, notes, _ = _upright(Image.fromarray(np.rint(floats * 255).astype(np.uint8)), [])
+    return image, notes, floats[..., None].astype(np.float32) if channels == 1 else None
+
+
+def _from_bands(array: npt.NDArray[Any], show: tuple[int, int, int], name: str) -> _Read:
+    """Bands (H, W, N): their values in [0, 1], and three of them as colors."""
+    count = array.shape[2]
+    if max(show) >= count:
+        raise PictureError(f"This {name} has {count} channels, and bands {_listed(show)}, from 0 on, are to be shown.")
+    notes = []
+    if np.issubdtype(array.dtype, np.floating):
+        deep = _in_range(array, name).astype(np.float32)
+    else:
+        white = int(np.iinfo(array.dtype).max)
+        deep = array.astype(np.float32) / np.float32(white)
+        notes = [f"Its values were divided by {white}."] if array.dtype == np.uint16 else []
+    shown = deep[..., show]
+    low, high = float(shown.min()), float(shown.max())
+    colors = (shown - low) * (255 / (high - low) if high > low else 255)
+    notes.append(
+        f"Of its {count} bands, {_listed(show)} (from 0 on) are shown as red, green and blue, brightened so that "
+        "their smallest value is black and their largest white."
+    )
+    return Image.fromarray(np.rint(colors).astype(np.uint8)), notes, np.ascontiguousarray(deep)
+
+
+def _in_range(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Floats that were meant to lie in [0, 1], brought to it."""
+    low, high = float(array.min()), float(array.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise PictureError(f"This {name} holds values that are not numbers (NaN or infinity); a picture has none.")
+    if low < -_FLOAT_SLACK or high > 1 + _FLOAT_SLACK:
+        raise PictureError(
+            f"This {name} holds floats from {low:.4g} to {high:.4g}; they must lie in [0, 1]. Scale them, or give "
+            "uint8 from 0 to 255. Where they are normalized as the network is fed them, say so: "
+            "ex.look(model, tensor, framed=True)."
+        )
+    return array.clip(0, 1)
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
 
 
 _FLOAT_SLACK = 1e-5  # rounding of float32 and bicubic filters that were meant to end at 0 or 1
 
 
-def _from_image(image: Image.Image) -> tuple[Image.Image, list[str]]:
+def _from_image(image: Image.Image) -> _Read:
     if image.format not in (None, "JPEG", "MPO", "PNG", "WEBP"):
         raise PictureError(
             f"This image was opened from a {image.format} file; Sightglass reads JPEG, PNG and WebP. "
@@ -294,12 +389,18 @@ def _check_size(width: int, height: int, name: str) -> None:
         )
 
 
-def _upright(image: Image.Image, notes: list[str], *, sixteen: bool = False) -> tuple[Image.Image, list[str]]:
-    """Make a loaded image upright RGB: 16 bits scaled, profile to sRGB, transparency on white, orientation applied."""
+def _upright(image: Image.Image, notes: list[str], *, sixteen: bool = False, bits: int = 16) -> _Read:
+    """Make a loaded image upright RGB: 16 bits scaled, profile to sRGB, transparency on white, orientation applied.
+
+    `bits` are those that a file of 16 says it uses. Gray of 16 bits is kept beside, unless its values were changed.
+    """
     orientation = _orientation(image.info.get("exif"))
     profile = image.info.get("icc_profile")
+    deep: Image.Image | None = None
     if image.mode.startswith("I;16"):
-        image, sixteen = _from_16_bits(image), True
+        image, deep, said = _from_16_bits(image, bits)
+        sixteen = True
+        notes += said
     if sixteen:
         notes.append(FROM_16_BITS)
     if image.mode == "La":
@@ -317,25 +418,41 @@ def _upright(image: Image.Image, notes: list[str], *, sixteen: bool = False) -> 
     if profile:
         managed = _to_srgb(image, profile)
         if managed is not None:
-            image = managed
+            image, deep = managed, None
             notes.append(TO_SRGB)
     if image.mode != "RGB":  # converting RGB to RGB would copy it
         image = image.convert("RGB")
     if alpha is not None and alpha.getextrema() != (255, 255):
-        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+        image, deep = Image.composite(image, Image.new("RGB", image.size, "white"), alpha), None
         notes.append(ON_WHITE)
     turn = _TURNS.get(orientation)
-    return (image if turn is None else image.transpose(turn)), notes
+    if turn is not None:
+        image, deep = image.transpose(turn), deep and deep.transpose(turn)
+    return image, notes, None if deep is None else np.array(deep, np.float32)[..., None]
 
 
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Scale mode I;16 to L, or LA where one value stands for transparent; Pillow's own conversion clips at 255."""
+_TWELVE = 4095  # the largest value of 12 bits
+
+
+def _from_16_bits(image: Image.Image, bits: int) -> tuple[Image.Image, Image.Image, list[str]]:
+    """Scale mode I;16 to L, or LA where one value stands for transparent; Pillow's own conversion clips at 255.
+
+    Also given: the same with all its depth, mode F in [0, 1]. Detectors of 12 bits write their values into 16 as they
+    are, and a picture whose brightest value is a sixteenth of white is more likely one of those than that dark.
+    """
     values = np.asarray(image).astype(np.uint32)
-    grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))  # 65535 = 257 * 255; rounds to nearest
+    largest = int(values.max())
+    white = 2**bits - 1 if largest < 2**bits else 2**16 - 1
+    white = min(white, _TWELVE) if 0 < largest <= _TWELVE else white
+    said = []
+    if white < 2**16 - 1:
+        bits = white.bit_length()
+        said = [f"Its largest value is {largest}, so that its 16 bits are read as {bits}: {white} is white."]
+    grey = Image.fromarray(((values * 255 + white // 2) // white).astype(np.uint8))  # rounds to nearest
     clear = image.info.get("transparency")
     if isinstance(clear, int):
         grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    return grey
+    return grey, Image.fromarray(values.astype(np.float32) / np.float32(white)), said
 
 
 _SPACES = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY"}  # Pillow's modes and the names in an ICC profile

@@ -1,0 +1,233 @@
+"""Knows that a network is fed what its own library feeds it, or that it is said where that cannot be."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from explainers.errors import ModelError
+from explainers.images import Framing, Picture
+
+transformers = pytest.importorskip("transformers")
+
+STEP = 1 / 255 + 1e-6  # one gray level, and what two float32 normalizations differ by
+RARE = 1e-4
+"""Share of the pixels of noise that may be off by two levels: Pillow, which takes the cut as float32, and torch, whose
+weights have fewer bits, turn a rounding at .5 in each of the two passes."""
+
+
+def noise(height, width):
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def smooth(height, width):
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], -1).astype(np.uint8)
+
+
+PICTURES = [noise(301, 399), noise(398, 300), smooth(253, 641), smooth(90, 70)]
+
+PROCESSORS = {
+    "squash": ("ViTImageProcessor", {"size": {"height": 96, "width": 80}}),
+    "squash, no deviation": ("ViTImageProcessor", {"do_normalize": False}),
+    "squash, nothing scaled": ("ViTImageProcessor", {"do_rescale": False, "do_normalize": False}),
+    "squash, another factor": ("ViTImageProcessor", {"rescale_factor": 1 / 128}),
+    "squash, normalized as it is": ("ViTImageProcessor", {"do_rescale": False, "image_mean": [120, 110, 100]}),
+    "squash by lanczos": ("ViTImageProcessor", {"resample": 1}),
+    "squash, box": ("ViTImageProcessor", {"resample": 4}),
+    "squash, hamming": ("ViTImageProcessor", {"resample": 5}),
+    "crop": ("CLIPImageProcessor", {}),
+    "crop, bilinear": ("CLIPImageProcessor", {"resample": 2, "size": {"shortest_edge": 100}, "crop_size": 90}),
+    "crop, padded": ("CLIPImageProcessor", {"size": {"shortest_edge": 60}, "crop_size": 96}),
+    "crop, oblong": ("CLIPImageProcessor", {"crop_size": {"height": 90, "width": 120}}),
+    "crop, nothing scaled": ("CLIPImageProcessor", {"do_resize": False, "crop_size": 64}),
+    "crop, nothing scaled, odd": ("CLIPImageProcessor", {"do_resize": False, "crop_size": {"height": 61, "width": 70}}),
+    "squash, then crop": ("DeiTImageProcessor", {}),
+    "squash, then crop oblong": ("DeiTImageProcessor", {"size": {"height": 120, "width": 100}, "crop_size": 81}),
+    "bit": ("BitImageProcessor", {}),
+    "beit": ("BeitImageProcessor", {}),
+    "beit, cropped": ("BeitImageProcessor", {"do_center_crop": True, "crop_size": 200}),
+    "siglip": ("SiglipImageProcessor", {}),
+    "convnext, squash": ("ConvNextImageProcessor", {}),
+    "convnext, crop": ("ConvNextImageProcessor", {"size": {"shortest_edge": 224}}),
+    "convnext, another share": ("ConvNextImageProcessor", {"size": {"shortest_edge": 256}, "crop_pct": 0.95}),
+    "poolformer": ("PoolFormerImageProcessor", {}),
+    "poolformer, another crop": ("PoolFormerImageProcessor", {"crop_size": {"height": 192, "width": 160}}),
+    "poolformer, both sides": ("PoolFormerImageProcessor", {"size": {"height": 224, "width": 200}}),
+    "poolformer, a square": ("PoolFormerImageProcessor", {"size": {"height": 192, "width": 192}, "crop_size": 192}),
+    "levit": ("LevitImageProcessor", {}),
+    "levit, another size": ("LevitImageProcessor", {"size": {"shortest_edge": 160}, "crop_size": 152}),
+    "mobilevit": ("MobileViTImageProcessor", {}),
+    "mobilevit, unflipped": ("MobileViTImageProcessor", {"do_flip_channel_order": False}),
+    "efficientnet": ("EfficientNetImageProcessor", {}),
+    "efficientnet, offset": ("EfficientNetImageProcessor", {"rescale_factor": 1 / 127.5, "rescale_offset": True}),
+    "efficientnet, cropped": ("EfficientNetImageProcessor", {"do_center_crop": True, "include_top": False}),
+    "mobilenet": ("MobileNetV1ImageProcessor", {}),
+    "mobilenet 2": ("MobileNetV2ImageProcessor", {"size": {"shortest_edge": 144}, "crop_size": 128}),
+    "perceiver": ("PerceiverImageProcessor", {}),
+    "perceiver, another share": ("PerceiverImageProcessor", {"size": {"height": 100, "width": 120}, "crop_size": 128}),
+    "perceiver, uncut": ("PerceiverImageProcessor", {"do_center_crop": False}),
+    "dpt": ("DPTImageProcessor", {}),
+    "dpt, multiples": ("DPTImageProcessor", {"size": {"height": 100, "width": 75}, "ensure_multiple_of": 32}),
+    "pvt": ("PvtImageProcessor", {}),
+    "segformer": ("SegformerImageProcessor", {"size": {"height": 128, "width": 96}}),
+    "textnet's crop alone": ("TextNetImageProcessor", {"do_resize": False, "do_center_crop": True}),
+    "pp-lcnet": ("PPLCNetImageProcessor", {}),
+}
+
+
+ELSEWISE = {
+    ("squash, box", "fast"),  # torch has no such filters: transformers fails there
+    ("squash, hamming", "fast"),
+    ("crop, padded", "slow"),  # puts an odd pixel of padding on the other side; AutoImageProcessor gives the fast one
+}
+
+
+@pytest.mark.parametrize("form", ["fast", "slow"])
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_a_processor_is_followed_to_one_gray_level(name, form):
+    kind, options = PROCESSORS[name]
+    maker = getattr(transformers, kind + ("" if form == "fast" else "Pil"), None)
+    if maker is None or (name, form) in ELSEWISE:
+        return  # it exists in one form only
+    processor = maker(**options)
+    framing = Framing.from_transformers(processor.to_dict())
+    for array in PICTURES:
+        fed = processor(Image.fromarray(array), return_tensors="pt")["pixel_values"][0]
+        own = framing.frame(Picture.read(array))
+        assert own.shape == fed.shape
+        off = (own - framing.denormalize(fed.float())).abs()
+        assert off.max() <= 2 * STEP
+        assert (off > STEP).float().mean() <= RARE
+    assert framing.note == ""
+
+
+# Sizes that vary from picture to picture ---------------------------------------------------------------------------
+
+VARYING = {
+    "shorter side": ({"size": {"shortest_edge": 64}, "do_center_crop": False}, (64, 64)),
+    "both ends": ({"size": {"shortest_edge": 48, "longest_edge": 96}}, (48, 48)),
+    "fitted in": ({"size": {"max_height": 60, "max_width": 80}}, (60, 80)),
+    "padded": ({"size": {"max_height": 60, "max_width": 80}, "do_pad": True, "pad_size": 96}, (96, 96)),
+    "multiples": ({"size": {"shortest_edge": 70}, "size_divisor": 32}, (96, 96)),
+    "proportions": (
+        {"size": {"height": 70, "width": 90}, "keep_aspect_ratio": True, "ensure_multiple_of": 32},
+        (64, 96),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VARYING)
+def test_where_the_size_varies_the_whole_picture_is_seen_and_that_is_said(name):
+    config, size = VARYING[name]
+    framing = Framing.from_transformers(config | {"do_normalize": False})
+    assert framing.size == size
+    assert framing.box((100, 300)) == (0, 0, 300, 100)
+    assert f"{size[0]} × {size[1]}" in framing.note
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"size": 224, "do_color_quantize": True}, "do_color_quantize"),
+        ({"size": 224, "do_thumbnail": True}, "do_thumbnail"),
+        ({"size": 224, "do_align_long_axis": True}, "do_align_long_axis"),
+        ({"size": 224, "do_image_splitting": True}, "do_image_splitting"),
+        ({"do_resize": False}, "do_resize"),
+        ({"size": {"longest_edge": 800}}, "longest_edge"),
+        ({"size": {"shortest_edge": 64, "longest_edge": 90}, "do_center_crop": True, "crop_size": 64}, "longest_edge"),
+        ({"size": {"shortest_edge": 64}, "size_divisor": 32, "do_center_crop": True, "crop_size": 64}, "size_divisor"),
+        ({"size": [64, 64], "keep_aspect_ratio": True, "do_center_crop": True, "crop_size": 9}, "keep_aspect_ratio"),
+        ({"size": 64, "do_pad": True, "pad_size": 96}, "pad_size"),
+        ({"size": 70, "do_pad": True, "size_divisor": 32}, "do_pad"),
+        ({"max_num_patches": 256, "patch_size": 16, "size": 224}, "max_num_patches"),
+        ({"size": {"shortest_edge": 224}, "crop_pct": 0.9, "do_center_crop": True, "crop_size": 200}, "crop_size"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_followed_is_named(config, named):
+    with pytest.raises(ModelError, match=rf"{named}.*framing"):
+        Framing.from_transformers(config | {"do_normalize": False})
+
+
+def test_imagegpt_and_siglip_2_are_refused_by_name():
+    for kind in ("ImageGPTImageProcessor", "Siglip2ImageProcessor"):
+        config = getattr(transformers, kind)().to_dict()
+        with pytest.raises(ModelError, match=r"do_color_quantize|max_num_patches"):
+            Framing.from_transformers(config)
+
+
+# Framings as people write them ---------------------------------------------------------------------------------------
+
+
+def test_numbers_and_lists_are_taken_as_json_gives_them():
+    plain = Framing(size=(224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize=(256, 256), mode="squash")
+    listed = json.loads(json.dumps({"size": [224.0, 224], "mean": [0.5] * 3, "std": 0.5, "resize": [256, 256]}))
+    assert Framing(**listed, mode="squash") == plain
+    assert Framing(size=224, mean=0.5, std=[0.5], resize=np.int64(256), mode="squash").resize == 256
+    assert Framing(size=np.array([224, 192])).size == (224, 192)
+    assert hash(Framing(size=[224, 224])) == hash(Framing(size=(224, 224)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"size": (224.5, 224)}, "size.*whole number.*224.5"),
+        ({"size": (1, 2, 3)}, "size"),
+        ({"size": "224"}, "size.*224"),
+        ({"size": None}, "size"),
+        ({"size": {"height": 8, "width": 8}}, "size"),
+        ({"size": {224}}, "size"),
+        ({"size": (True, 8)}, "size"),
+        ({"std": (1, 1)}, "std.*3 channels.*2"),
+        ({"mean": (1, 1, 1, 1)}, "mean"),
+        ({"mean": float("nan")}, "mean"),
+        ({"mean": "imagenet"}, "mean.*imagenet"),
+        ({"std": 0}, "std.*above zero"),
+        ({"std": (1, -1, 1)}, "std"),
+        ({"channels": "grey"}, "rgb, bgr, gray.*grey"),
+        ({"channels": 0}, "channels"),
+        ({"channels": 2.5}, "channels"),
+        ({"channels": None}, "channels"),
+        ({"channels": 5, "show": (0, 1, 5)}, "show"),
+        ({"channels": 5, "show": (0, 1)}, "show"),
+        ({"crop_share": "0.9"}, "crop_share"),
+        ({"crop_share": 0}, "crop_share"),
+        ({"odd": "up"}, "odd.*even, down"),
+        ({"mode": ["crop"]}, "mode"),
+        ({"resize": 0}, "resize"),
+        ({"resize": (8, float("inf"))}, "resize"),
+    ],
+)
+def test_a_framing_that_is_none_says_which_part_is_wrong(wrong, words):
+    with pytest.raises(ModelError, match=words):
+        Framing(**{"size": 8} | wrong)
+
+
+# Geometry of the modes that do not scale first -----------------------------------------------------------------------
+
+
+def test_the_middle_is_cut_out_as_it_is():
+    array = noise(200, 300)
+    framing = Framing(size=64, mode="cut", odd="down")
+    assert framing.box((200, 300)) == (118, 68, 182, 132)
+    assert torch.equal(framing.frame(Picture.read(array)), torch.tensor(array[68:132, 118:182]).permute(2, 0, 1) / 255)
+    heat = framing.unframe(np.ones((4, 4)), (200, 300))
+    assert heat[68:132, 118:182].min() == 1
+    assert heat.sum() == 64 * 64
+    small = Framing(size=(64, 64), mode="cut")  # 40 × 50 pixels lie in the middle of black
+    framed = small.frame(Picture.read(noise(40, 50)))
+    assert torch.equal(framed[:, 12:52, 7:57], torch.tensor(noise(40, 50)).permute(2, 0, 1) / 255)
+    assert framed.count_nonzero() == framed[:, 12:52, 7:57].count_nonzero()
+
+
+def test_what_is_cut_before_it_is_scaled_does_not_see_beyond_the_cut():
+    array = np.zeros((100, 160, 3), np.uint8)
+    array[:, :36] = array[:, 124:] = 255  # white up to the very cut, which is 87 × 87 around the middle
+    framing = Framing(size=20, mode="zoom", resize=(23, 23), odd="down")
+    assert framing.box((100, 160)) == (37, 7, 123, 93)
+    assert framing.frame(Picture.read(array)).max() == 0
+    assert Framing(size=20, resize=23, odd="down").frame(Picture.read(array)).max() > 0
+    points = np.random.default_rng(0).uniform(-5, 30, (7, 2))
+    assert np.allclose(framing.to_frame(framing.to_picture(points, (100, 160)), (100, 160)), points)
