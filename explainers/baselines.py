@@ -36,7 +36,8 @@ def baseline(name: BaselineName, pixels: Pixels, framing: Framing, *, seed: int 
     """
     match name:
         case "gray":
-            mean = torch.tensor(framing.mean if any(framing.mean) else (0.5, 0.5, 0.5)).to(pixels)
+            known = framing.mean if any(framing.mean) else (0.5, 0.5, 0.5)
+            mean = torch.tensor(known, dtype=pixels.dtype, device=pixels.device)  # as exact as what it is taken from
             return (mean.flip(0) if framing.channels == "bgr" else mean)[:, None, None].clamp(0, 1).expand_as(pixels)
         case "black":
             return torch.zeros_like(pixels)

@@ -82,9 +82,27 @@ def test_a_product_is_split_at_the_midpoints():
     assert shares(lambda x: x[0] * x[1], numbers(3, 5), numbers(1, 2)) == pytest.approx([7, 6])
 
 
-def test_a_quotient_is_split_by_the_mean_of_the_divisors():
-    # 6/2 − 1/1 = 2: 2 · 5/(2 + 1) and −(3 + 1) · 1/(2 + 1)
-    assert shares(lambda x: x[0] / x[1], numbers(6, 2), numbers(1, 1)) == pytest.approx([10 / 3, -4 / 3])
+def test_a_quotient_is_split_by_both_divisors_the_larger_counting_for_more():
+    # 6/2 − 1/1 = 2: (2 + 1) · 5/(4 + 1) and −(2 · 1 + 1 · 3) · 1/(4 + 1)
+    assert shares(lambda x: x[0] / x[1], numbers(6, 2), numbers(1, 1)) == pytest.approx([3, -1])
+    # 6/2 − 0/1e-9: all of it is what the dividend added, as in a slope, whatever the divisor was
+    assert shares(lambda x: x[0] / x[1], numbers(6, 2), numbers(0, 1e-9)) == pytest.approx([3, 0], abs=1e-8)
+    # across zero: 6/2 − 6/−2 = 6, all of it by the divisor, whose change is 4
+    assert shares(lambda x: x[0] / x[1], numbers(6, 2), numbers(6, -2)) == pytest.approx([0, 6])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_norms_one_after_another_stay_calm_where_the_reference_is_plain(dtype):
+    """Each had twice the slope of the one before where the reference had no spread: 2⁶⁰ in sixty layers."""
+    torch.manual_seed(0)
+    layers = [each for _ in range(60) for each in (nn.Linear(16, 16, bias=False), nn.LayerNorm(16), nn.ReLU())]
+    network = nn.Sequential(*layers, nn.Linear(16, 1, bias=False)).to(dtype).eval()
+    x = torch.randn(1, 16, dtype=dtype)
+    slopes, after, before = multipliers(network, x, torch.zeros_like(x))
+    assert before == 0
+    assert slopes.abs().max() < 1e3
+    # Rounding grows with each layer's size of sums: sixty layers of sixteen terms at the multipliers' size.
+    assert abs(float((slopes * x).sum() - after)) < 60 * 16 * float(slopes.abs().max()) * torch.finfo(dtype).eps
 
 
 def test_of_a_maximum_the_place_that_wins_carries_the_change():

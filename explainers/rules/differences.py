@@ -196,12 +196,16 @@ class Differences(TorchFunctionMode):
             return a * r
         a0, r0 = known
         x, s = a.detach(), r.detach()
-        share = r0.abs() / (s.abs() + r0.abs()).clamp_min(_tiny(s))
+        share = 1 / (1 + (s / _nonzero(r0)).square())
         for_a, for_r = share * s + (1 - share) * r0, share * a0 + (1 - share) * x
         return _steered(x * s, lambda g: ((g * for_a).sum_to_size(a.shape), (g * for_r).sum_to_size(r.shape)), a, r)
 
     def quotient(self, a: Tensor, b: Tensor) -> Tensor:
-        """Δ(a/b) = (2Δa − (y + y′)Δb)/(b + b′), which stays calm where one of the divisors is small."""
+        """Δ(a/b) = ((b + b′)Δa − (by′ + b′y)Δb)/(b² + b′²): for two divisors far apart, Δa over the larger.
+
+        So a small divisor, as the deviation of a plain reference, makes nothing large: where a′ is zero, too, all of
+        it is Δa/b. The midpoint's 2Δa/(b + b′) would be twice that, and twice again in every layer.
+        """
         known = self.met(a, b)
         if known is None:
             return a / b
@@ -209,11 +213,8 @@ class Differences(TorchFunctionMode):
         if _same(b, b0):
             return a / b
         x, d = a.detach(), b.detach()
-        y, y0 = x / d, a0 / b0
-        alike = d.sign() == b0.sign()
-        both = torch.where(alike, d + b0, d.abs() + b0.abs())
-        for_a = torch.where(alike, 2 / both, (d.sign() + b0.sign()) / both)
-        for_b = torch.where(alike, -(y + y0) / both, -(d.abs() * a0 + b0.abs() * x) / (both * d * b0))
+        y, y0, squares = x / d, a0 / b0, d.square() + b0.square()
+        for_a, for_b = (d + b0) / squares, -(d * y0 + b0 * y) / squares
         return _steered(y, lambda g: ((g * for_a).sum_to_size(a.shape), (g * for_b).sum_to_size(b.shape)), a, b)
 
     def normalized(self, x: Tensor, dims: tuple[int, ...], eps: float, *, centered: bool = True) -> Tensor:
@@ -222,18 +223,19 @@ class Differences(TorchFunctionMode):
         if known is None:
             return y
         y0, r0, at_center0 = _normalized(known[0], dims, eps, centered)
-        both, twice, around = r + r0, y + y0, at_center + at_center0
+        both, squares, around = r + r0, r.square() + r0.square(), at_center + at_center0
+        mixed, product = r * y + r0 * y0, r * r0
         count = math.prod(x.shape[d] for d in dims)
 
         def back(g: Tensor) -> tuple[Tensor]:
-            for_squares = -((g * twice).sum(dims, keepdim=True) / both) * (r * r0) ** 2 / both
-            m = g * (2 * r * r0 / both) + for_squares * around / count
+            for_squares = -(g * mixed).sum(dims, keepdim=True) / squares * product.square() / both
+            m = g * (product * both / squares) + for_squares * around / count
             return (m - m.mean(dims, keepdim=True) if centered else m,)
 
         return _steered(y, back, x)
 
     def softmax(self, x: Tensor, dim: int) -> Tensor:
-        """Of the exponentials e and their sum s: Δp = (2Δe − (p + p′)Δs)/(s + s′).
+        """Of the exponentials e and their sum s, as of any quotient.
 
         A constant added to a whole row changes nothing, so the rule looks at what is left without the mean.
         """
@@ -243,10 +245,10 @@ class Differences(TorchFunctionMode):
         rest, rest0 = _centered(dim, x.detach(), known[0])
         slope, s, s0 = _exponentials(rest, rest0, dim)
         out = torch.softmax(x.detach(), dim)
-        twice = out + torch.softmax(known[0], dim)
+        mixed, squares = s * torch.softmax(known[0], dim) + s0 * out, s.square() + s0.square()
 
         def back(g: Tensor) -> tuple[Tensor]:
-            m = (2 * g - (g * twice).sum(dim, keepdim=True)) / (s + s0) * slope
+            m = (g * (s + s0) - (g * mixed).sum(dim, keepdim=True)) / squares * slope
             return (m if rest0 is known[0] else m - m.mean(dim, keepdim=True),)
 
         return _steered(out, back, x)
@@ -427,6 +429,10 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 def _tiny(x: Tensor) -> float:
     return float(torch.finfo(x.dtype).tiny)
+
+
+def _nonzero(x: Tensor) -> Tensor:
+    return torch.where(x == 0, _tiny(x), x)
 
 
 def _normalized(x: Tensor, dims: tuple[int, ...], eps: float, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
