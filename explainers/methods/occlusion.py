@@ -45,13 +45,13 @@ def occlusion(
     rows, columns = (_cells(*axis, whole=in_tokens) for axis in zip(covered.size, grid, strict=True))  # (H,), (W,)
     height, width = int(rows[-1]) + 1, int(columns[-1]) + 1
     corners = _corners((height, width), window, 1 if overlap else window)  # (P, 2)
-    total, seen = torch.zeros(height, width), torch.zeros(height, width)
-    losses = torch.empty(0)
+    total, seen = torch.zeros(2, height, width, dtype=torch.float64)
+    losses = torch.empty(0, dtype=torch.float64)
     for part in torch.split(corners, trace.at_once):
         down, across = (_within(part[:, axis], window, side) for axis, side in enumerate((height, width)))
         hidden = down[:, rows, None] & across[:, None, columns]  # (N, H, W)
-        fallen = (whole - covered.scores(~hidden)).float().cpu()
-        cells = torch.einsum("nh,nw->nhw", down.float(), across.float())
+        fallen = (whole - covered.scores(~hidden)).double().cpu()
+        cells = torch.einsum("nh,nw->nhw", down.double(), across.double())
         each = fallen / cells.sum((1, 2))
         total, seen = total + torch.einsum("n,nhw->hw", each, cells), seen + cells.sum(0)
         losses = torch.cat([losses, each])
@@ -69,9 +69,9 @@ def _grid(trace: Trace) -> tuple[tuple[int, int], bool]:
 def _cells(pixels: int, grid: int, *, whole: bool = False) -> Tensor:
     """The cell (pixels,) that each pixel along a side lies in: one or several of the grid's, or a fraction of one.
 
-    A token is read as a whole, and never cut.
+    A token is read as a whole, and never cut. Each cell has a pixel at least.
     """
-    finer = 1
+    grid, finer = min(grid, pixels), 1
     while not whole and 2 * finer * grid <= min(CELLS, pixels):
         finer *= 2
     coarser = -(-grid // CELLS)

@@ -106,9 +106,10 @@ def _masks(count: int, cells: int, shown: float, covered: Covered, generator: to
 
     There is a cell more than is seen on either side, so that a pixel at the edge is treated as any other.
     """
-    on = (torch.rand(count, cells + 2, cells + 2, generator=generator) < shown).to(covered.pixels)
+    rows, columns = (min(cells, side) for side in covered.size)
+    on = (torch.rand(count, rows + 2, columns + 2, generator=generator) < shown).to(covered.pixels)
     shifts = torch.rand(count, 2, generator=generator).to(covered.pixels)
-    return _blend(covered.size[0], cells, shifts[:, 0]) @ on @ _blend(covered.size[1], cells, shifts[:, 1]).mT
+    return _blend(covered.size[0], rows, shifts[:, 0]) @ on @ _blend(covered.size[1], columns, shifts[:, 1]).mT
 
 
 def _blend(side: int, cells: int, shifts: Tensor) -> Tensor:
