@@ -1,6 +1,8 @@
 """DeepLIFT (Shrikumar, Greenside and Kundaje, ICML 2017), and DeepSHAP over several references."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -41,8 +43,10 @@ def deeplift(
     Read it as: all values together are the score here minus the score of the reference.
     Beware: another reference is another question, and gets another map.
     """
-    pixels, _ = trace.pixels, trace.class_index  # known before the passes that are compared
+    pixels = trace.pixels
+    trace = replace(trace, target=replace(trace.target, index=trace.class_index))  # before the passes are compared
     total, parts, whole = torch.zeros_like(pixels[0]), 0.0, 0.0
+    missed: Counter[str] = Counter()
     references = BASELINES if reference == "all" else (reference,)
     for done, name in enumerate(references, 1):
         nothing, passes = trace.baseline(name), Differences(rule)
@@ -51,14 +55,42 @@ def deeplift(
         multipliers, after = trace.slopes_at(pixels[None], rule=passes.compared())
         shares = multipliers[0] * (pixels - nothing)  # (3, H, W)
         total, parts, whole = total + shares.sum(0), parts + float(shares.double().sum()), whole + float(after - before)
+        missed.update(_missed(passes, float(after - before) - float(shares.double().sum())))
         trace.step(f"What differs from the {name} picture, red, green and blue together.", (pixels - nothing).sum(0))
         trace.step("What a unit of that difference is worth: the multiplier.", multipliers[0].sum(0))
         trace.step("Difference times multiplier: what each pixel adds to the score.", shares.sum(0), total=parts / done)
         adds_up = Sum(parts / done, whole / done, floor=_FLOOR * float(trace.logits.std(correction=0)))
         yield Heatmap(
-            total / done, signed=True, unit="logit points per pixel", adds_up=adds_up, done=done / len(references)
-        )
+            total / done, signed=True, unit="logit points per pixel", note=_note(missed, adds_up, done),
+            adds_up=adds_up, done=done / len(references),
+        )  # fmt: skip
 
 
 _FLOOR = 0.05
 """Share of the logits' spread below which a difference of scores is too small to be a measure."""
+
+_MUCH = 0.05
+"""Share of the difference that has to be said when it passes through a function that has no rule."""
+
+
+def _missed(passes: Differences, whole: float) -> dict[str, float]:
+    """What the map misses of the score, by the functions that it passes through; what is left is the network's own."""
+    known = dict(passes.missed)
+    if passes.strangers:
+        known["`, `".join(passes.strangers)] = whole - sum(known.values())
+    return known
+
+
+def _note(missed: Counter[str], adds_up: Sum, done: int) -> str | None:
+    least = max(abs(adds_up.whole), adds_up.floor, 1e-12)
+    shares = {name: abs(amount) / done / least for name, amount in missed.most_common()}
+    told = [
+        f"{_percent(share)} of the difference passes through `{name}`, for which there is no rule."
+        for name, share in shares.items()
+        if share > _MUCH
+    ]
+    return " ".join(told) or None
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share < 1.005 else "More than all"

@@ -13,25 +13,23 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ..errors import DoesNotApply
-from .functions import PLAIN, RULES, SPLIT
+from .choices import touched
+from .functions import LINEAR, PLAIN, RULES, SPLIT, integrated
 from .opened import opened
+from .steering import CLOSE, Function, Rectified, behind, named, nonzero, same, slope_of, steered, strangers
 
 RuleName = Literal["rescale", "reveal_cancel"]
-
-Function = Callable[..., Tensor]
-Back = Callable[[Tensor], tuple[Tensor | None, ...]]
-
-CLOSE = {torch.float64: 1e-7, torch.float32: 1e-6}
-"""Inputs nearer to each other than this have a slope and no quotient of differences that could be trusted."""
 
 
 class Differences(TorchFunctionMode):
@@ -51,6 +49,12 @@ class Differences(TorchFunctionMode):
         self._held: dict[int, list[tuple[list[Any], int]]] = defaultdict(list)
         self._inverse: dict[int, Tensor] = {}
         self._parts: dict[int, _Parts] = {}
+        self._stand_ins: dict[int, tuple[Tensor, Tensor]] = {}
+        self._last: Any = None
+        self.missed: defaultdict[str, float] = defaultdict(float)
+        """What the slopes of functions without a rule miss of the score, by the function's name."""
+        self.strangers: list[str] = []
+        """Functions of the network's own (`torch.autograd.Function`): what they do with a difference is not known."""
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -65,8 +69,11 @@ class Differences(TorchFunctionMode):
     @contextmanager
     def compared(self) -> Iterator[None]:
         """What runs in here is held against the reference, once: what was kept of it is let go of on the way."""
-        with self._begun(), self:
-            yield
+        with self._begun():
+            with self:
+                yield
+            if isinstance(self._last, Tensor):
+                self.strangers = strangers(self._last)
 
     @contextmanager
     def _begun(self) -> Iterator[None]:
@@ -77,22 +84,35 @@ class Differences(TorchFunctionMode):
             self._held.clear()
             self._inverse.clear()
             self._parts.clear()
+            self._stand_ins.clear()
+            self._last = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        self._last = out = self._called(func, types, args, kwargs or {})
+        return out
+
+    def _called(self, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         name = getattr(func, "__name__", "")
-        if name == "__get__" or not args:
+        if name == "__get__":
             return func(*args, **kwargs)
         if body := opened(func):
             with self:
                 return body(*args, **kwargs)
+        if not args or "out" in kwargs:
+            return self._respelled(func, types, args, kwargs)
         changes = _changes(name) and isinstance(args[0], Tensor)
         if changes and self._recording:
             self._preserve(args[0])
-        name = PLAIN.get(name, name.rstrip("_") if changes else name)
+        name = PLAIN.get(name, name.rstrip("_") if changes and name != "__setitem__" else name)
         rule = RULES.get(name) or (SPLIT.get(name) if self._split else None)
-        if rule is None or not _floating(args):
-            return func(*args, **kwargs)
+        if rule is None and name not in LINEAR:
+            rule = integrated
+        if self._stand_ins and self._standing_in(args, kwargs):
+            rule = partial(touched, name)
+        elif rule is None or not _floating(args):
+            if rule is None or not _complex(args):
+                return func(*args, **kwargs)
+            rule = integrated
         if not changes:
             return rule(self, func, *args, **kwargs)
         changed, *rest = args
@@ -103,7 +123,28 @@ class Differences(TorchFunctionMode):
         result = rule(self, _aside(func), before, *rest, **kwargs)
         changed.copy_(result)
         self._pass_on(result, changed)
-        return changed
+        return None if name == "__setitem__" else changed
+
+    def _respelled(self, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """A call with its first argument by name, or with a place for what comes out."""
+        out = kwargs.get("out")
+        rest = {key: value for key, value in kwargs.items() if key != "out" or args}
+        if not args:
+            return self._called(func, types, (rest.pop("input"),), rest) if "input" in rest else func(**rest)
+        del rest["out"]
+        made = self._called(func, types, args, rest)
+        if not isinstance(out, Tensor):
+            return made if out is None else func(*args, **kwargs)
+        if self._recording:
+            self._preserve(out)
+        return out.resize_(made.shape).copy_(made)
+
+    def _standing_in(self, args: Any, kwargs: dict[str, Any]) -> bool:
+        known = self._stand_ins
+        for each in (*args, *kwargs.values()):
+            if id(each) in known or (type(each) in (tuple, list) and any(id(one) in known for one in each)):
+                return True
+        return False
 
     # --- what both passes met --------------------------------------------------------------------------------------
 
@@ -149,8 +190,8 @@ class Differences(TorchFunctionMode):
         x0, out0 = known
         if id(x) in self._parts:
             return self._revealed(function, x, x0, out)
-        slope = _slope(function, x.detach(), x0, out - out0)
-        return _steered(out, lambda g: (g * slope,), x)
+        slope = slope_of(function, x.detach(), x0, out - out0)
+        return steered(out, lambda g: (g * slope,), x)
 
     def rectified(self, x: Tensor, *, within: bool = False) -> Tensor:
         """Rescale for max(x, 0), without a quotient of differences; `within` x itself.
@@ -163,7 +204,7 @@ class Differences(TorchFunctionMode):
             self._keep(known)
             return torch.relu_(x) if within else torch.relu(x)
         (known,) = self._kept(x)
-        return cast(Tensor, _Rectified.apply(x, known, within))
+        return cast(Tensor, Rectified.apply(x, known, within))
 
     def product(self, function: Function, a: Tensor, b: Tensor) -> Tensor:
         """Of anything bilinear: Δ(ab) = Δa·b̄ + ā·Δb with the midpoints ā, b̄, which splits it exactly and evenly."""
@@ -171,7 +212,7 @@ class Differences(TorchFunctionMode):
         if known is None:
             return function(a, b)
         a0, b0 = known
-        if _same(a, a0) or _same(b, b0):
+        if same(a, a0) or same(b, b0):
             return function(a, b)
         middle = torch.lerp(a0, a.detach(), 0.5), torch.lerp(b0, b.detach(), 0.5)
 
@@ -180,7 +221,7 @@ class Differences(TorchFunctionMode):
                 leaves = [each.requires_grad_() for each in middle]
                 return torch.autograd.grad(function(*leaves), leaves, g)
 
-        return _steered(function(a.detach(), b.detach()), back, a, b)
+        return steered(function(a.detach(), b.detach()), back, a, b)
 
     def times(self, a: Tensor, b: Tensor) -> Tensor:
         """The product of two tensors, place by place; where one is an inverse, as the quotient that it is."""
@@ -196,9 +237,9 @@ class Differences(TorchFunctionMode):
             return a * r
         a0, r0 = known
         x, s = a.detach(), r.detach()
-        share = 1 / (1 + (s / _nonzero(r0)).square())
+        share = 1 / (1 + (s / nonzero(r0)).square())
         for_a, for_r = share * s + (1 - share) * r0, share * a0 + (1 - share) * x
-        return _steered(x * s, lambda g: ((g * for_a).sum_to_size(a.shape), (g * for_r).sum_to_size(r.shape)), a, r)
+        return steered(x * s, lambda g: ((g * for_a).sum_to_size(a.shape), (g * for_r).sum_to_size(r.shape)), a, r)
 
     def quotient(self, a: Tensor, b: Tensor) -> Tensor:
         """Δ(a/b) = ((b + b′)Δa − (by′ + b′y)Δb)/(b² + b′²): for two divisors far apart, Δa over the larger.
@@ -210,12 +251,12 @@ class Differences(TorchFunctionMode):
         if known is None:
             return a / b
         a0, b0 = known
-        if _same(b, b0):
+        if same(b, b0):
             return a / b
         x, d = a.detach(), b.detach()
         y, y0, squares = x / d, a0 / b0, d.square() + b0.square()
         for_a, for_b = (d + b0) / squares, -(d * y0 + b0 * y) / squares
-        return _steered(y, lambda g: ((g * for_a).sum_to_size(a.shape), (g * for_b).sum_to_size(b.shape)), a, b)
+        return steered(y, lambda g: ((g * for_a).sum_to_size(a.shape), (g * for_b).sum_to_size(b.shape)), a, b)
 
     def normalized(self, x: Tensor, dims: tuple[int, ...], eps: float, *, centered: bool = True) -> Tensor:
         """A tensor over its root mean square, centered or not: a quotient, whose divisor comes from squares."""
@@ -232,7 +273,7 @@ class Differences(TorchFunctionMode):
             m = g * (product * both / squares) + for_squares * around / count
             return (m - m.mean(dims, keepdim=True) if centered else m,)
 
-        return _steered(y, back, x)
+        return steered(y, back, x)
 
     def softmax(self, x: Tensor, dim: int) -> Tensor:
         """Of the exponentials e and their sum s, as of any quotient.
@@ -251,9 +292,9 @@ class Differences(TorchFunctionMode):
             m = (g * (s + s0) - (g * mixed).sum(dim, keepdim=True)) / squares * slope
             return (m if rest0 is known[0] else m - m.mean(dim, keepdim=True),)
 
-        return _steered(out, back, x)
+        return steered(out, back, x)
 
-    def logsumexp(self, x: Tensor, dim: int) -> Tensor:
+    def logsumexp(self, x: Tensor, dim: int | tuple[int, ...]) -> Tensor:
         """Of the mean, and of the exponentials of the rest and their sum s, kept as an axis of one: Δ log s / Δs."""
         out, known = torch.logsumexp(x.detach(), dim, keepdim=True), self.met(x)
         if known is None:
@@ -261,36 +302,159 @@ class Differences(TorchFunctionMode):
         rest, rest0 = _centered(dim, x.detach(), known[0])
         slope, s, s0 = _exponentials(rest, rest0, dim)
         change = torch.logsumexp(rest, dim, keepdim=True) - torch.logsumexp(rest0, dim, keepdim=True)
-        over_sum = _slope(torch.log, s, s0, change)
+        over_sum = slope_of(torch.log, s, s0, change)
 
         def back(g: Tensor) -> tuple[Tensor]:
             m = g * over_sum * slope
-            return (m if rest0 is known[0] else m - m.mean(dim, keepdim=True) + g / x.shape[dim],)
+            return (m if rest0 is known[0] else m - m.mean(dim, keepdim=True) + g * out.numel() / x.numel(),)
 
-        return _steered(out, back, x)
+        return steered(out, back, x)
 
-    def largest(self, x: Tensor, windows: Tensor, out: Tensor) -> Tensor:
-        """Of maxima, each at a place `windows` (N, C, …) of the flattened rest of x (N, C, …): the winner's change.
-
-        Where the picture's maximum is the larger one, or its place a winner for the reference, too (which is level
-        there, as a rule), its own place carries the difference; else the reference's.
-        """
-        flat = x.flatten(2)
-        known = self.met(flat, windows.flatten(2), out.flatten(2))
+    def squared(self, x: Tensor) -> Tensor:
+        """Δx² = (x + x′)Δx."""
+        out: Tensor = x.detach().square()
+        known = self.met(x)
         if known is None:
             return out
-        x0, windows0, out0 = known
-        top, best = out.detach().flatten(2), flat.detach()
-        own = windows.flatten(2)
-        place = torch.where((top >= out0) | (x0.gather(2, own) == out0), own, windows0)
-        change = best.gather(2, place) - x0.gather(2, place)
-        close = change.abs() < CLOSE.get(x.dtype, 1e-6)
-        share = torch.where(close, 1, (top - out0) / torch.where(close, 1, change))
+        both = x.detach() + known[0]
+        return steered(out, lambda g: (g * both,), x)
+
+    def root(self, squares: Tensor) -> Tensor:
+        """Δ√s = Δs/(√s + √s′), and nothing where both are zero: a slope there would have no end."""
+        out: Tensor = squares.detach().sqrt()
+        known = self.met(squares)
+        if known is None:
+            return out
+        both = out + known[0].sqrt()
+        slope = torch.where(both == 0, 0, 1 / nonzero(both))
+        return steered(out, lambda g: (g * slope,), squares)
+
+    def length(self, x: Tensor, dims: tuple[int, ...]) -> Tensor:
+        """The root of a sum of squares along `dims`, kept as axes of one: Δn = Σ (x + x′)Δx/(n + n′)."""
+        out: Tensor = torch.linalg.vector_norm(x.detach(), 2, dims, keepdim=True)
+        known = self.met(x)
+        if known is None:
+            return out
+        both = out + torch.linalg.vector_norm(known[0], 2, dims, keepdim=True)
+        slope = torch.where(both == 0, 0, (x.detach() + known[0]) / nonzero(both))
+        return steered(out, lambda g: (g * slope,), x)
+
+    def along(self, function: Function, *inputs: Tensor) -> Tensor:
+        """Of anything smooth: its slope, averaged on the straight way from the reference's inputs (Aumann & Shapley).
+
+        What the few points on the way miss is spread by the squares of the inputs' changes, so that the sum is exact.
+        """
+        out = function(*(x.detach() for x in inputs))
+        known = self.met(*inputs, out)
+        if known is None:
+            return out
+        *befores, out0 = known
+        moved = [i for i, (x, x0) in enumerate(zip(inputs, befores, strict=True)) if not same(x, x0)]
+        if not moved:
+            return function(*inputs)
+        heres, ways = [x.detach() for x in inputs], [inputs[i].detach() - befores[i] for i in moved]
+
+        def back(g: Tensor) -> tuple[Tensor | None, ...]:
+            found = [torch.zeros_like(way) for way in ways]
+            for at, weight in _WAY:
+                with torch.enable_grad():
+                    leaves = [(befores[i] + at * way).requires_grad_() for i, way in zip(moved, ways, strict=True)]
+                    values = list(heres)
+                    for i, leaf in zip(moved, leaves, strict=True):
+                        values[i] = leaf
+                    slopes = torch.autograd.grad(function(*values), leaves, g, allow_unused=True)
+                found = [
+                    m if slope is None else m + weight * slope.nan_to_num(0, 0, 0)
+                    for m, slope in zip(found, slopes, strict=True)
+                ]
+            steps = [way.nan_to_num(0, 0, 0) for way in ways]
+            whole = _paired(g, (out - out0).nan_to_num(0, 0, 0))
+            missed = whole - sum(_paired(m, step) for m, step in zip(found, steps, strict=True))
+            squares = torch.stack([_paired(step, step) for step in steps]).sum()
+            made = {i: m + missed / nonzero(squares) * step for i, m, step in zip(moved, found, steps, strict=True)}
+            return tuple(made.get(i) for i in range(len(inputs)))
+
+        return steered(out, back, *inputs)
+
+    def unruled(self, name: str, function: Function, x: Tensor) -> Tensor:
+        """Of a function in steps: its own slope; and `missed` takes down what that misses of the score."""
+        out = function(x.detach())
+        known = self.met(x, out)
+        if known is None:
+            return out
+        change, step, here = out - known[1], x.detach() - known[0], x.detach()
 
         def back(g: Tensor) -> tuple[Tensor]:
-            return (torch.zeros_like(best).scatter_add(2, place, g.flatten(2) * share).view(x.shape),)
+            with torch.enable_grad():
+                leaf = here.requires_grad_()
+                (m,) = torch.autograd.grad(function(leaf), leaf, g, allow_unused=True)
+            m = torch.zeros_like(here) if m is None else m
+            self.missed[name] += _paired(g, change).item() - _paired(m, step).item()
+            return (m,)
 
-        return _steered(out.detach(), back, x)
+        return steered(out, named(back, name), x)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """A copy without a graph: nothing goes back, and `missed` takes down what that is of the score.
+
+        It bears the name of the function in steps that it hides, where there is one: rounding with a slope of one, say.
+        """
+        known = self.met(x)
+        if known is None:
+            return x.detach()
+        change, name = x.detach() - known[0], behind(x) or "detach"
+
+        def back(g: Tensor) -> tuple[None]:
+            self.missed[name] += _paired(g, change).item()
+            return (None,)
+
+        return steered(x.detach(), back, x)
+
+    def selected(self, x: Tensor, places: Tensor, out: Tensor) -> Tensor:
+        """Of values (…, K) picked by their rank at `places` of rows x (…, n): the change of one that went all the way.
+
+        Where a rank's value rises, some value stood at it or below and now stands at it or above, or two changed
+        places; its change is as large at least. That of the picture's place is taken if it is such a one, then that of
+        the reference's place, and else the one that moved most.
+        """
+        known = self.met(x, places, out)
+        if known is None:
+            return out
+        x0, places0, out0 = known
+        best, top = x.detach(), out.detach()
+        change = top - out0
+
+        def carries(value: Tensor, value0: Tensor, top: Tensor, top0: Tensor) -> Tensor:
+            rose = (value0 <= top0) & (value >= top)
+            return torch.where(top > top0, rose, (value0 >= top0) & (value <= top))
+
+        place, found = places, carries(best.gather(-1, places), x0.gather(-1, places), top, out0)
+        if not found.all():
+            other = carries(best.gather(-1, places0), x0.gather(-1, places0), top, out0)
+            place, found = torch.where(found, places, places0), found | other | (change == 0)
+        if not found.all():
+            place, n = place.clone(), x.shape[-1]
+            rows = torch.arange(found[..., 0].numel(), device=x.device).view(*found.shape[:-1], 1).expand_as(found)
+            at = (~found).nonzero(as_tuple=True)
+            for first in range(0, len(at[0]), max(1, _AT_ONCE // n)):
+                where = tuple(axis[first : first + max(1, _AT_ONCE // n)] for axis in at)
+                value, value0 = (each.reshape(-1, n)[rows[where]] for each in (best, x0))
+                carry = carries(value, value0, top[where][:, None], out0[where][:, None])
+                place[where] = torch.where(carry, (value - value0).abs(), -1).argmax(-1)
+        moved = best.gather(-1, place) - x0.gather(-1, place)
+        close = moved.abs() < CLOSE.get(x.dtype, 1e-6)
+        share = torch.where(close, 1, change / torch.where(close, 1, moved))
+        return steered(top, lambda g: (torch.zeros_like(best).scatter_add(-1, place, g * share),), x)
+
+    def stood_for(self, value: Tensor) -> Tensor | None:
+        """What stands in for a mask or an index: its numbers in the graph, if they come from values that differ."""
+        held = self._stand_ins.get(id(value))
+        return None if held is None else held[1]
+
+    def stand_in(self, value: Tensor, numbers: Tensor) -> Tensor:
+        """Let `numbers`, the same ones in the graph, stand in for a mask or an index from here on."""
+        self._stand_ins[id(value)] = (value, numbers)  # the value is kept, so that its id is not given to another
+        return value
 
     # --- what raised a value and what lowered it, followed apart -----------------------------------------------------
 
@@ -299,9 +463,9 @@ class Differences(TorchFunctionMode):
         up, down, _ = self._parts[id(x)]
         rise, fall = up.detach(), down.detach()
         start, risen, fallen = function(x0), function(x0 + rise), function(x0 + fall)
-        for_up = _slope(function, x0 + rise, x0, ((risen - start) + (out - fallen)) / 2)
-        for_down = _slope(function, x0 + fall, x0, ((fallen - start) + (out - risen)) / 2)
-        return _steered(out, lambda g: (g * for_up, g * for_down), up, down)
+        for_up = slope_of(function, x0 + rise, x0, ((risen - start) + (out - fallen)) / 2)
+        for_down = slope_of(function, x0 + fall, x0, ((fallen - start) + (out - risen)) / 2)
+        return steered(out, lambda g: (g * for_up, g * for_down), up, down)
 
     def affine(self, function: Function, x: Tensor, weight: Tensor, out: Tensor) -> Tensor:
         """Sort the terms of a weighted sum, without its bias, into those that raise it and those that lower it."""
@@ -352,6 +516,8 @@ class Differences(TorchFunctionMode):
     def _pass_on(self, old: Tensor, new: Tensor) -> None:
         if parts := self._parts.pop(id(old), None):
             self._parts[id(new)] = parts._replace(owner=new)
+        if self._stand_ins and (numbers := self.stood_for(old)) is not None:
+            self.stand_in(new, numbers)
 
     @property
     def splits(self) -> bool:
@@ -368,71 +534,20 @@ class _Parts(NamedTuple):
     """Kept, so that its number is not given to another tensor."""
 
 
-# --- private: steering a gradient ------------------------------------------------------------------------------------
+# --- private ---------------------------------------------------------------------------------------------------------
 
 
-class _Steered(torch.autograd.Function):
-    """Puts out a value that was worked out already, and hands back what `back` makes of a multiplier."""
+_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+_WAY = tuple(zip(((_POINTS + 1) / 2).tolist(), (_WEIGHTS / 2).tolist(), strict=True))
+"""Where slopes are taken on a straight way, and how each counts (Gauss): exact for polynomials up to degree 31."""
 
-    @staticmethod
-    def forward(ctx: Any, held: list[Tensor], back: Back, *_inputs: Tensor) -> Tensor:
-        ctx.back = back
-        return held.pop().detach()  # a name of its own: what `back` holds must not hold the graph that holds `back`
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return (None, None, *ctx.back(grads[0]))
+_AT_ONCE = 1 << 22
+"""How many candidates are looked at together for the value that carries a rank's change."""
 
 
-class _Rectified(torch.autograd.Function):
-    """max(x, 0), in place where it is asked for, whose slope is Δy/Δx against x′."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, x0: Tensor, within: bool) -> Tensor:
-        larger = torch.maximum(x, x0)
-        step = x0.sub_(x) if within else x0 - x  # within, x′ is a copy that nobody else holds
-        ctx.slope = larger.div_(step.abs_().clamp_min_(_tiny(x))).clamp_(0, 1)
-        if not within:
-            return torch.relu(x)
-        ctx.mark_dirty(x)
-        return torch.relu_(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return grads[0] * ctx.slope, None, None
-
-
-def _steered(out: Tensor, back: Back, *inputs: Tensor) -> Tensor:
-    return cast(Tensor, _Steered.apply([out], back, *inputs))
-
-
-def _slope(function: Function, x: Tensor, x0: Tensor, change: Tensor) -> Tensor:
-    """Δf/Δx of a pointwise function, or its slope at x where Δx is nothing."""
-    step = x - x0
-    close = step.abs() < CLOSE.get(x.dtype, 1e-6)
-    if not close.any():
-        return change / step
-    return torch.where(close, _derivative(function, x), change / step.masked_fill_(close, 1))
-
-
-def _derivative(function: Function, x: Tensor) -> Tensor:
-    """The slopes of a pointwise function, at every place: picking out those few that are wanted takes longer."""
-    with torch.enable_grad():
-        leaf = x.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
-    return slope
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a is b or torch.equal(a, b)
-
-
-def _tiny(x: Tensor) -> float:
-    return float(torch.finfo(x.dtype).tiny)
-
-
-def _nonzero(x: Tensor) -> Tensor:
-    return torch.where(x == 0, _tiny(x), x)
+def _paired(a: Tensor, b: Tensor) -> Tensor:
+    """Σ a·b, for complex numbers as slopes count them."""
+    return (a.conj() * b).real.sum() if a.is_complex() or b.is_complex() else (a * b).sum()
 
 
 def _normalized(x: Tensor, dims: tuple[int, ...], eps: float, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -442,14 +557,14 @@ def _normalized(x: Tensor, dims: tuple[int, ...], eps: float, centered: bool) ->
     return at_center * r, r, at_center
 
 
-def _centered(dim: int, *both: Tensor) -> tuple[Tensor, ...]:
+def _centered(dim: int | tuple[int, ...], *both: Tensor) -> tuple[Tensor, ...]:
     """Both without the mean of each row; both as they are where a mask hides some of one."""
     if not all(bool(torch.isfinite(x).all()) for x in both):
         return both
     return tuple(x - x.mean(dim, keepdim=True) for x in both)
 
 
-def _exponentials(x: Tensor, x0: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+def _exponentials(x: Tensor, x0: Tensor, dim: int | tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Δe/Δx of the exponentials e, shifted by the largest of both, so that one of the sums is 1 at least; the sums."""
     shift = torch.maximum(x.amax(dim, keepdim=True), x0.amax(dim, keepdim=True))
     shift = shift.nan_to_num(neginf=0.0)
@@ -464,16 +579,28 @@ def _exponentials(x: Tensor, x0: Tensor, dim: int) -> tuple[Tensor, Tensor, Tens
 def _changes(name: str) -> bool:
     """Whether a function of this name writes into its first argument."""
     inplace = name.endswith("_") and not name.endswith("__")
-    return inplace or name == "__setitem__" or (name.startswith("__i") and name in PLAIN)
+    return inplace or name == "__setitem__" or (name.startswith("__i") and name in PLAIN and name != "__invert__")
 
 
 def _floating(args: tuple[Any, ...]) -> bool:
     first = args[0] if isinstance(args[0], Tensor) else next((a for a in args if isinstance(a, Tensor)), None)
-    return isinstance(args[0], str) or (first is not None and first.is_floating_point())
+    return isinstance(args[0], str | list | tuple) or (first is not None and first.is_floating_point())
+
+
+def _complex(args: tuple[Any, ...]) -> bool:
+    return isinstance(args[0], Tensor) and args[0].is_complex()
 
 
 def _aside(func: Any) -> Function:
     """A function that writes into its first argument, made to write elsewhere."""
+    if func.__name__ == "__setitem__":
+        return _with_items
     if plain := getattr(torch, getattr(func, "__name__", "").rstrip("_"), None):
         return cast(Function, plain)
     return lambda first, *args, **kwargs: func(first.clone(), *args, **kwargs)
+
+
+def _with_items(first: Tensor, index: Any, value: Any) -> Tensor:
+    out = first.clone()
+    out[index] = value
+    return out

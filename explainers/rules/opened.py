@@ -7,7 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 _WRITTEN_IN_PYTHON = ("torch.nn.functional", "torch.functional")
-_WHOLE = {"max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d"}
+WHOLE = {
+    *(
+        f"{kind}max_pool{n}d{places}"
+        for kind in ("", "adaptive_")
+        for n in (1, 2, 3)
+        for places in ("", "_with_indices")
+    ),
+    *(f"lp_pool{n}d" for n in (1, 2, 3)),
+}
 """What has a rule as it is, and would show less inside."""
 
 _bodies: dict[Any, Callable[..., Any] | None] = {}
@@ -24,7 +32,7 @@ def opened(func: Any) -> Callable[..., Any] | None:
         written = isinstance(func, types.FunctionType) and func.__module__ in _WRITTEN_IN_PYTHON
         # Where another function asks in its stead, the copy would only hand itself over again, for ever.
         asks = written and any(name.startswith("has_torch_function") for name in func.__code__.co_names)
-        if asks and func.__name__ not in _WHOLE:
+        if asks and func.__name__ not in WHOLE:
             told = {name: _no for name in func.__globals__ if name.startswith("has_torch_function")}
             names = {**func.__globals__, **told}
             body = types.FunctionType(func.__code__, names, func.__name__, func.__defaults__, func.__closure__)
