@@ -4,9 +4,10 @@ from . import methods as _package  # noqa: F401 - bound first, so that the verb 
 from .classifier import Classifier, load, wrap
 from .engine import compare, explain, judge, look, methods, models
 from .explanation import Explanation
+from .heads import Prediction
 from .registry import Method
 from .scores import Scorecard
-from .trace import Prediction, Trace
+from .trace import Trace
 
 __all__ = [
     "Classifier",

@@ -15,7 +15,7 @@ from .classifier import load
 from .engine import explain, look, methods, models
 from .errors import SightglassError
 from .gallery import Gallery
-from .trace import DEFAULT_SCORE, SCORES
+from .heads import SCORES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("--method", default=None, help="see the command methods; by default the first that applies")
     asking.add_argument("--target", help="the class by label or number; the winning one by default")
     asking.add_argument("--versus", help="rather than which class?")
-    asking.add_argument("--score", default=DEFAULT_SCORE, choices=SCORES)
+    asking.add_argument("--score", choices=SCORES)
     asking.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the method")
     asking.add_argument("--gallery", help="for methods among other pictures: a folder, or a built-in one's name")
     asking.add_argument("--out", default="why.png", help=".png, .npz or .json")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from . import anatomy as _anatomy
+from . import heads, outputs
 from . import labels as _labels
 from .anatomy import Anatomy
-from .errors import ModelError, QuestionError
+from .errors import ModelError, QuestionError, SightglassError
+from .heads import Head
 from .images import Framing
 from .labels import Labels
+from .outputs import NO_HEAD, OwnTarget, Wanted
 from .sources import fetch
 
 
@@ -31,6 +36,17 @@ class Classifier:
     anatomy: Anatomy
     random_weights: bool = False
     notes: tuple[str, ...] = ()
+    head: Head = field(default_factory=Head)
+    """How its outputs become the numbers that people read."""
+    headless: bool = False
+    """Whether it has neither classes nor an embedding: only target functions can be asked about."""
+
+    @property
+    def no_classes(self) -> str:
+        """Why there are none, as the end of a sentence, where there are no labels."""
+        if self.headless:
+            return f"has no classes (head=“{NO_HEAD}”): ask about it with target=a function of what it puts out"
+        return "is a backbone: it has features, but no classes to ask about"
 
     @property
     def has_classes(self) -> bool:
@@ -56,7 +72,7 @@ class Classifier:
     def index(self, label: str | int) -> int:
         """The index of a class given by label or by number, in one reading for all. Raises `QuestionError` in words."""
         if not self.has_classes:
-            raise QuestionError(f"{self.name} is a backbone: it has features, but no classes to ask about.")
+            raise QuestionError(f"{self.name} {self.no_classes}.")
         return _labels.find(label, self.labels, self.name)
 
 
@@ -85,6 +101,8 @@ def wrap(
     labels: Labels | None = None,
     framing: Framing | None = None,
     name: str | None = None,
+    head: str | Head | None = None,
+    output: Wanted | None = None,
     random_weights: bool = False,
     notes: Sequence[str] = (),
 ) -> Classifier:
@@ -92,11 +110,39 @@ def wrap(
 
     `labels` are in the order of the outputs, or a mapping that says which is which (`id2label`, `class_to_idx`); they
     default to "class 0", "class 1", …; an empty sequence says that the output is an embedding. `framing` defaults to
-    224 × 224 with ImageNet's statistics. Raises `ModelError` where the module is in training mode or does not do what
-    a classifier does.
+    224 × 224 with ImageNet's statistics. `head` says what the outputs mean: "softmax", "sigmoid", "regression",
+    "probabilities", "sigmoid probabilities", "log probabilities", a `Head` with a unit, or "none" for a network
+    without classes, which is asked about with target functions; by default it is read from the module's configuration,
+    or noticed from its outputs. `output` says which of several outputs is meant, by key, attribute, position or a
+    function; it is needed only where more than one could be. Raises `ModelError` where the module is in training mode
+    or does not do what a classifier does.
     """
     with torch.inference_mode(False):  # whatever mode the caller is in, since gradients will be asked for
-        return _wrap(module, labels, framing, name or type(module).__name__, random_weights, tuple(notes))
+        return _wrap(module, labels, framing, name or type(module).__name__, head, output, random_weights, tuple(notes))
+
+
+def owned(model: Classifier, own: OwnTarget, pixels: Tensor | None = None) -> Classifier:
+    """The network as one that puts out a target function's number alone; read once for each function.
+
+    `pixels` (3, H, W) in [0, 1] are a picture on which the function can be tried. Raises `QuestionError` in words.
+    """
+    with _lock:
+        known = _owned.setdefault(model, {})
+        if own in known:
+            return known[own]
+    shown = _probe(model.framing.size).to(model.device) if pixels is None else pixels
+    probe = model.framing.normalize(shown).to(model.dtype)[None]
+    with torch.inference_mode(False):
+        module, answer = outputs.owned(model.module, own, probe)
+        head = Head("regression", own.unit).fitted(answer)
+        made = replace(
+            model, module=module, labels=(own.name,), head=head, anatomy=_structure(module, probe, answer),
+            headless=False,
+        )  # fmt: skip
+    with _lock:
+        while len(known) >= _MOST_OWNED:
+            del known[next(iter(known))]
+        return known.setdefault(own, made)
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
@@ -107,6 +153,8 @@ def _wrap(
     labels: Labels | None,
     framing: Framing | None,
     title: str,
+    head: str | Head | None,
+    output: Wanted | None,
     random_weights: bool,
     notes: tuple[str, ...],
 ) -> Classifier:
@@ -121,24 +169,54 @@ def _wrap(
     tensor = next(module.parameters(), None)
     device = torch.device("cpu") if tensor is None else tensor.device
     probe = framing.normalize(_probe(framing.size)).to(device, _dtype(module))[None]
+    if head == NO_HEAD:
+        structure, module = Anatomy({}, (), None), outputs.headless(module)
+        return Classifier(
+            title, module, (), framing, device, structure, random_weights, notes, headless=True
+        )  # fmt: skip
+    inside = module
     try:
-        with torch.no_grad():
-            output = module(probe.clone())  # which a network may normalize in place
+        module, answer = outputs.adapted(inside, probe, output, len(labels) if isinstance(labels, Sized) else None)
+    except SightglassError:
+        raise
     except Exception as error:
         raise ModelError(
             f"{title} does not take a picture of {framing.size[0]} × {framing.size[1]} pixels ({_first_line(error)})."
         ) from error
-    if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[0] != 1:
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ModelError(f"{title} returned {shape} for one picture; a classifier returns one number for each class.")
-    count = output.shape[1]
-    named, said = (_labels.numbers(count), ()) if labels is None else _labels.read(labels, count, title)
+    count, read, told = answer.shape[1], Head(), ""
+    named, said = ((), ()) if labels is None else _labels.read(labels, count, title)
+    if labels is None or named:
+        read, told = _head(head, inside, module, probe, answer)
+        named = read.names(count) if labels is None or named == _labels.numbers(count) else named
+    said = (*notes, *said, *filter(None, [told]))
+    structure = _structure(module, probe, answer)
+    return Classifier(title, module, named, framing, device, structure, random_weights, said, read)
+
+
+def _head(
+    given: str | Head | None, inside: nn.Module, module: nn.Module, probe: Tensor, answer: Tensor
+) -> tuple[Head, str]:
+    """What is said, else what the module's configuration tells, else what its outputs tell; and what to say of it."""
+    found, told = (None, "") if given is None else (heads.as_head(given), "")
+    if found is None:
+        found, told = heads.configured(inside, answer.shape[1])
+    if found is None:
+        found, told = heads.noticed(module, probe, answer)
+    return found.fitted(answer), told
+
+
+def _structure(module: nn.Module, probe: Tensor, answer: Tensor) -> Anatomy:
     try:
-        structure = _anatomy.read(module, probe, _objective(output))
+        return _anatomy.read(module, probe, _objective(answer))
     except (LookupError, RuntimeError) as error:
         why = f"Its structure cannot be read ({_first_line(error)})."
-        structure = Anatomy({}, (), None, why, why)
-    return Classifier(title, module, named, framing, device, structure, random_weights, (*notes, *said))
+        return Anatomy({}, (), None, why, why)
+
+
+_MOST_OWNED = 8
+_lock = Lock()
+_owned: WeakKeyDictionary[Classifier, dict[OwnTarget, Classifier]] = WeakKeyDictionary()
+"""For each network, what it is under target functions of one's own."""
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -10,22 +10,28 @@ from typing import Any, overload
 
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from . import registry
 from .anatomy import DEPTHS
-from .classifier import Classifier
+from .classifier import Classifier, owned
 from .errors import DoesNotApply, QuestionError, SightglassError
 from .explanation import COUNTERFACTUAL, Explanation
 from .gallery import Gallery, fitting
+from .heads import SCORES, Prediction, ScoreName
 from .images import Picture
+from .outputs import OwnTarget
 from .registry import Method
 from .scores import Scorecard
 from .scores import judge as _judge
 from .sources import SUGGESTED, Suggestion
-from .trace import DEFAULT_SCORE, PIXELS, SCORES, Asked, Prediction, ScoreName, Second, Spent, Target, Trace
+from .trace import PIXELS, Asked, Second, Spent, Target, Trace
 
 PictureSource = Picture | bytes | str | os.PathLike[str] | NDArray[Any] | Image.Image
 
+
+Asking = str | int | Callable[[Any], Tensor] | OwnTarget
+"""What can be asked about: a class by label or number, or a function of what the network puts out."""
 
 RIVAL_PASSES = 24
 """A method that may take more passes than this is not run a second time, for another class, to judge one map."""
@@ -59,9 +65,9 @@ def explain(
     about: Trace | Classifier,
     method: str,
     *,
-    target: str | int | None = None,
+    target: Asking | None = None,
     versus: str | int | None = None,
-    score: ScoreName = DEFAULT_SCORE,
+    score: ScoreName | None = None,
     gallery: Gallery | str | None = None,
     second: PictureSource | None = None,
     stop: Callable[[], bool] | None = None,
@@ -70,8 +76,11 @@ def explain(
 ) -> Explanation:
     """Why this class? The last answer of the method; the winning class by default.
 
-    `about` is a trace, or, for methods about the network itself, a classifier. `versus` asks "rather than what?",
-    `score` which number is explained, `gallery` among which pictures (one, or its name or folder; by default one on
+    `about` is a trace, or, for methods about the network itself, a classifier. `target` may also be a function of what
+    the network puts out for N pictures, which gives one number for each, (N,): a segmentation's class over a mask, a
+    detector's box score, a similarity; or an `OwnTarget` of explainers.outputs, with a name and a unit. `versus` asks
+    "rather than what?", `score` which number is explained (by default, what the network's head says; see
+    explainers.heads), `gallery` among which pictures (one, or its name or folder; by default one on
     offer), `second` with which other picture, `options` are the method's own. `stop` is looked at often, and ends the
     work with `Stopped` when it says so. With `working`, the answer also holds the steps from the network's numbers to
     the map, where the method tells them. Raises `QuestionError` or `DoesNotApply`.
@@ -90,9 +99,9 @@ def stream(
     about: Trace | Classifier,
     method: str,
     *,
-    target: str | int | None = None,
+    target: Asking | None = None,
     versus: str | int | None = None,
-    score: ScoreName = DEFAULT_SCORE,
+    score: ScoreName | None = None,
     gallery: Gallery | str | None = None,
     second: PictureSource | None = None,
     stop: Callable[[], bool] | None = None,
@@ -100,16 +109,18 @@ def stream(
     **options: Any,
 ) -> Iterator[Explanation]:
     """Like `explain`, with every answer on the way: a method that streams sharpens its map until it is stopped."""
+    about, label, own = _about(about, target)
     trace, model = (about, about.classifier) if isinstance(about, Trace) else (None, about)
     chosen = registry.suitable(registry.find(method), model)
     checked = chosen.check(options)
-    view = None if trace is None else trace.ask(_target(model, target, versus, score), stop=stop, working=working)
-    if view is not None and target is None and versus is not None and view.class_index == view.target.versus:
-        label = model.labels[view.class_index]
-        raise QuestionError(f"“{label}” is the winning class itself; choose another one to hold against it.")
+    wanted = _target(model, label, versus, score)
+    view = None if trace is None else trace.ask(wanted, stop=stop, working=working)
+    if view is not None and label is None and versus is not None and view.class_index == view.target.versus:
+        winning = model.labels[view.class_index]
+        raise QuestionError(f"“{winning}” is the winning class itself; choose another one to hold against it.")
     if Gallery in chosen.given:
         gallery = fitting(model) if gallery is None else Gallery.open(gallery) if isinstance(gallery, str) else gallery
-    asked = _asked(chosen, model, view, _target(model, target, versus, score), stop)
+    asked = _asked(chosen, model, view, wanted, stop)
     other = Second(None if second is None else Picture.read(second))
     values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, Second: other, type(gallery): gallery}
     for result in chosen.run(values, checked):
@@ -123,7 +134,10 @@ def stream(
             model=model.name,
             prediction=_prediction(model, view, asked.target.index),
             versus=None if asked.target.versus is None else _prediction(model, view, asked.target.versus),
-            score=asked.target.score,
+            score=asked.target.explained,
+            head=model.head,
+            own=own,
+            said=_said(chosen, asked.target, view),
             method=chosen,
             options=checked,
             spent=replace(asked.spent),
@@ -138,18 +152,20 @@ def compare(
     trace: Trace,
     methods: Sequence[str],
     *,
-    target: str | int | None = None,
+    target: Asking | None = None,
     versus: str | int | None = None,
-    score: ScoreName = DEFAULT_SCORE,
+    score: ScoreName | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> list[Explanation]:
     """The same question put to several methods, with one forward pass shared among them.
 
     The pass starts where the most demanding of them needs it. Raises as `explain` does.
     """
-    chosen = [registry.suitable(registry.find(name), trace.classifier) for name in methods]
+    asked, _, _ = _about(trace, target)
+    assert isinstance(asked, Trace)
+    chosen = [registry.suitable(registry.find(name), asked.classifier) for name in methods]
     starts = {method.start(method.check({})) for method in chosen}
-    shared = trace.ask(trace.target, stop=stop)
+    shared = asked.ask(asked.target, stop=stop)
     if len(chosen) > 1:
         shared.prepare(sorted(starts, key=[PIXELS, *DEPTHS].index))
     answers = [explain(trace, m.id, target=target, versus=versus, score=score, stop=stop) for m in chosen]
@@ -167,6 +183,8 @@ def judge(trace: Trace, answer: Explanation, *, stop: Callable[[], bool] | None 
         raise QuestionError(f"This answer is about another picture or network than the trace of {answer.model}.")
     if answer.prediction is None:
         raise DoesNotApply(f"{answer.model} is a backbone: it has no score that a map could be judged by.")
+    if answer.own is not None:
+        trace = trace.owned(answer.own)
     index = answer.prediction.index
     versus = answer.versus.index if answer.versus else None
     view = trace.ask(Target(index, versus, answer.score), stop=stop)
@@ -204,14 +222,42 @@ def models() -> list[Suggestion]:
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _target(model: Classifier, target: str | int | None, versus: str | int | None, score: str) -> Target:
-    if score not in SCORES:
+def _about(
+    about: Trace | Classifier, target: Asking | None
+) -> tuple[Trace | Classifier, str | int | None, OwnTarget | None]:
+    """What is asked about, and which class of it: under a target function, the network that gives its number alone."""
+    if not callable(target) and not isinstance(target, OwnTarget):
+        model = about.classifier if isinstance(about, Trace) else about
+        if model.headless:
+            raise DoesNotApply(f"{model.name} {model.no_classes}.")
+        return about, target, None
+    own = OwnTarget.of(target)
+    return about.owned(own) if isinstance(about, Trace) else owned(about, own), 0, own
+
+
+def _target(model: Classifier, target: str | int | None, versus: str | int | None, score: str | None) -> Target:
+    if score is not None and score not in SCORES:
         raise QuestionError(f"The score is one of {', '.join(SCORES)}, not “{str(score)[:40]}”.")
     index = None if target is None else model.index(target)
+    if versus is not None and model.has_classes and (why := model.head.no_rival()):
+        raise QuestionError(f"{why}; leave `versus` out.")
     against = None if versus is None else model.index(versus)
     if index is not None and index == against:
         raise QuestionError(f"“{model.labels[index]}” rather than itself is no question; choose two classes.")
-    return Target(index, against, score)
+    return Target(index, against, score, model.head)
+
+
+def _said(method: Method, target: Target, view: Trace | None) -> tuple[str, ...]:
+    """What has to be said of the score that is explained: that it is another one, or what its digits do not tell."""
+    if not method.class_specific:
+        return ()
+    said = []
+    if target.score not in (None, target.explained):
+        what = "the number itself" if target.head.kind == "regression" else f"“{target.explained}”"
+        said.append(f"The network's head ({target.head.kind}) has no score “{target.score}”: {what} is explained.")
+    if view is not None:
+        said.append(target.head.caveat(view.logits, view.class_index, target.versus, target.explained))
+    return tuple(filter(None, said))
 
 
 def _asked(
@@ -233,8 +279,6 @@ def _prediction(model: Classifier, view: Trace | None, index: int | None) -> Pre
         return None
     if view is None:
         assert index is not None
-        return Prediction(model.labels[index], None, index, None)
+        return model.head.prediction(model.labels[index], index)
     index = view.class_index if index is None else index
-    logits = view.logits.float()
-    probability = float(logits.softmax(0)[index])
-    return Prediction(view.classifier.labels[index], probability, index, float(logits[index]))
+    return model.head.prediction(model.labels[index], index, view.logits.float())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +16,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from . import drawing, render
 from .errors import QuestionError
+from .heads import DEFAULT_SCORE, POINTS, Head, Prediction, ScoreName
 from .images import Framing, Picture
+from .outputs import OwnTarget
 from .registry import Method
 from .render import PaletteName
 from .results import Heatmap, Result, Step, Sum
-from .trace import DEFAULT_SCORE, POINTS, Prediction, ScoreName, Spent
+from .trace import Spent
 
 SCHEMA = 1
 """The version of `payload`: raised when a field changes its meaning or goes."""
@@ -52,6 +54,12 @@ class Explanation:
     method: Method
     options: dict[str, Any]
     spent: Spent
+    head: Head = field(default_factory=Head)
+    """What the network's outputs mean."""
+    own: OwnTarget | None = None
+    """The function that was asked about, in place of a class."""
+    said: tuple[str, ...] = ()
+    """What has to be said of the score that is explained."""
     random_weights: bool = False
     second: Picture | None = None
     """The other picture, where two were mixed and somebody gave one."""
@@ -93,7 +101,7 @@ class Explanation:
     @property
     def unit(self) -> str:
         """What the heat is counted in, under the score that was asked about."""
-        return self.heatmap.unit.replace(POINTS[DEFAULT_SCORE], POINTS[self.score])
+        return self.heatmap.unit.replace(POINTS[DEFAULT_SCORE], self.head.points(self.score))
 
     @property
     def blank(self) -> bool:
@@ -110,8 +118,9 @@ class Explanation:
         """What is asked about: “tabby”, or “tabby rather than Egyptian cat”."""
         if self.prediction is None:
             return "the network" if self.source is None else "the picture"
-        rather = f" rather than {self.versus.label}" if self.versus else ""
-        return self.prediction.label + rather
+        if self.own is not None:
+            return self.own.name
+        return self.head.subject(self.prediction.label, self.versus.label if self.versus else None)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -121,6 +130,7 @@ class Explanation:
             notes.append("The network has random weights: it has learned nothing, so the map means nothing.")
         if isinstance(self.result, Heatmap):
             notes += self._notes_on(self.result)
+        notes += self.said
         if self.result.note:
             notes.append(self.result.note)
         return (*notes, *(self.source.notes if self.source else ()))
@@ -180,7 +190,8 @@ class Explanation:
 
     def code(self, picture: str = "picture.png") -> str:
         """Lines of Python that give this answer again; classes by number, since two may bear one label."""
-        choices = "".join(f", {name}={value!r}" for name, value in self._chosen().items())
+        choices = f", target={self._function}" if self.own else ""
+        choices += "".join(f", {name}={value!r}" for name, value in self._chosen().items())
         choices += "" if self.second is None else ', second="second.png"'
         about = " ".join(self.subject.split())  # on one line, whatever the label
         asked = f"trace = ex.look(ex.load({self.model!r}), {picture!r})"
@@ -214,6 +225,12 @@ class Explanation:
             case other:
                 raise QuestionError(f"An explanation is saved as .png, .npz or .json, not as “{other}”.")
 
+    @property
+    def _function(self) -> str:
+        """The name of the target function, where it has one that can be written."""
+        name = getattr(self.own and self.own.function, "__name__", "")
+        return name if name.isidentifier() else "…"
+
     def _result_as_json(self) -> dict[str, Any]:
         told = self.result.as_json()
         return told | {"unit": self.unit} if isinstance(self.result, Heatmap) else told
@@ -233,11 +250,11 @@ class Explanation:
     def _chosen(self) -> dict[str, Any]:
         """The part of the question that is not a default."""
         asked: dict[str, Any] = {}
-        if self.prediction is not None:
+        if self.prediction is not None and self.own is None:
             asked["target"] = self.prediction.index
         if self.versus is not None:
             asked["versus"] = self.versus.index
-        if self.score != DEFAULT_SCORE:
+        if self.score != self.head.default:
             asked["score"] = self.score
         if self.gallery:
             asked["gallery"] = self.gallery
@@ -279,4 +296,5 @@ def _as_json(prediction: Prediction | None) -> dict[str, Any] | None:
         "index": prediction.index,
         "probability": prediction.probability,
         "logit": prediction.logit,
+        "unit": prediction.unit or None,
     }

@@ -35,6 +35,7 @@ def randomized(model: Classifier, seed: int = 0) -> Classifier:
         module,
         labels=model.labels,
         framing=model.framing,
+        head=model.head,
         name=f"{model.name}, weights drawn anew",
         random_weights=True,
     )

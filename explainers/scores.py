@@ -98,8 +98,8 @@ class Scorecard:
     """
 
     label: str
-    probability: float
-    """Of the class, on the whole picture."""
+    probability: float | None
+    """Of the class, on the whole picture; None for the number of a regression."""
     score: float
     score_covered: float
     """Of the gray picture that is left when everything is covered."""
@@ -112,7 +112,7 @@ class Scorecard:
     spread: float
     """Of ten random maps, nine have an `srg` between −`spread` and `spread`."""
     keep: float | None
-    """The probability with the warmest fifth visible alone."""
+    """The probability with the warmest fifth visible alone; None where there is none."""
     drop: float | None
     """The probability with the warmest fifth covered."""
     residual: float | None
@@ -192,7 +192,7 @@ class Scorecard:
     def caveats(self) -> tuple[str, ...]:
         """What has to be known before believing the number, each a sentence."""
         told = []
-        if self.probability < SURE:
+        if self.probability is not None and self.probability < SURE:
             told.append(
                 f"The network gives {self.label} only {_percent(self.probability)}: "
                 "there is little of a decision to explain."
@@ -272,7 +272,7 @@ def judge(
     _noted(view.classifier, view.spent.seconds / max(view.spent.forwards, 1))
     return Scorecard(
         label=view.classifier.labels[index],
-        probability=float(view.logits.float().softmax(0)[index]),
+        probability=view.classifier.head.prediction("", index, view.logits.float()).probability,
         score=float(target.of(view.logits)),
         score_covered=float(target.of(gray)),
         **curves,
@@ -404,7 +404,8 @@ def _curves(
     # The warmest fifth visible alone is one of the steps, the last; covered alone it may be none.
     covers = [each[:count] for each in orders for count in inner]
     logits = _logits(view, fill, cells, covers if top in inner else [*covers, order[::-1][:top]])
-    chances = logits.float().softmax(-1)[:, view.class_index].tolist()
+    head = view.classifier.head
+    chances = head.readings(logits.float())[:, view.class_index].tolist() if head.probable else [None] * len(logits)
     scores = target.of(logits).tolist()
     whole, end = float(target.of(view.logits)), float(target.of(gray))
     steps = len(inner)

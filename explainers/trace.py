@@ -7,33 +7,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from .anatomy import DEPTHS, ClassMaps, Site
 from .baselines import BaselineName, baseline
-from .classifier import Classifier
+from .classifier import Classifier, owned
 from .errors import DoesNotApply, QuestionError, Stopped
+from .heads import Head, Prediction, ScoreName
 from .images import Picture
+from .outputs import OwnTarget
 from .results import Heatmap, Step
 from .rules.attended import Attending, AttentionLayer, Row, Seen
 from .rules.attention import Spelled
 from .shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes
 from .taps import Pass, Point, resume, run
-
-ScoreName = Literal["centered_logit", "logit", "log_prob", "probability"]
-SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
-DEFAULT_SCORE: ScoreName = "centered_logit"
-
-POINTS: dict[ScoreName, str] = {
-    "centered_logit": "logit points",
-    "logit": "logit points",
-    "log_prob": "points of log probability",
-    "probability": "points of probability",
-}
-"""What a score is counted in. Methods say the first, and an answer says what it is under its own score."""
 
 T = TypeVar("T")
 
@@ -60,43 +50,34 @@ KEPT_SLOPES = 8
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """A class and how probable the network calls it, by the softmax of its logits."""
-
-    label: str
-    probability: float | None
-    """None, as the logit, where no picture was asked about."""
-    index: int
-    logit: float | None
-
-
-@dataclass(frozen=True)
 class Target:
     """The score that is being explained: the class in question (None: the winning one), and against what.
 
-    The default score is the centered logit, z_c − mean(z): a bare logit can be moved by any constant without changing
-    a single prediction, and its map with it (Gairola et al., ICLR 2025). With `versus` it is the difference of the two
-    classes' logits; under `log_prob` and `probability`, the difference of those.
+    The default score is the head's. Of exclusive classes it is the centered logit, z_c − mean(z): a bare logit can be
+    moved by any constant without changing a single prediction, and its map with it (Gairola et al., ICLR 2025). With
+    `versus` it is the difference of the two classes' logits; under `log_prob` and `probability`, of those.
     """
 
     index: int | None = None
     versus: int | None = None
-    score: ScoreName = DEFAULT_SCORE
+    score: ScoreName | None = None
+    """None for the head's default, which also stands in for a score that the head does not have."""
+    head: Head = field(default_factory=Head)
+
+    @property
+    def explained(self) -> ScoreName:
+        """The score that is explained, by name."""
+        return self.score if self.score in self.head.scores else self.head.default
+
+    @property
+    def points(self) -> str:
+        """What the score is counted in."""
+        return self.head.points(self.explained)
 
     def of(self, logits: Tensor) -> Tensor:
-        """The score (…) of logits (…, C). The class must be known by now; a single logit has no others to center on."""
+        """The score (…) of the network's outputs (…, C). The class must be known by now."""
         assert self.index is not None
-        values = _full(logits)
-        match self.score:
-            case "log_prob":
-                values = values.log_softmax(-1)
-            case "probability":
-                values = values.softmax(-1)
-        chosen = values[..., self.index]
-        if self.versus is not None:
-            return chosen - values[..., self.versus]
-        centered = self.score == "centered_logit" and values.shape[-1] > 1
-        return chosen - values.mean(-1) if centered else chosen
+        return self.head.score(_full(logits), self.index, self.versus, self.explained)
 
 
 @dataclass
@@ -153,9 +134,20 @@ class Trace:
     """The steps that a method told on the way, where they were asked for."""
     _memory: _Memory = field(default_factory=lambda: _Memory())  # noqa: PLW0108 - defined below
 
+    def __post_init__(self) -> None:
+        """What a target means is the head's to say."""
+        self.target = replace(self.target, head=self.classifier.head)
+
     def ask(self, target: Target, *, stop: Callable[[], bool] | None = None, working: bool = False) -> Trace:
         """A view of the same passes that asks about `target`, with its own count of what it spends."""
         return replace(self, target=target, spent=Spent(), stop=stop, working=[] if working else None)
+
+    def owned(self, own: OwnTarget) -> Trace:
+        """The same picture, asked about a target function of what the network puts out; its passes are kept here."""
+        with self._turn():
+            if own not in self._memory.owned:
+                self._memory.owned[own] = Trace(owned(self.classifier, own, self._pixels()), self.picture)
+            return self._memory.owned[own]
 
     def elsewhere(self, pixels: Pixels) -> Trace:
         """The same question about other pixels (3, H, W) in [0, 1], on the same bill; nothing of it is kept here."""
@@ -202,18 +194,18 @@ class Trace:
     def class_index(self) -> int:
         """The class in question: the one asked about, or the winning one."""
         if not self.classifier.has_classes:
-            raise DoesNotApply(f"{self.classifier.name} is a backbone: it has features, but no classes to ask about.")
-        return int(self.logits.argmax()) if self.target.index is None else self.target.index
+            raise DoesNotApply(f"{self.classifier.name} {self.classifier.no_classes}.")
+        head = self.classifier.head
+        return int(head.winner(self.logits)) if self.target.index is None else self.target.index
 
     def top(self, count: int = 5) -> list[Prediction]:
         """The most probable classes, first the winning one. Raises `DoesNotApply` for a backbone."""
         if not self.classifier.has_classes:
-            raise DoesNotApply(f"{self.classifier.name} is a backbone: it has features, but no classes to rank.")
-        logits = self.logits.float()
-        probabilities = logits.softmax(0)
-        best = logits.topk(min(count, logits.numel())).indices.tolist()
-        labels = self.classifier.labels
-        return [Prediction(labels[i], float(probabilities[i]), i, float(logits[i])) for i in best]
+            raise DoesNotApply(f"{self.classifier.name} {self.classifier.no_classes}.")
+        head, outputs = self.classifier.head, self.logits.float()
+        count = min(count, outputs.numel())
+        best = outputs.topk(count).indices.tolist() if head.probable else range(count)
+        return [head.prediction(self.classifier.labels[i], i, outputs) for i in best]
 
     def site(self, depth: str | Site) -> Site:
         """Where the maps at a depth are read. Raises `DoesNotApply` in words where there are none."""
@@ -539,6 +531,8 @@ class Trace:
             self._memory.leaf = None
             self._memory.linked = None
             self._memory.attention_slopes.clear()
+            for trace in self._memory.owned.values():
+                trace.release()
 
     # --- private -----------------------------------------------------------------------------------------------------
 
@@ -791,4 +785,5 @@ class _Memory:
     linked: tuple[Pass, dict[int, Seen]] | None = None
     attention_slopes: dict[tuple[int, Target], Tensor] = field(default_factory=dict)
     """At what comes out of each attention; the matrices' own are made from them as they are asked for."""
+    owned: dict[OwnTarget, Trace] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "explainers"
 
 LEVELS = [
     {"errors", "shapes", "spelling"},
+    {"heads", "outputs"},
     {"taps", "images", "labels", "results", "rules", "regions", "draws", "directions", "stretching"},
     {"anatomy", "baselines"},
     {"pond", "digits", "sources"},

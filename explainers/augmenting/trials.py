@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import pond
+from ..heads import Prediction
 from ..images import Picture
 from ..results import Heatmap
 from ..trace import Second, Trace
@@ -32,11 +33,13 @@ class Trial:
     logits: Tensor
     score: float
 
-    def predicted(self, trace: Trace) -> tuple[str, float]:
-        """The winning class, and how probable it is."""
-        probabilities = self.logits.float().softmax(0)
-        best = int(probabilities.argmax())
-        return trace.classifier.labels[best], float(probabilities[best])
+    def predicted(self, trace: Trace) -> Prediction:
+        """What the network calls the picture, and how surely; the number in question of a regression."""
+        head, labels, outputs = trace.classifier.head, trace.classifier.labels, self.logits.float()
+        if not head.probable:
+            return head.prediction(labels[trace.class_index], trace.class_index, outputs)
+        best, sure = (each.item() for each in head.decided(outputs))
+        return Prediction(head.decisions(labels)[int(best)], float(sure), int(best), None)
 
 
 def picture_of(trace: Trace) -> Tensor:

@@ -245,7 +245,7 @@ def _gather(stock: Stock, model: Classifier, out: Path, work: Path, key: str, pl
     about = {
         "model": model.name,
         "fingerprint": fingerprint(model),
-        "labels": json.dumps(list(model.labels), ensure_ascii=False),
+        "labels": json.dumps(list(model.head.decisions(model.labels)), ensure_ascii=False),
         "scales": json.dumps(scales),
     }
     write(out / "vectors" / f"{key}.safetensors", vectors, about)

@@ -33,9 +33,9 @@ class Embedded:
 
     vectors: dict[str, Tensor]
     predicted: Tensor
-    """(N,) int64; −1 for a backbone."""
+    """(N,) int64, among the decisions of the network's head; −1 for a backbone and for a regression."""
     confidence: Tensor
-    """(N,) the softmax of that class; 0 for a backbone."""
+    """(N,) how probable that is called; 0 for a backbone."""
 
 
 def embed(
@@ -72,8 +72,7 @@ def embed(
     if not model.has_classes:
         none = torch.zeros(len(logits))
         return Embedded(vectors, none.long() - 1, none)
-    confidence, predicted = logits.softmax(1).max(1)
-    return Embedded(vectors, predicted, confidence)
+    return Embedded(vectors, *model.head.decided(logits))
 
 
 def pooled(layout: Layout, output: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ..anatomy import Site
 from ..classifier import Classifier
+from ..heads import Prediction
 from ..shapes import Batch, Scores
-from ..trace import Prediction, Spent
+from ..trace import Spent
 from .objectives import Objective
 from .passes import at_once, peek
 from .shaking import Shaking
@@ -104,10 +105,8 @@ def predictions(model: Classifier, pictures: Batch) -> list[Prediction]:
     if pictures.shape[2:] != model.framing.size:
         pictures = torch.nn.functional.interpolate(pictures, model.framing.size, mode="bilinear", antialias=True)
     logits = torch.cat([peek(model, None, part)[0] for part in torch.split(pictures, 8)]).cpu()
-    best, odds = logits.argmax(1).tolist(), logits.softmax(1)
-    return [
-        Prediction(model.labels[i], float(p[i]), i, float(z[i])) for i, p, z in zip(best, odds, logits, strict=True)
-    ]
+    best = model.head.winner(logits).tolist()
+    return [model.head.prediction(model.labels[i], i, z) for i, z in zip(best, logits, strict=True)]
 
 
 def apartness(model: Classifier, pictures: Batch, site: Site | None = None) -> float:

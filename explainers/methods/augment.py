@@ -8,7 +8,7 @@ from pydantic import Field
 from ..augmenting import NOTHING, Pipeline, Trial, answered, picture_of
 from ..registry import Family, explainer
 from ..results import Tile, Tiles
-from ..trace import POINTS, Trace
+from ..trace import Trace
 
 
 @explainer(
@@ -40,10 +40,10 @@ def augment(
     for first in range(0, samples, trace.at_once):
         seeds = range(first, min(samples, first + trace.at_once))
         tiles += [_tile(trace, t, original) for t in answered(trace, [ready.sample(picture, seed + s) for s in seeds])]
-        yield Tiles(tuple(tiles), unit=POINTS[trace.target.score], done=(len(tiles) - 1) / samples)
+        yield Tiles(tuple(tiles), unit=trace.target.points, done=(len(tiles) - 1) / samples)
 
 
 def _tile(trace: Trace, trial: Trial, original: Trial) -> Tile:
-    label, probability = trial.predicted(trace)
-    caption = f"{label} {probability:.0%}: {trial.recipe}"
+    said = trial.predicted(trace)
+    caption = f"{said.label} {said.told}: {trial.recipe}"
     return Tile(trial.picture.permute(1, 2, 0).numpy(), caption, trial.score - original.score)

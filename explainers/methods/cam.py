@@ -42,6 +42,6 @@ def cam(
         assert isinstance(head, LinearHead)
         maps, weights = trace.maps("last").to(over_logits), over_logits @ head.weight.to(over_logits)  # (K, h, w), (K,)
         constant, weighs = float(over_logits @ head.bias.to(over_logits)), "which the network has learned for the class"
-    averages = trace.target.score in ("centered_logit", "logit") and not counterfactual
+    averages = trace.target.explained in ("centered_logit", "logit") and not counterfactual
     heat = weighted_sum(trace, maps, weights, weighs=weighs, signed=signed, bias=constant if averages else None)
     return Heatmap(heat, signed=signed, unit="logit points, averaged over the cells")

@@ -40,4 +40,6 @@ def channels(
     here = float(sums[best].sum())
     note = f"All {len(maps)} channels together: {for_it:+.2g} for the class and {against:+.2g} against it; those shown "
     note += f"make {here:+.2g} of that."
-    return Tiles(tuple(tiles), unit="logit points, to first order", over_picture=True, note=note.replace("-", "−"))
+    return Tiles(
+        tuple(tiles), unit=f"{trace.target.points}, to first order", over_picture=True, note=note.replace("-", "−")
+    )

@@ -44,11 +44,11 @@ def cutmix(
     by, other = map_method(explained_by, trace.classifier), pixels_of_second(trace, second)
     shares = np.linspace(0, 1, points).tolist()
     mixed = [cut_mix(trace.pixels, other, share=share, center=(across, down)) for share in shares]
-    rival = int(trace.logits_at(other[None])[0].argmax())
+    rival = int(trace.classifier.head.winner(trace.logits_at(other[None])[0]))
     views = trace.all_elsewhere(torch.stack([each.pixels for each in mixed]), by.start(by.check({})))
     rows: list[tuple[float, ...]] = []
     for each, view in zip(mixed, views, strict=True):
-        chances = view.logits.float().softmax(0)
+        chances = trace.classifier.head.readings(view.logits.float())
         heat = _in_box(heat_of(view, by), each)
         rows.append((heat, 1 - each.share, float(chances[trace.class_index]), float(chances[rival])))
         if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):
@@ -65,9 +65,9 @@ def _in_box(found: Heatmap, mixed: Mixed) -> float:
 
 
 def _curves(trace: Trace, rival: int, mixed: list[Mixed], rows: list[tuple[float, ...]], done: float) -> Curves:
-    labels = trace.classifier.labels
-    names = ["heat in the box", "area of the box, 1 − λ", f"probability of {labels[trace.class_index]}"]
-    names += [f"probability of {labels[rival]}"] if rival != trace.class_index else []
+    labels, reading = trace.classifier.labels, trace.classifier.head.reading
+    names = ["heat in the box", "area of the box, 1 − λ", f"{reading} of {labels[trace.class_index]}"]
+    names += [f"{reading} of {labels[rival]}"] if rival != trace.class_index else []
     lines = [Curve(name, np.array(values)) for name, values in zip(names, zip(*rows, strict=True), strict=False)]
     places = sorted({0, len(rows) // 4, len(rows) // 2, 3 * len(rows) // 4, len(rows) - 1})
     marks = [Mark(mixed[p].share, f"λ = {mixed[p].share:.2f}", _shown(mixed[p].pixels)) for p in places]

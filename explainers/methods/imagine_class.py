@@ -51,7 +51,7 @@ def imagine_class(
     yield from shown(
         (replace(state, pictures=faded(state)) if fade else state for state in states),
         lambda state: [f"{score:.1f}" for score in state.scores.tolist()],
-        unit="logit points",
+        unit=asked.target.points,
         beside=beside,
         note=lambda state: worth(
             model, objective, state.pictures, natural, spent=asked.spent, stop=asked.stop

@@ -44,10 +44,10 @@ def mixup(
     views = trace.all_elsewhere(pixels, by.start(by.check({})))
     first = heat_of(next(views), by)
     alone = next(views)
-    rival, last = int(alone.logits.argmax()), heat_of(alone, by)
+    rival, last = int(trace.classifier.head.winner(alone.logits)), heat_of(alone, by)
     size, rows = trace.pixels.shape[-2:], list[tuple[float, ...]]()
     for view in views:
-        chances, heat = view.logits.float().softmax(0), heat_of(view, by)
+        chances, heat = trace.classifier.head.readings(view.logits.float()), heat_of(view, by)
         alike = [compared(heat, each, NOTHING, size).agreement for each in (first, last)]
         rows.append((*alike, float(chances[trace.class_index]), float(chances[rival])))
         if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):
@@ -58,10 +58,10 @@ def mixup(
 def _curves(
     trace: Trace, rival: int, told: list[tuple[float, NDArray[np.uint8]]], rows: list[tuple[float, ...]], done: float
 ) -> Curves:
-    labels = trace.classifier.labels
+    labels, reading = trace.classifier.labels, trace.classifier.head.reading
     names = ["agreement with the first alone", "agreement with the second alone"]
-    names += [f"probability of {labels[trace.class_index]}"]
-    names += [f"probability of {labels[rival]}"] if rival != trace.class_index else []
+    names += [f"{reading} of {labels[trace.class_index]}"]
+    names += [f"{reading} of {labels[rival]}"] if rival != trace.class_index else []
     lines = [Curve(name, np.array(values)) for name, values in zip(names, zip(*rows, strict=True), strict=False)]
     places = sorted({0, len(rows) // 4, len(rows) // 2, 3 * len(rows) // 4, len(rows) - 1})
     marks = [Mark(told[place][0], f"λ = {told[place][0]:.2f}", told[place][1]) for place in places]

@@ -37,8 +37,9 @@ def robustness(
 ) -> Iterator[Curves]:
     """How much of a transform does the chosen class stand?
 
-    Sweep one parameter from end to end, put each picture to the network, and follow the probability of the class and
-    one over its rank (1 while it wins). Where something is drawn at random, the band spans the lowest and highest.
+    Sweep one parameter from end to end, put each picture to the network, and follow the probability of the class (or
+    the number of a regression) and one over its rank (1 while it wins). Where something is drawn at random, the band
+    spans the lowest and highest.
     Read it as: the wider the plateau, the more of this transform the answer stands; a mark shows where it flips.
     Beware: turning and moving bring in black edges, which are a change of their own.
     """
@@ -55,17 +56,19 @@ def robustness(
 
 
 def _curves(trace: Trace, sweep: Sweep, values: list[float], trials: list[Trial], done: float) -> Curves:
+    head = trace.classifier.head
     logits = torch.stack([trial.logits for trial in trials]).float()  # (P · seeds, C)
-    chosen = logits[:, trace.class_index]
-    ranks = (logits > chosen[:, None]).sum(1) + 1
-    probability, rank = (each.view(len(values), -1) for each in (logits.softmax(1)[:, trace.class_index], 1 / ranks))
-    winners = logits.argmax(1).view(len(values), -1)[:, 0].tolist()
+    reading = head.readings(logits)[:, trace.class_index].view(len(values), -1)
+    curves = [_curve(head.reading, reading)]
+    if head.probable and not head.single:
+        ranks = (logits > logits[:, trace.class_index, None]).sum(1) + 1
+        curves.append(_curve("1 / rank", (1 / ranks).view(len(values), -1)))
     return Curves(
         np.array(values, np.float32),
-        (_curve("probability", probability), _curve("1 / rank", rank)),
+        tuple(curves),
         along_unit=f"{sweep.title} ({sweep.unit})" if sweep.unit else sweep.title,
-        unit="share",
-        marks=tuple(_marks(trace, values, winners, trials[:: probability.shape[1]])),
+        unit="share" if head.probable else head.points("output"),
+        marks=tuple(_marks(trace, values, trials[:: reading.shape[1]])),
         done=done,
     )
 
@@ -76,11 +79,12 @@ def _curve(label: str, each: Tensor) -> Curve:
     return Curve(label, each.mean(1).numpy(), each.amin(1).numpy(), each.amax(1).numpy())
 
 
-def _marks(trace: Trace, values: list[float], winners: list[int], trials: list[Trial]) -> Iterator[Mark]:
+def _marks(trace: Trace, values: list[float], trials: list[Trial]) -> Iterator[Mark]:
     """Some places on the way, evenly spread, and each where another class takes over."""
-    flips = {place for place in range(1, len(values)) if winners[place] != winners[place - 1]}
+    said = [trial.predicted(trace) for trial in trials]
+    flips = {place for place in range(1, len(values)) if said[place].label != said[place - 1].label}
     spread = {round(place) for place in np.linspace(0, len(values) - 1, min(PICTURES, len(values)))}
     for place in sorted(flips | spread):
-        label = trace.classifier.labels[winners[place]]
-        said = f"flips to {label}" if place in flips else label
-        yield Mark(values[place], said, trials[place].picture.permute(1, 2, 0).numpy())
+        words = said[place].label if trace.classifier.head.probable else said[place].told
+        words = f"flips to {words}" if place in flips else words
+        yield Mark(values[place], words, trials[place].picture.permute(1, 2, 0).numpy())

@@ -32,4 +32,4 @@ def silenced_heads(trace: Trace, *, layer: Layer = -1) -> Iterator[Bars]:
     for head in range(heads):
         worth[head] = score - trace.without_head(index, head)
         labels = tuple(f"head {number}" for number in range(heads))
-        yield Bars(worth, labels, unit="logit points", note=notes(said), done=(head + 1) / heads)
+        yield Bars(worth, labels, unit=trace.target.points, note=notes(said), done=(head + 1) / heads)

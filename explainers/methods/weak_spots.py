@@ -9,7 +9,7 @@ from pydantic import Field
 from ..augmenting import NOTHING, SWEEPS, Trial, answered, picture_of, put
 from ..registry import Family, explainer
 from ..results import Bars
-from ..trace import POINTS, Trace
+from ..trace import Trace
 
 
 @explainer(
@@ -41,15 +41,16 @@ def weak_spots(
     for sweep in SWEEPS.values():
         recipes = [sweep.recipe(value, size, seed) for value in sweep.values(points)]
         trials = [trial for batch in put(trace, recipes) for trial in batch]
-        values.append(np.mean([_change(trial, original, measure) for trial in trials]))
+        values.append(np.mean([_change(trace, trial, original, measure) for trial in trials]))
         labels.append(sweep.title)
-        unit = POINTS[trace.target.score] if measure == "change" else "share of pictures"
+        unit = trace.target.points if measure == "change" else "share of pictures"
         yield Bars(np.array(values, np.float32), tuple(labels), unit, done=len(labels) / len(SWEEPS))
 
 
-def _change(trial: Trial, original: Trial, measure: str) -> float:
+def _change(trace: Trace, trial: Trial, original: Trial, measure: str) -> float:
     if bool((trial.picture == original.picture).all()):
         return 0.0  # what was left as it was: any difference would be the rounding of another batch
     if measure == "flips":
-        return float(trial.logits.argmax() != original.logits.argmax())
+        now, before = (trace.classifier.head.decided(each.logits)[0] for each in (trial, original))
+        return float(now != before)
     return trial.score - original.score

@@ -11,6 +11,7 @@ from torch import nn
 from ..errors import ModelError
 from ..images import Framing
 from ..labels import Labels, numbers, read
+from ..outputs import adapted
 from .weights import LOADING_ERRORS
 
 NO_HEAD = "A backbone without a head: it embeds pictures, but has no classes."
@@ -55,7 +56,7 @@ def assemble(
     if backbone:
         return Source(name, module, None, framing, random_weights, tuple(notes))
     named: tuple[str, ...] = numbers(outputs)
-    told: tuple[str, ...] = (NUMBERED,)
+    told: tuple[str, ...] = (NUMBERED,) if outputs > 1 else ()  # one alone is named by what it means
     if labels is not None:
         try:
             named, told = read(labels, outputs, f"“{name}”")
@@ -69,9 +70,7 @@ def _outputs(name: str, module: nn.Module, framing: Framing) -> int:
     not_one = ModelError(f"“{name}” is not an image classifier: it does not answer a picture with one row of numbers.")
     try:
         with torch.no_grad():
-            answer = module(torch.zeros(1, 3, *framing.size))
+            _, answer = adapted(module, torch.zeros(1, 3, *framing.size), None, None)
     except LOADING_ERRORS as error:
         raise not_one from error
-    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or answer.shape[0] != 1:
-        raise not_one
     return answer.shape[1]

@@ -28,19 +28,6 @@ _HEAD = "ForImageClassification"
 _ONE_VECTOR, _GRID = 2, 4  # axes of (N, D) and (N, D, h, w)
 
 
-class Logits(nn.Module):
-    """A transformers classifier as a plain module: pixels (N, 3, H, W) to logits (N, K)."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The logits, taken out of the structure that transformers returns."""
-        logits: torch.Tensor = self.model(pixel_values=pixels, return_dict=True).logits
-        return logits
-
-
 class Embedding(nn.Module):
     """A transformers backbone as a plain module: pixels (N, 3, H, W) to embeddings (N, D)."""
 
@@ -75,7 +62,7 @@ def open_folder(name: str, folder: Path, raw: Mapping[str, Any], limit: int) -> 
     notes = []
     if has_head:
         labels = _labels(config)
-        module: nn.Module = Logits(model)
+        module: nn.Module = model
     else:
         labels = None
         untrained = bool(missing)

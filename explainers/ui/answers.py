@@ -190,6 +190,8 @@ def _answered(question: Question, shown: Shown, shelf: Shelf, stop: Stop, tell: 
             "parameters": network.parameters,
             "random": network.random_weights,
             "notes": list(network.notes),
+            "scores": list(network.head.scores),
+            "no_rival": network.head.no_rival(),
         },
         "predictions": [],
         "refusal": None,
@@ -269,7 +271,7 @@ def _explain(trace: Trace, question: Question, method: Method, stop: Stop | None
             method.id,
             target=question.target,
             versus=question.versus,
-            score=question.score,  # type: ignore[arg-type]
+            score=question.score,
             stop=stop,
             working=True,
             **options,
@@ -309,4 +311,4 @@ def _fits(network: ex.Classifier) -> list[Any]:
 def _predictions(trace: Trace) -> list[Json]:
     if not trace.classifier.has_classes:
         return []
-    return [{"label": p.label, "index": p.index, "share": p.probability} for p in trace.top(5)]
+    return [{"label": p.label, "index": p.index, "share": p.probability, "told": p.told} for p in trace.top(5)]

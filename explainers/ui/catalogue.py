@@ -10,10 +10,10 @@ from typing import Any
 import explainers as ex
 
 from .. import registry, render
+from ..heads import DEFAULT_SCORE, SCORES
 from ..pond.brains import CARDS
 from ..registry import Method, Need
 from ..sources import parse
-from ..trace import DEFAULT_SCORE, SCORES
 from . import pictures
 from .pictures import Shown
 from .presets import MOST, PRESETS, takes

@@ -34,7 +34,7 @@ sightglass.renderComparing = (box) => {
   const now = sightglass.current();
   const choices = {
     method: answer.fits.filter((fit) => fit.id !== now?.method).map((fit) => [fit.id, fit.title + (fit.why_not ? " (does not apply)" : "")]),
-    target: answer.predictions.filter((each) => each.label !== now?.target).map((each) => [each.label, `${each.label} ${sightglass.percent(each.share)}`]),
+    target: answer.predictions.filter((each) => each.label !== now?.target).map((each) => [each.label, `${each.label} ${sightglass.told(each)}`]),
     model: catalogue.networks.filter((each) => each.id !== question.model).map((each) => [each.id, each.id]),
   };
   const words = { method: "method", target: "class", model: "network" };

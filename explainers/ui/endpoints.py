@@ -17,9 +17,10 @@ from .. import registry
 from ..engine import Fit
 from ..errors import PictureError, QuestionError, SightglassError
 from ..gallery import Gallery
+from ..heads import DEFAULT_SCORE, SCORES, Prediction
 from ..images import Picture
 from ..registry import Method, Option
-from ..trace import DEFAULT_SCORE, SCORES, Second, Trace
+from ..trace import Second, Trace
 from . import question, words
 from .catalogue import method_as_json
 from .given import Given, PictureFile
@@ -162,7 +163,7 @@ def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str
         asked: dict[str, Any] = {
             "target": _label(given.get("target")),
             "versus": _label(given.get("versus")),
-            "score": given.get("score", DEFAULT_SCORE),
+            "score": question.score(given.get("score")),
         }
         model = model_of(given["model"], shelf)
         if "gallery" in given:
@@ -195,7 +196,7 @@ def _add_predict(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_CLASSES:
             raise QuestionError(f"“count” is a whole number from 1 to {MOST_CLASSES}.")
         trace = shelf.trace(model_of(model, shelf), shown_of(picture, scene, shelf))
-        return [{"label": p.label, "index": p.index, "probability": p.probability} for p in trace.top(count)]
+        return [_told(each) for each in trace.top(count)]
 
     count = Given(5, {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES}, "count", f"1 to {MOST_CLASSES}")
     inputs = [*parts.picture, count]
@@ -220,7 +221,9 @@ def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
         checked = method.check(chosen, named_depths_only=True)
         trace = shelf.trace(model_of(model, shelf), shown_of(picture, scene, shelf))
         try:
-            found = ex.explain(trace, method.id, target=_label(target), versus=_label(versus), score=score, **checked)
+            found = ex.explain(
+                trace, method.id, target=_label(target), versus=_label(versus), score=question.score(score), **checked
+            )
             return ex.judge(trace, found).payload()
         finally:
             trace.release()
@@ -269,6 +272,12 @@ def _add_lists(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
         api_description="Every method with its options, and for this network why one does not apply.",
         **limits,
     )
+
+
+def _told(said: Prediction) -> dict[str, Any]:
+    """A class with its probability; a regression has a number with its unit instead."""
+    number = {} if said.probability is not None else {"value": said.logit, "unit": said.unit or None}
+    return {"label": said.label, "index": said.index, "probability": said.probability} | number
 
 
 def _about_class() -> list[Given]:

@@ -82,7 +82,7 @@ function headline(card) {
   if ("takes" in card) return [h("p", {}, h("button", { type: "button", class: "link", id: "judge", onclick: () => measure("judge") }, "Measure how far to trust this map"), card.takes ? h("span", { class: "quiet" }, ` (takes ${card.takes})`) : "")];
   if (card.share == null) return [h("p", {}, card.says), ...(card.blank ? [] : [curves(card)])];
   const words = { above: "more than random maps reach", within: "no more than random maps reach", below: "less than random maps reach: the map has it backwards" }[card.verdict];
-  const tone = card.probability < 0.5 ? "unsure" : card.verdict;
+  const tone = card.probability != null && card.probability < 0.5 ? "unsure" : card.verdict;
   return [
     h("p", { class: `figure ${tone}` }, h("b", {}, percent(card.share)), h("span", {}, `of the score lies between covering the ${card.against ? "warmest and the coldest" : "coldest and the warmest"} cells first`)),
     band(card, tone),

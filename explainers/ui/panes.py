@@ -30,6 +30,7 @@ def pane(answer: Explanation, model: str, shown: Shown) -> Json:
         "title": answer.method.title,
         "target": answer.prediction.label if answer.prediction else "",
         "share": answer.prediction.probability if answer.prediction else None,
+        "told": answer.prediction.told if answer.prediction else "",
         "versus": answer.versus.label if answer.versus else "",
         "question": [before, answer.subject if "the chosen class" in answer.method.question else "", after],
         "how": answer.method.how,

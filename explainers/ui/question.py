@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ModelError, QuestionError
-from ..trace import DEFAULT_SCORE
+from ..heads import DEFAULT_SCORE, SCORES, ScoreName
 from . import pictures
 from .catalogue import Catalogue
 from .pictures import Shown
@@ -32,7 +32,8 @@ class Question:
     method: str | None = None
     target: str | int | None = None
     versus: str | int | None = None
-    score: str = DEFAULT_SCORE
+    score: ScoreName | None = None
+    """None for the head's own default, which the page and its links call by the name of the commonest."""
     options: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, Any] = field(default_factory=dict)
 
@@ -74,7 +75,7 @@ def read(given: object, catalogue: Catalogue) -> Question:
         method=_text(given, "method") or None,
         target=_class(given.get("target")),
         versus=_class(given.get("versus")),
-        score=_text(given, "score") or DEFAULT_SCORE,
+        score=score(given.get("score")),
         options=options,
         beside={name: _class(value) if name == "target" else value for name, value in beside.items()},
     )
@@ -90,6 +91,16 @@ def identifier(value: object) -> str:
 def label(value: object) -> str | int | None:
     """A class by label or number; None for the winning one. Raises `QuestionError`."""
     return _class(value)
+
+
+def score(value: object) -> ScoreName | None:
+    """Which number is explained; None for the head's own default. Raises `QuestionError`."""
+    if value in (None, "", DEFAULT_SCORE):
+        return None
+    known = next((each for each in SCORES if each == value), None)
+    if known is None:
+        raise QuestionError(f"The score is one of {', '.join(SCORES)}, not “{str(value)[:40]}”.")
+    return known
 
 
 def find_picture(question: Question, known: Any, catalogue: Catalogue) -> Shown:

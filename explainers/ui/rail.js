@@ -136,18 +136,19 @@ function drawBars() {
   const { predictions } = answer;
   const asked = now?.target ?? question.target ?? predictions[0]?.label;
   const bars = predictions.map((each, i) =>
-    h("button", { type: "button", class: "bar", "aria-pressed": String(each.label === asked), "data-class": each.index, style: `--share:${100 * each.share}%`, title: `${each.label} (key ${i + 1})`, onclick: () => sightglass.about(each.label) },
-      h("span", {}, each.label), h("b", {}, sightglass.percent(each.share))));
+    h("button", { type: "button", class: "bar", "aria-pressed": String(each.label === asked), "data-class": each.index, style: `--share:${100 * (each.share ?? 0)}%`, title: `${each.label} (key ${i + 1})`, onclick: () => sightglass.about(each.label) },
+      h("span", {}, each.label), h("b", {}, sightglass.told(each))));
   if (now && !predictions.some((each) => each.label === asked))
-    bars.push(h("button", { type: "button", class: "bar", "aria-pressed": "true", style: `--share:${100 * now.share}%` }, h("span", {}, asked), h("b", {}, sightglass.percent(now.share))));
+    bars.push(h("button", { type: "button", class: "bar", "aria-pressed": "true", style: `--share:${100 * (now.share ?? 0)}%` }, h("span", {}, asked), h("b", {}, sightglass.told(now))));
   find(".bars").replaceChildren(...bars);
   const versus = now?.versus;
-  const score = catalogue.scores.find((each) => each.id === question.score);
+  const scores = catalogue.scores.filter((each) => answer.network.scores.includes(each.id));
+  const score = scores.find((each) => each.id === question.score) ?? scores[0];
   find(".others").replaceChildren(
     searching === "target" ? search("target", "Any other class") : h("button", { type: "button", class: "link", id: "search", onclick: () => seek("target") }, `Any of ${answer.network.classes.toLocaleString("en")} classes …`),
     versus ? h("span", { class: "chip" }, "rather than ", h("b", {}, versus), h("button", { type: "button", class: "quiet", "aria-label": "Ask about this class alone", onclick: () => sightglass.ask({ versus: null }) }, "×"))
-      : searching === "versus" ? search("versus", "Rather than which class?") : h("button", { type: "button", class: "link", id: "versus", onclick: () => seek("versus") }, "⇄ Rather than …"),
-    h("details", { class: "score", open: find(".score")?.open }, h("summary", {}, "Score: ", score?.words ?? ""), h("select", { id: "score", "aria-label": "Which number is explained", onchange: (event) => sightglass.ask({ score: event.target.value }) }, catalogue.scores.map((each) => h("option", { value: each.id, selected: each.id === question.score }, each.words)))));
+      : answer.network.no_rival ? null : searching === "versus" ? search("versus", "Rather than which class?") : h("button", { type: "button", class: "link", id: "versus", onclick: () => seek("versus") }, "⇄ Rather than …"),
+    h("details", { class: "score", open: find(".score")?.open }, h("summary", {}, "Score: ", score?.words ?? ""), h("select", { id: "score", "aria-label": "Which number is explained", onchange: (event) => sightglass.ask({ score: event.target.value }) }, scores.map((each) => h("option", { value: each.id === answer.network.scores[0] ? catalogue.score : each.id, selected: each.id === score.id }, each.words)))));
 }
 function seek(what) {
   searching = what;
@@ -200,7 +201,7 @@ function draw() {
   const notes = [...(answer?.network.random ? ["This network has random weights. It has learned nothing, and its maps mean nothing."] : []), ...(answer?.network.notes ?? [])];
   banner.hidden = !notes.length;
   banner.textContent = [...new Set(notes)].join(" ");
-  find(".says").replaceChildren(h("b", {}, now?.target ?? ""), ` ${now?.share == null ? "" : sightglass.percent(now.share)}`);
+  find(".says").replaceChildren(h("b", {}, now?.target ?? ""), ` ${now ? sightglass.told(now) : ""}`);
   find(".by").textContent = `${question.model} · tap to change`;
 }
 find(".slim").addEventListener("click", () => fold(!element.classList.contains("open")));

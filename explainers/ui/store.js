@@ -198,6 +198,8 @@ const sightglass = (window.sightglass ??= (() => {
     if (share > 0.99 && share < 1) return ">99 %";
     return `${Math.round(100 * share)} %`;
   };
+  // The number that people read: a probability, or, of a regression, a number with its unit.
+  store.told = ({ share, told }) => (share == null ? told ?? "" : store.percent(share));
   store.figure = (value) => {
     if (!value || !Number.isFinite(value)) return "0";
     const size = Math.abs(value);

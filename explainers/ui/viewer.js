@@ -151,7 +151,7 @@ class Pane {
   captioned() {
     if (panes.length < 2 || !this.told) return this.caption.replaceChildren();
     const { told } = this;
-    const share = told.share == null ? "" : ` ${sightglass.percent(told.share)}`;
+    const share = ` ${sightglass.told(told)}`;
     this.caption.replaceChildren(h("b", {}, told.title ?? ""), h("span", {}, `${told.target ?? ""}${share}`), h("span", { class: "quiet" }, told.model ?? ""));
   }
 }

@@ -16,8 +16,9 @@ SCORE_WORDS = {
     "logit": "bare logit",
     "log_prob": "log probability",
     "probability": "probability",
+    "output": "the output as it stands",
 }
-"""Every score in plain words; the first is the default."""
+"""Every score in plain words; the first is the default of exclusive classes, and stands for that of other heads."""
 
 UNEXPECTED = "Something went wrong here, and it is not your fault. Try again, or choose another network or method."
 GONE = "This picture has left the memory. Upload it again."

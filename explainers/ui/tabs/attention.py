@@ -19,7 +19,7 @@ from ...pond import effects
 from ...registry import Family, Method
 from ...results import Heatmap
 from ...rules.attended import Row
-from ...trace import SCORES, Query, Trace
+from ...trace import Query, Trace
 from .. import panes, pictures
 from ..pictures import Shown, data_url
 from ..shelf import Shelf
@@ -150,10 +150,7 @@ _lock = threading.Lock()
 def _about(given: Json, shelf: Shelf, stop: Stop) -> tuple[Shown, Trace]:
     """Picture and trace of the question on the screen, asked about its class."""
     known, shown, trace = about_class(given, shelf, stop)
-    score = next((each for each in SCORES if each == known.score), None)
-    if score is None:
-        raise QuestionError(f"The score is one of {', '.join(SCORES)}.")
-    return shown, trace.ask(replace(trace.target, score=score), stop=stop)
+    return shown, trace.ask(replace(trace.target, score=known.score), stop=stop)
 
 
 def _above_least(row: Row) -> NDArray[np.float32]:

@@ -155,10 +155,10 @@ function drawVariants() {
   const flips = told.variants.filter((each) => each.flipped).length;
   const mean = told.variants.reduce((sum, each) => sum + each.change, 0) / Math.max(1, told.variants.length);
   const tile = (each, words) => h("button", { type: "button", class: "variant", "aria-pressed": String(state.chosen === each.seed), onclick: () => choose(each.seed) },
-    h("img", { src: each.picture, alt: `${words}: ${each.label}` }), h("b", { class: each.flipped ? "flipped" : "" }, h("span", {}, each.label), ` ${percent(each.share)}`),
-    h("span", { class: "change" }, each.seed < 0 ? "as it is" : `${signed(each.change)} logit points`), h("small", { class: "quiet", title: words }, words));
+    h("img", { src: each.picture, alt: `${words}: ${each.label}` }), h("b", { class: each.flipped ? "flipped" : "" }, h("span", {}, each.label), ` ${sightglass.told(each)}`),
+    h("span", { class: "change" }, each.seed < 0 ? "as it is" : `${signed(each.change)} ${told.unit}`), h("small", { class: "quiet", title: words }, words));
   sheet("variants").replaceChildren(
-    h("p", { class: "lead" }, told.variants.length ? h("span", {}, h("b", {}, `${flips} of ${plural(told.variants.length, "variant")}`), ` get another answer than ${told.target}`, `; the score moves by ${signed(mean)} logit points on average.`) : "…"),
+    h("p", { class: "lead" }, told.variants.length ? h("span", {}, h("b", {}, `${flips} of ${plural(told.variants.length, "variant")}`), ` get another answer than ${told.target}`, `; the score moves by ${signed(mean)} ${told.unit} on average.`) : "…"),
     h("div", { class: "chosen", hidden: state.chosen == null }),
     h("div", { class: "grid" }, tile(told.original, "The original"), told.variants.map((each) => tile(each, each.recipe))),
     h("div", { class: "survives" }, h("button", { type: "button", class: "link", onclick: survives }, "Does the reason survive all of them?")));
@@ -216,7 +216,7 @@ function drawChosen() {
   place.hidden = false;
   const sentence = detail.back ? `agreement ${detail.agreement.toFixed(2)}${detail.share_lost > 0.005 ? `; ${percent(detail.share_lost)} of the picture was lost, and is hatched` : ""}` : detail.why;
   place.replaceChildren(
-    h("p", { class: "recipe" }, h("b", {}, `${variant.label} ${percent(variant.share)}`), ` ${signed(variant.change)} logit points. This variant was ${variant.recipe}.`),
+    h("p", { class: "recipe" }, h("b", {}, `${variant.label} ${sightglass.told(variant)}`), ` ${signed(variant.change)} ${told.unit}. This variant was ${variant.recipe}.`),
     h("div", { class: "trio" },
       shown(overlay(told.original.picture, detail.own, detail.signed, "Heat of the original"), "Original", `${detail.title} of ${told.target}`),
       shown(overlay(variant.picture, detail.heat, detail.signed, "Heat on the variant"), "On the variant", `${detail.title} of ${told.target}`),
@@ -266,12 +266,13 @@ function chart(curves, { onmove, at, height = 240, marks = [] } = {}) {
   const [low, high] = [along[0], along[along.length - 1]];
   const all = curves.lines.flatMap((line) => [...line.values, ...(line.low ?? []), ...(line.high ?? [])]);
   const floor = Math.min(0, ...all);
+  const ceiling = curves.unit === "share" ? 1 : Math.max(...all, floor + 1e-9);
   const x = (value) => L + ((value - low) / (high - low || 1)) * (W - L - R);
-  const y = (value) => T + (1 - (value - floor) / (1 - floor)) * (H - T - B);
+  const y = (value) => T + (1 - (value - floor) / (ceiling - floor)) * (H - T - B);
   const path = (values) => values.map((value, place) => `${place ? "L" : "M"}${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`).join("");
   const text = (given, words) => svg("text", given, document.createTextNode(words));
   const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, class: "chart", role: onmove ? "slider" : "img", "aria-label": `${curves.along_unit}`, ...(onmove ? { tabindex: 0, "aria-valuemin": low, "aria-valuemax": high, "aria-valuenow": along[at] } : {}) });
-  for (const level of floor < 0 ? [floor, 0, 0.5, 1] : [0, 0.5, 1]) picture.append(svg("line", { x1: L, x2: W - R, y1: y(level), y2: y(level), class: "rule" }), text({ x: L - 6, y: y(level) + 4, "text-anchor": "end" }, figure(level)));
+  for (const level of floor < 0 ? [floor, 0, ceiling / 2, ceiling] : [0, ceiling / 2, ceiling]) picture.append(svg("line", { x1: L, x2: W - R, y1: y(level), y2: y(level), class: "rule" }), text({ x: L - 6, y: y(level) + 4, "text-anchor": "end" }, figure(level)));
   for (const value of [low, (low + high) / 2, high]) picture.append(text({ x: x(value), y: H - B + 16, "text-anchor": value === low ? "start" : value === high ? "end" : "middle" }, figure(value)));
   picture.append(text({ x: (L + W - R) / 2, y: H - 3, "text-anchor": "middle" }, curves.along_unit));
   for (const mark of marks) picture.append(svg("line", { x1: x(mark), x2: x(mark), y1: T, y2: H - B, class: "flip" }));
@@ -316,8 +317,8 @@ function drawRobustness() {
   const here = h("figure", { class: "here" });
   const show = (place) => {
     state.at = place;
-    const { picture, label, share, recipe } = places[place];
-    here.replaceChildren(h("img", { src: picture, alt: recipe }), h("figcaption", {}, h("b", {}, `${label} ${percent(share)}`), h("small", { class: "quiet" }, recipe)));
+    const { picture, label, recipe } = places[place];
+    here.replaceChildren(h("img", { src: picture, alt: recipe }), h("figcaption", {}, h("b", {}, `${label} ${sightglass.told(places[place])}`), h("small", { class: "quiet" }, recipe)));
   };
   const options = about.sweeps.map((each) => h("option", { value: each.name, selected: each.name === state.transform }, each.title));
   sheet("robustness").replaceChildren(
@@ -395,7 +396,7 @@ function drawTwo() {
 function drawMixed(message) {
   const place = sheet("two").querySelector(".mixer");
   const [width, height] = message.size;
-  const bars = (rows) => h("ul", { class: "bars" }, rows.map(([label, share]) => h("li", {}, h("span", {}, label), h("span", { class: "track" }, h("i", { class: "up", style: `width: ${100 * share}%` })), h("output", {}, percent(share)))));
+  const bars = (rows) => h("ul", { class: "bars" }, rows.map(([label, share, told]) => h("li", {}, h("span", {}, label), h("span", { class: "track" }, h("i", { class: "up", style: `width: ${100 * (share ?? 0)}%` })), h("output", {}, sightglass.told({ share, told })))));
   const frame = h("div", { class: "frame pasted" }, h("img", { src: message.picture, alt: message.words, draggable: false }));
   if (message.box) {
     const [x0, y0, x1, y1] = message.box;

@@ -40,6 +40,7 @@ from ...augmenting import (
     torchvision_code,
 )
 from ...errors import QuestionError, SightglassError
+from ...heads import Prediction
 from ...registry import filling, heat_of, map_method
 from ...results import Curves
 from ...stretching import stretched
@@ -72,6 +73,7 @@ def variants(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     told: Json = {
         "size": [size[1], size[0]],
         "target": trace.classifier.labels[trace.class_index],
+        "unit": trace.target.points,
         "text": str(pipeline),
         "original": _tile(trace, original, original, -1),
         "codes": {"torchvision": torchvision_code(pipeline, size), "timm": timm_code(pipeline, size)},
@@ -149,9 +151,9 @@ def mix(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     trace, other = _trace(given, shelf, stop), _second(given, shelf)
     pixels = trace.classifier.framing.frame(other.picture).to(trace.pixels)
     mixed = _mixed(given, trace, pixels)
-    first, second = trace.class_index, int(trace.logits_at(pixels[None])[0].argmax())
+    first, second = trace.class_index, int(trace.classifier.head.winner(trace.logits_at(pixels[None])[0]))
     view = trace.elsewhere(mixed.pixels)
-    chances, labels = view.logits.float().softmax(0), trace.classifier.labels
+    head, labels = trace.classifier.head, trace.classifier.labels
     by = map_method(str(given.get("by") or ""), trace.classifier)
     found = heat_of(view, by)
     told: Json = {
@@ -162,8 +164,8 @@ def mix(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
         "box": mixed.box,
         "words": str(mixed),
         "label": [[labels[first], mixed.share], [labels[second], 1 - mixed.share]],
-        "says": [[p.label, p.probability] for p in view.top(3)],
-        "chances": [float(chances[first]), float(chances[second])],
+        "says": [[p.label, p.probability, p.told] for p in view.top(3)],
+        "chances": [float(each) for each in head.readings(view.logits.float())[[first, second]]],
         "title": by.title,
         "signed": found.signed,
         "heat": panes.packed(found.heat),
@@ -260,13 +262,13 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         chosen = Pipeline.parse(pipeline if isinstance(pipeline, str) else "")
         variant, recipe = chosen.sample(picture_of(trace), _whole({"seed": seed}, "seed", 0, 99999))
         (trial,) = answered(trace, [(variant, recipe)])
-        label, share = trial.predicted(trace)
+        said = trial.predicted(trace)
         told = {
             "pipeline": chosen.as_data(),
             "recipe": str(recipe),
             "actions": [action.as_data() for action in recipe.actions],
-            "label": label,
-            "probability": share,
+            "label": said.label,
+            "probability": said.probability,
             "torchvision": torchvision_code(chosen, _size(trace)),
             "timm": timm_code(chosen, _size(trace)),
         }
@@ -289,7 +291,8 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         other = endpoint.shown_of(second, second_scene, shelf)
         pixels = trace.classifier.framing.frame(other.picture).to(trace.pixels)
         made = _mixed({"kind": kind, "share": share, "across": across, "down": down}, trace, pixels)
-        says = [{"label": p.label, "probability": p.probability} for p in trace.elsewhere(made.pixels).top(5)]
+        top = trace.elsewhere(made.pixels).top(5)
+        says = [{"label": p.label, "probability": p.probability, "told": p.told} for p in top]
         colors = (made.pixels.float().cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         return Image.fromarray(colors), {"words": str(made), "share": made.share, "box": made.box, "says": says}
 
@@ -423,15 +426,17 @@ def _size(trace: Trace) -> tuple[int, int]:
 
 
 def _tile(trace: Trace, trial: Trial, original: Trial, seed: int) -> Json:
-    label, share = trial.predicted(trace)
-    flipped = label != original.predicted(trace)[0]
-    return {"seed": seed, "picture": _url(trial.picture), "recipe": str(trial.recipe), "label": label, "share": share,
-            "flipped": flipped, "change": trial.score - original.score}  # fmt: skip
+    flipped = trial.predicted(trace).label != original.predicted(trace).label
+    return {"seed": seed, **_place(trace, trial), "flipped": flipped, "change": trial.score - original.score}
 
 
 def _place(trace: Trace, trial: Trial) -> Json:
-    label, share = trial.predicted(trace)
-    return {"picture": _url(trial.picture), "label": label, "share": share, "recipe": str(trial.recipe)}
+    said = trial.predicted(trace)
+    return {"picture": _url(trial.picture), "label": said.label, **_told(said), "recipe": str(trial.recipe)}
+
+
+def _told(said: Prediction) -> Json:
+    return {"share": said.probability, "told": said.told}
 
 
 def _url(picture: Tensor) -> str:

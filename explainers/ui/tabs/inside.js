@@ -112,7 +112,7 @@ function drawFound() {
     return h("button", { type: "button", "data-channel": number, "aria-label": `Channel ${number}: ${signed(value)}`, onclick: () => showChannel(number) }, canvas, h("span", { class: value < 0 ? "against" : "" }, `${number}: ${signed(value)}`));
   });
   find(".found").replaceChildren(
-    h("section", {}, h("h3", {}, "Which channels speak for ", h("b", {}, target), " here?"), h("p", { class: "notes" }, "Weight times map, in logit points, each drawn on its own scale; warm speaks for it, blue against. ", speaking_note), h("div", { class: "speaking" }, tiles)),
+    h("section", {}, h("h3", {}, "Which channels speak for ", h("b", {}, target), " here?"), h("p", { class: "notes" }, `Weight times map, in ${seen.unit}, each drawn on its own scale; warm speaks for it, blue against. `, speaking_note), h("div", { class: "speaking" }, tiles)),
     h("section", {}, h("h3", {}, "What each channel puts out"), h("p", { class: "notes" }, maps_note), grid(maps)));
   mark();
 }

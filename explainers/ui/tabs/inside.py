@@ -62,6 +62,7 @@ def look(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
         "picture": colors_url(colors(trace.pixels)),
         "speaking": [_numbered(tile, heat=True) for tile in _tiles(speaking)],
         "speaking_note": speaking.result.note,
+        "unit": speaking.head.points(speaking.score),
         "maps": [_numbered(tile) for tile in _tiles(maps)],
         "maps_note": maps.result.note,
     }
@@ -117,7 +118,7 @@ def grow(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     beside = Natural(natural, scores_of(model, objective, natural, stop=stop))
     told: Json = {
         "label": model.labels[trace.class_index],
-        "unit": "logit points",
+        "unit": trace.target.points,
         "steps": steps,
         "natural": [
             {"picture": colors_url(colors(natural[i])), "score": float(beside.scores[i])} for i in beside.best(3)
@@ -177,7 +178,7 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
 
     def imagined(model: Any, target: Any, how: Any, steps: Any, seed: Any) -> Iterator[Any]:
         network = shelf.network(endpoint.model_of(model, shelf))
-        objective = ClassScore(Target(network.index(_label(target))))
+        objective = ClassScore(Target(network.index(_label(target)), head=network.head))
         count, start = _whole({"steps": steps}, "steps", 8, 512), _whole({"seed": seed}, "seed", 0, 9999)
         for state in imagine(network, objective, RECIPES[_how({"how": how})], steps=count, seed=start):
             told = {"step": state.step, "steps": state.steps, "score": float(state.scores[0]), "curve": _curve(state)}
