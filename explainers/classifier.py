@@ -19,7 +19,7 @@ from .errors import ModelError, QuestionError, SightglassError
 from .heads import Head
 from .images import Framing
 from .labels import Labels
-from .outputs import NO_HEAD, OwnTarget, Wanted
+from .outputs import NO_HEAD, Adapted, OwnTarget, Wanted
 from .sources import fetch
 
 
@@ -174,9 +174,9 @@ def _wrap(
         return Classifier(
             title, module, (), framing, device, structure, random_weights, notes, headless=True
         )  # fmt: skip
-    inside = module
+    inside = module.inside if isinstance(module, Adapted) else module
     try:
-        module, answer = outputs.adapted(inside, probe, output, len(labels) if isinstance(labels, Sized) else None)
+        module, answer = outputs.adapted(module, probe, output, len(labels) if isinstance(labels, Sized) else None)
     except SightglassError:
         raise
     except Exception as error:

@@ -52,7 +52,7 @@ def assemble(
     ModelError where the module does not turn pictures into one row of numbers each.
     """
     module = module.eval().float().requires_grad_(False)
-    outputs = _outputs(name, module, framing)
+    module, outputs = _tried(name, module, framing)
     if backbone:
         return Source(name, module, None, framing, random_weights, tuple(notes))
     named: tuple[str, ...] = numbers(outputs)
@@ -65,12 +65,12 @@ def assemble(
     return Source(name, module, named, framing, random_weights, (*notes, *told))
 
 
-def _outputs(name: str, module: nn.Module, framing: Framing) -> int:
-    """How many numbers the module answers to one picture."""
+def _tried(name: str, module: nn.Module, framing: Framing) -> tuple[nn.Module, int]:
+    """The module as one that answers a picture with one row of numbers, and how many they are."""
     not_one = ModelError(f"“{name}” is not an image classifier: it does not answer a picture with one row of numbers.")
     try:
         with torch.no_grad():
-            _, answer = adapted(module, torch.zeros(1, 3, *framing.size), None, None)
+            module, answer = adapted(module, torch.zeros(1, 3, *framing.size), None, None)
     except LOADING_ERRORS as error:
         raise not_one from error
-    return answer.shape[1]
+    return module, answer.shape[1]
