@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import anatomy as _anatomy
-from . import heads, outputs
+from . import configured, heads, outputs
 from . import labels as _labels
 from .anatomy import Anatomy
 from .errors import ModelError, QuestionError, SightglassError
@@ -106,16 +106,17 @@ def wrap(
     random_weights: bool = False,
     notes: Sequence[str] = (),
 ) -> Classifier:
-    """A classifier around one's own module, which takes (N, 3, H, W) and returns (N, classes); it is not changed.
+    """A classifier around one's own module, which takes (N, C, H, W) and returns (N, classes); it is not changed.
 
-    `labels` are in the order of the outputs, or a mapping that says which is which (`id2label`, `class_to_idx`); they
-    default to "class 0", "class 1", …; an empty sequence says that the output is an embedding. `framing` defaults to
-    224 × 224 with ImageNet's statistics. `head` says what the outputs mean: "softmax", "sigmoid", "regression",
-    "probabilities", "sigmoid probabilities", "log probabilities", a `Head` with a unit, or "none" for a network
-    without classes, which is asked about with target functions; by default it is read from the module's configuration,
-    or noticed from its outputs. `output` says which of several outputs is meant, by key, attribute, position or a
-    function; it is needed only where more than one could be. Raises `ModelError` where the module is in training mode
-    or does not do what a classifier does.
+    `labels` are in the order of the outputs, or a mapping that says which is which (`id2label`, `class_to_idx`); an
+    empty sequence says that the output is an embedding. `labels` and `framing` that are not given are read from the
+    configuration of a module of timm or transformers, or of the part of it that is one. Without one, labels are
+    "class 0", "class 1", …, and 224 × 224 pixels with ImageNet's statistics are assumed, which a note says. `head`
+    says what the outputs mean: "softmax", "sigmoid", "regression", "probabilities", "sigmoid probabilities", "log
+    probabilities", a `Head` with a unit, or "none" for a network without classes, which is asked about with target
+    functions; by default it is read from the module's configuration, or noticed from its outputs. `output` says which
+    of several outputs is meant, by key, attribute, position or a function; it is needed only where more than one could
+    be. Raises `ModelError` where the module is in training mode or does not do what a classifier does.
     """
     with torch.inference_mode(False):  # whatever mode the caller is in, since gradients will be asked for
         return _wrap(module, labels, framing, name or type(module).__name__, head, output, random_weights, tuple(notes))
@@ -130,7 +131,7 @@ def owned(model: Classifier, own: OwnTarget, pixels: Tensor | None = None) -> Cl
         known = _owned.setdefault(model, {})
         if own in known:
             return known[own]
-    shown = _probe(model.framing.size).to(model.device) if pixels is None else pixels
+    shown = _probe(model.framing).to(model.device) if pixels is None else pixels
     probe = model.framing.normalize(shown).to(model.dtype)[None]
     with torch.inference_mode(False):
         module, answer = outputs.owned(model.module, own, probe)
@@ -165,10 +166,11 @@ def _wrap(
         )
     if any(m.training for m in module.modules()):
         raise ModelError(f"{title} is in training mode; call .eval() on it first, since Sightglass changes no mode.")
-    framing = framing or Framing(size=(224, 224))  # ImageNet's mean and deviation are its defaults
+    own = configured.read(module) if framing is None else configured.Configured(framing)
+    framing, notes = own.framing, (*notes, *own.notes)
     tensor = next(module.parameters(), None)
     device = torch.device("cpu") if tensor is None else tensor.device
-    probe = framing.normalize(_probe(framing.size)).to(device, _dtype(module))[None]
+    probe = framing.normalize(_probe(framing)).to(device, _dtype(module))[None]
     if head == NO_HEAD:
         structure, module = Anatomy({}, (), None), outputs.headless(module)
         return Classifier(
@@ -181,13 +183,14 @@ def _wrap(
         raise
     except Exception as error:
         raise ModelError(
-            f"{title} does not take a picture of {framing.size[0]} × {framing.size[1]} pixels ({_first_line(error)})."
+            f"{title} does not take a picture of {framing.size[0]} × {framing.size[1]} pixels"
+            f"{_CHANNELS.get(str(framing.channels), f' and {framing.channels} channels')} ({_first_line(error)})."
         ) from error
     count, read, told = answer.shape[1], Head(), ""
-    named, said = ((), ()) if labels is None else _labels.read(labels, count, title)
+    named, said = _named(labels, own.labels, count, title)
     if labels is None or named:
         read, told = _head(head, inside, module, probe, answer)
-        named = read.names(count) if labels is None or named == _labels.numbers(count) else named
+        named = read.names(count) if not named or named == _labels.numbers(count) else named
     said = (*notes, *said, *filter(None, [told]))
     structure = _structure(module, probe, answer)
     return Classifier(title, module, named, framing, device, structure, random_weights, said, read)
@@ -227,12 +230,26 @@ def _device(device: str | torch.device | None) -> torch.device:
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _probe(size: tuple[int, int]) -> Tensor:
-    """A picture (3, h, w) with structure at several scales, so that no unit of a trained network sees its dead zone."""
+def _named(
+    given: Labels | None, configured: Labels | None, count: int, title: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels that are given, or those of the configuration where they fit, and what is to be said of them."""
+    if given is not None:
+        return _labels.read(given, count, title)
+    try:
+        return _labels.read(configured or (), count, title)
+    except ModelError:
+        return (), ()  # a head was put on after the configuration was written
+
+
+_CHANNELS = {"rgb": "", "bgr": "", "gray": " in gray"}
+
+
+def _probe(framing: Framing) -> Tensor:
+    """A picture (C, h, w) with structure at several scales, so that no unit of a trained network sees its dead zone."""
     noise = torch.Generator().manual_seed(0)
-    height, width = size
-    layers = [torch.rand(1, 3, cells, cells, generator=noise) for cells in (2, 5, 16, 48)]
-    resized = [nn.functional.interpolate(layer, (height, width), mode="bilinear") for layer in layers]
+    layers = [torch.rand(1, framing.channel_count, cells, cells, generator=noise) for cells in (2, 5, 16, 48)]
+    resized = [nn.functional.interpolate(layer, framing.size, mode="bilinear") for layer in layers]
     return torch.stack(resized).mean(0)[0]
 
 

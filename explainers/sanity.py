@@ -65,7 +65,7 @@ def _settle(module: nn.Module, model: Classifier, draw: torch.Generator) -> None
     if not norms:
         return
     height, width = model.framing.size
-    coarse = torch.rand(PICTURES, 3, 8, 8, generator=draw)
+    coarse = torch.rand(PICTURES, model.framing.channel_count, 8, 8, generator=draw)
     noise = nn.functional.interpolate(coarse, (height, width), mode="bilinear")
     kept = [norm.momentum for norm in norms]
     for norm in norms:

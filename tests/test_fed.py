@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
+from torch import nn
 
+import explainers as ex
+from explainers import configured
 from explainers.errors import ModelError
 from explainers.images import Framing, Picture
 
@@ -231,3 +235,142 @@ def test_what_is_cut_before_it_is_scaled_does_not_see_beyond_the_cut():
     assert Framing(size=20, resize=23, odd="down").frame(Picture.read(array)).max() > 0
     points = np.random.default_rng(0).uniform(-5, 30, (7, 2))
     assert np.allclose(framing.to_frame(framing.to_picture(points, (100, 160)), (100, 160)), points)
+
+
+# What a module says of itself ----------------------------------------------------------------------------------------
+
+
+class Headed(nn.Module):
+    """A backbone with a head of one's own, as people fine-tune."""
+
+    def __init__(self, body, features, classes, pick=lambda x: x):
+        super().__init__()
+        self.body, self.head, self.pick = body, nn.Linear(features, classes), pick
+
+    def forward(self, x):
+        return self.head(self.pick(self.body(x)))
+
+
+def tiny_vit(**options):
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = transformers.ViTConfig(**{"image_size": 96, "patch_size": 16, **sizes, **options})
+    return transformers.ViTForImageClassification(config).eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size"),
+    [
+        ("test_vit", {}, (160, 160)),
+        ("mobilevitv2_050", {}, (256, 256)),  # mean 0, deviation 1
+        ("tf_efficientnet_b1", {}, (240, 240)),
+        ("vit_tiny_patch16_384", {"depth": 1}, (384, 384)),
+        ("vit_tiny_patch16_224", {"depth": 1, "img_size": (64, 96)}, (64, 96)),  # what it was built for, not its name
+        ("maxvit_rmlp_pico_rw_256", {}, (256, 256)),
+        ("efficientvit_b1.r288_in1k", {}, (288, 288)),
+    ],
+)
+def test_a_timm_module_is_framed_as_timm_frames_it(name, options, size):
+    module = timm.create_model(name, num_classes=7, **options).eval()
+    framing = configured.read(module).framing
+    assert framing.size == size
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(model=module) | {"input_size": (3, *size)})
+    picture = Picture.read(smooth(300, 401))
+    assert (framing.normalize(framing.frame(picture)) - transform(picture.image())).abs().max() <= 2 * STEP / min(
+        framing.std
+    )
+
+
+def test_a_wrapped_module_is_read_through_what_people_put_around_it():
+    body = timm.create_model("mobilevitv2_050", num_classes=0)
+    model = ex.wrap(Headed(body, body.num_features, 4).eval())
+    assert (model.framing.size, model.framing.mean, model.labels[0]) == ((256, 256), (0, 0, 0), "class 0")
+    assert "part “body”" in model.notes[0]
+    given = Framing(size=64, mode="squash")
+    assert (
+        ex.wrap(Headed(body, body.num_features, 4).eval(), framing=given, labels="abcd"[:0] or list("abcd")).framing
+        is given
+    )
+
+
+def test_two_parts_that_want_different_pictures_say_nothing_together():
+    class Two(nn.Module):
+        def __init__(self, *names):
+            super().__init__()
+            self.parts = nn.ModuleList(timm.create_model(name, num_classes=3) for name in names)
+
+    assert configured.read(Two("test_vit", "test_vit2")).framing.size == (160, 160)
+    assert "assumed" in configured.read(Two("test_vit", "resnet10t")).notes[0]
+
+
+def test_labels_and_size_are_those_of_the_configuration():
+    module = tiny_vit(id2label={0: "cat", 1: "dog"})
+    model = ex.wrap(Headed(module, 2, 2, lambda out: out.logits).eval())
+    assert (model.framing.size, model.labels) == ((96, 96), ("cat", "dog"))
+    assert ex.wrap(Headed(tiny_vit(), 2, 5, lambda out: out.logits).eval()).labels[4] == "class 4"
+    given = ex.wrap(Headed(module, 2, 2, lambda out: out.logits).eval(), labels=["x", "y"])
+    assert given.labels == ("x", "y")
+
+
+def test_a_model_knows_where_its_processor_lies(tmp_path):
+    tiny_vit().save_pretrained(tmp_path)
+    transformers.ViTImageProcessor(size={"height": 96, "width": 96}, image_mean=[0.1, 0.2, 0.3]).save_pretrained(
+        tmp_path
+    )
+    module = transformers.ViTForImageClassification.from_pretrained(tmp_path).eval()
+    said = configured.read(module)
+    assert said.framing.mean == pytest.approx((0.1, 0.2, 0.3))
+    assert said.framing == ex.load(str(tmp_path), device="cpu").framing
+    assert configured.NO_PROCESSOR not in said.notes
+
+
+def test_nothing_said_is_assumed_aloud():
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
+    assert "assumed" in " ".join(ex.wrap(plain).notes)
+    assert ex.wrap(plain, framing=Framing(size=32)).notes == ()
+
+
+class Twisting(transformers.ViTImageProcessor):
+    """A processor that does more than its configuration tells."""
+
+    def rescale_and_normalize(self, images, *arguments):
+        return super().rescale_and_normalize(images, *arguments).flip(-1)
+
+
+def test_a_processor_that_does_something_else_is_noticed():
+    honest = transformers.ViTImageProcessor(size={"height": 64, "width": 64})
+    framing = Framing.from_transformers(honest.to_dict())
+    assert configured._compared(honest, framing, ()) == (framing, ())
+    with pytest.raises(ModelError, match=r"Twisting.*framing"):
+        configured._compared(Twisting(size={"height": 64, "width": 64}), framing, ())
+
+
+def test_a_timm_network_that_transformers_wraps_is_fed_as_its_processor_feeds_it(tmp_path):
+    kept = {"input_size": (3, 128, 128), "mean": (0.3, 0.4, 0.5), "std": (0.2, 0.3, 0.4), "crop_pct": 0.9,
+            "interpolation": "bilinear", "crop_mode": "squash"}  # fmt: skip
+    config = transformers.TimmWrapperConfig(
+        architecture="resnet10t", id2label={0: "x", 1: "y"}, label2id={"x": 0, "y": 1}, pretrained_cfg=kept
+    )
+    transformers.TimmWrapperForImageClassification(config).save_pretrained(tmp_path)
+    model = ex.load(str(tmp_path), device="cpu")
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    for array in PICTURES:
+        fed = processor(Image.fromarray(array), return_tensors="pt")["pixel_values"][0]
+        assert (model.framing.frame(Picture.read(array)) - model.framing.denormalize(fed)).abs().max() <= 2 * STEP
+    assert model.labels == ("x", "y")
+
+
+def test_perceiver_whose_pictures_are_called_inputs(tmp_path):
+    config = transformers.PerceiverConfig(
+        num_latents=4, d_latents=16, d_model=32, num_blocks=1, num_self_attends_per_block=1, image_size=32,
+        num_self_attention_heads=2, num_cross_attention_heads=1, num_labels=3,
+    )  # fmt: skip
+    module = transformers.PerceiverForImageClassificationConvProcessing(config)
+    module.save_pretrained(tmp_path)
+    transformers.PerceiverImageProcessor(size={"height": 32, "width": 32}, crop_size=40).save_pretrained(tmp_path)
+    model = ex.load(str(tmp_path), device="cpu")
+    picture = Picture.read(smooth(60, 80))
+    trace = ex.look(model, picture)
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    with torch.no_grad():
+        logits = model.module.inside(inputs=processor(picture.image(), return_tensors="pt")["pixel_values"]).logits[0]
+    assert torch.allclose(trace.logits, logits, atol=2 / 255)

@@ -13,7 +13,7 @@ LEVELS = [
     {"errors", "shapes", "spelling"},
     {"heads", "outputs"},
     {"taps", "images", "labels", "results", "rules", "regions", "draws", "directions", "stretching"},
-    {"anatomy", "baselines"},
+    {"anatomy", "baselines", "configured"},
     {"pond", "digits", "sources"},
     {"classifier"},
     {"galleries"},

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_input_data_config
 from torch import nn
 
+from .. import configured
 from ..errors import ModelError
-from ..images import Framing
-from ..labels import Labels, told_apart
 from .hub import Repository
 from .identifiers import Identifier
 from .origin import NO_HEAD, Source, assemble
@@ -32,7 +30,6 @@ _OTHER_WEIGHTS = (
 _PROJECTIONS = (384, 512, 640, 768, 1024, 1152, 1280)
 
 _PROJECTS = "A backbone: its last layer leads to a space shared with texts, not to classes."
-_ASSUMED = "Labels are ImageNet's, assumed from the number of classes, because the checkpoint carries none."
 
 
 def load(identifier: Identifier, limit: int, *, local: bool) -> Source:
@@ -138,39 +135,20 @@ def _source(
 
     `registered` says that its last layer is the one in timm's list, `assumed` that nobody says which classes it has.
     """
-    framing = Framing.from_timm(resolve_input_data_config(module, {"img_size": side}))
     described: Any = module  # timm's own attributes, which nn.Module does not promise
     count = int(described.num_classes)
-    notes = []
-    labels: Labels | None = _named(described.pretrained_cfg)
+    said = configured.of_timm(module, side=side, sure=not assumed)
+    notes = list(said.notes)
     if count == 0:
         notes.append(NO_HEAD)
-    elif labels is None and registered and count in _PROJECTIONS:
+    elif said.labels is None and registered and count in _PROJECTIONS:
         notes.append(_PROJECTS)
-    elif labels is None and (subset := infer_imagenet_subset({"num_classes": count})):
-        info = ImageNetInfo(subset)
-        labels = told_apart(info.label_descriptions(), info.label_names())
-        if assumed:
-            notes.append(_ASSUMED)
     return assemble(
         name,
         module,
-        framing,
-        labels=labels,
+        said.framing,
+        labels=said.labels,
         backbone=NO_HEAD in notes or _PROJECTS in notes,
         random_weights=random_weights,
         notes=notes,
     )
-
-
-def _named(config: Mapping[str, Any]) -> Labels | None:
-    """The labels in a configuration: names in order or by number, with descriptions by name where there are some."""
-    names, descriptions = config.get("label_names"), config.get("label_descriptions")
-    if not names:
-        return None
-    words = descriptions if isinstance(descriptions, Mapping) else {}
-    if isinstance(names, Mapping):
-        return {index: words.get(name, name) for index, name in names.items()}
-    if not isinstance(names, Sequence) or isinstance(names, str):
-        return None
-    return told_apart([str(words.get(name, name)) for name in names], names)

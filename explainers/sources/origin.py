@@ -22,7 +22,7 @@ NUMBERED = "Labels are numbers, because the checkpoint carries none."
 class Source:
     """A network that is ready to look at pictures.
 
-    `module` is in eval mode, float32, on the CPU, and maps pixels (N, 3, H, W) to logits (N, K), or to an embedding
+    `module` is in eval mode, float32, on the CPU, and maps pixels (N, C, H, W) to logits (N, K), or to an embedding
     (N, D) where `labels` is None. `random_weights` is true only when asked for by name. `notes` are sentences for
     the reader.
     """
@@ -70,7 +70,7 @@ def _tried(name: str, module: nn.Module, framing: Framing) -> tuple[nn.Module, i
     not_one = ModelError(f"“{name}” is not an image classifier: it does not answer a picture with one row of numbers.")
     try:
         with torch.no_grad():
-            module, answer = adapted(module, torch.zeros(1, 3, *framing.size), None, None)
+            module, answer = adapted(module, torch.zeros(1, framing.channel_count, *framing.size), None, None)
     except LOADING_ERRORS as error:
         raise not_one from error
     return module, answer.shape[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,25 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+from transformers import AutoConfig, AutoModel, AutoModelForImageClassification
 
+from .. import configured
 from ..errors import ModelError
-from ..images import Framing
-from ..labels import Labels
 from .origin import NO_HEAD, Source, assemble
 from .weights import LOADING_ERRORS, check_size, do_not_fit, seeded, weigh
 
-NO_PROCESSOR = "The framing is ImageNet's usual one, because the checkpoint has no image processor."
 _UNTRAINED_POOLER = "The embedding is taken before the pooler, because the checkpoint has no weights for it."
 
 _ERRORS = (*LOADING_ERRORS, StrictDataclassError)  # transformers checks a configuration with the hub's dataclasses
 # Keys of a config.json that may name a repository with compiled code for attention.
 _ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _HEAD = "ForImageClassification"
+_PICTURES = ("pixel_values", "inputs")  # what pictures are called among the inputs; the second is Perceiver's word
 _ONE_VECTOR, _GRID = 2, 4  # axes of (N, D) and (N, D, h, w)
 
 
 class Embedding(nn.Module):
-    """A transformers backbone as a plain module: pixels (N, 3, H, W) to embeddings (N, D)."""
+    """A transformers backbone as a plain module: pixels (N, C, H, W) to embeddings (N, D)."""
 
     def __init__(self, model: nn.Module, *, pooler: bool) -> None:
         super().__init__()
@@ -39,7 +37,7 @@ class Embedding(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """What the pooler answers; without one the class token, or the mean over tokens or places."""
-        answer = self.model(pixel_values=pixels, return_dict=True)
+        answer = self.model(**{_input(self.model): pixels}, return_dict=True)
         pooled: torch.Tensor | None = getattr(answer, "pooler_output", None) if self.pooler else None
         if pooled is not None:
             return pooled.flatten(1)  # (N, D), or (N, D, 1, 1) from convolutional networks
@@ -61,15 +59,18 @@ def open_folder(name: str, folder: Path, raw: Mapping[str, Any], limit: int) -> 
     model, missing = _filled(name, maker, folder, config)
     notes = []
     if has_head:
-        labels = _labels(config)
         module: nn.Module = model
     else:
-        labels = None
         untrained = bool(missing)
         module = Embedding(model, pooler=not untrained)
         notes += [NO_HEAD, _UNTRAINED_POOLER] if untrained else [NO_HEAD]
-    framing, said = _framing(folder, config)
-    return assemble(name, module, framing, labels=labels, backbone=not has_head, notes=[*notes, *said])
+    said = configured.of_transformers(model, folder)
+    return assemble(name, module, said.framing, labels=said.labels, backbone=not has_head, notes=[*notes, *said.notes])
+
+
+def _input(model: Any) -> str:
+    """What a model of transformers calls its pictures."""
+    return str(model.main_input_name)
 
 
 def _check_weights(name: str, folder: Path, limit: int) -> None:
@@ -123,7 +124,7 @@ def _sketch(name: str, maker: Any, config: Any) -> nn.Module:
         model = maker.from_config(config, trust_remote_code=False)
     except _ERRORS as error:
         raise _not_for_pictures(name, config) from error
-    if model.main_input_name != "pixel_values":
+    if _input(model) not in _PICTURES:
         raise _not_for_pictures(name, config)
     assert isinstance(model, nn.Module)
     return model
@@ -157,27 +158,3 @@ def _filled(name: str, maker: Any, folder: Path, config: Any) -> tuple[nn.Module
             f"{len(missing) + len(mismatched)} of its keys are missing, unknown or of another size."
         )
     return model, missing
-
-
-def _labels(config: Any) -> Labels | None:
-    """The labels in the configuration; None where they are LABEL_0, LABEL_1, …, transformers' numbers."""
-    named: Mapping[Any, Any] = config.id2label or {}
-    return None if all(str(label) == f"LABEL_{index}" for index, label in named.items()) else named
-
-
-def _framing(folder: Path, config: Any) -> tuple[Framing, tuple[str, ...]]:
-    """The framing of the image processor, and what is to be said about it."""
-    file = folder / "preprocessor_config.json"
-    if not file.is_file():
-        seeing = getattr(config, "vision_config", config)  # networks made for pictures and texts keep it apart
-        size = getattr(seeing, "image_size", None) or 224
-        height, width = (size, size) if isinstance(size, int) else size
-        return Framing(size=(height, width)), (NO_PROCESSOR,)
-    try:
-        processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        return Framing.from_transformers(processor.to_dict()), ()
-    except _ERRORS as error:
-        if isinstance(error, ModelError):
-            raise
-        # A processor that transformers does not know any more still says in its file what it did.
-        return Framing.from_transformers(json.loads(file.read_text(encoding="utf-8"))), ()
