@@ -281,4 +281,4 @@ def _prediction(model: Classifier, view: Trace | None, index: int | None) -> Pre
         assert index is not None
         return model.head.prediction(model.labels[index], index)
     index = view.class_index if index is None else index
-    return model.head.prediction(model.labels[index], index, view.logits.float())
+    return model.head.prediction(model.labels[index], index, view.logits)

@@ -272,7 +272,7 @@ def judge(
     _noted(view.classifier, view.spent.seconds / max(view.spent.forwards, 1))
     return Scorecard(
         label=view.classifier.labels[index],
-        probability=view.classifier.head.prediction("", index, view.logits.float()).probability,
+        probability=view.classifier.head.prediction("", index, view.logits).probability,
         score=float(target.of(view.logits)),
         score_covered=float(target.of(gray)),
         **curves,
@@ -405,7 +405,7 @@ def _curves(
     covers = [each[:count] for each in orders for count in inner]
     logits = _logits(view, fill, cells, covers if top in inner else [*covers, order[::-1][:top]])
     head = view.classifier.head
-    chances = head.readings(logits.float())[:, view.class_index].tolist() if head.probable else [None] * len(logits)
+    chances = head.readings(logits)[:, view.class_index].tolist() if head.probable else [None] * len(logits)
     scores = target.of(logits).tolist()
     whole, end = float(target.of(view.logits)), float(target.of(gray))
     steps = len(inner)

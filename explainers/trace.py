@@ -202,7 +202,7 @@ class Trace:
         """The most probable classes, first the winning one. Raises `DoesNotApply` for a backbone."""
         if not self.classifier.has_classes:
             raise DoesNotApply(f"{self.classifier.name} {self.classifier.no_classes}.")
-        head, outputs = self.classifier.head, self.logits.float()
+        head, outputs = self.classifier.head, self.logits
         count = min(count, outputs.numel())
         best = outputs.topk(count).indices.tolist() if head.probable else range(count)
         return [head.prediction(self.classifier.labels[i], i, outputs) for i in best]

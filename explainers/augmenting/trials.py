@@ -35,7 +35,7 @@ class Trial:
 
     def predicted(self, trace: Trace) -> Prediction:
         """What the network calls the picture, and how surely; the number in question of a regression."""
-        head, labels, outputs = trace.classifier.head, trace.classifier.labels, self.logits.float()
+        head, labels, outputs = trace.classifier.head, trace.classifier.labels, self.logits
         if not head.probable:
             return head.prediction(labels[trace.class_index], trace.class_index, outputs)
         best, sure = (each.item() for each in head.decided(outputs))

@@ -48,7 +48,7 @@ def cutmix(
     views = trace.all_elsewhere(torch.stack([each.pixels for each in mixed]), by.start(by.check({})))
     rows: list[tuple[float, ...]] = []
     for each, view in zip(mixed, views, strict=True):
-        chances = trace.classifier.head.readings(view.logits.float())
+        chances = trace.classifier.head.readings(view.logits)
         heat = _in_box(heat_of(view, by), each)
         rows.append((heat, 1 - each.share, float(chances[trace.class_index]), float(chances[rival])))
         if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):

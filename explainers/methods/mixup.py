@@ -47,7 +47,7 @@ def mixup(
     rival, last = int(trace.classifier.head.winner(alone.logits)), heat_of(alone, by)
     size, rows = trace.pixels.shape[-2:], list[tuple[float, ...]]()
     for view in views:
-        chances, heat = trace.classifier.head.readings(view.logits.float()), heat_of(view, by)
+        chances, heat = trace.classifier.head.readings(view.logits), heat_of(view, by)
         alike = [compared(heat, each, NOTHING, size).agreement for each in (first, last)]
         rows.append((*alike, float(chances[trace.class_index]), float(chances[rival])))
         if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):

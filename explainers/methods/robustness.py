@@ -57,7 +57,7 @@ def robustness(
 
 def _curves(trace: Trace, sweep: Sweep, values: list[float], trials: list[Trial], done: float) -> Curves:
     head = trace.classifier.head
-    logits = torch.stack([trial.logits for trial in trials]).float()  # (P · seeds, C)
+    logits = torch.stack([trial.logits for trial in trials])  # (P · seeds, C)
     reading = head.readings(logits)[:, trace.class_index].view(len(values), -1)
     curves = [_curve(head.reading, reading)]
     if head.probable and not head.single:

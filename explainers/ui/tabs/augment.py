@@ -165,7 +165,7 @@ def mix(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
         "words": str(mixed),
         "label": [[labels[first], mixed.share], [labels[second], 1 - mixed.share]],
         "says": [[p.label, p.probability, p.told] for p in view.top(3)],
-        "chances": [float(each) for each in head.readings(view.logits.float())[[first, second]]],
+        "chances": [float(each) for each in head.readings(view.logits)[[first, second]]],
         "title": by.title,
         "signed": found.signed,
         "heat": panes.packed(found.heat),
