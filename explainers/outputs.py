@@ -278,5 +278,5 @@ def _named(function: Callable[..., Any]) -> str:
     first = (getattr(function, "__doc__", None) or "").strip().partition("\n")[0].rstrip(".")
     name = getattr(function, "__name__", "")
     if first and name:
-        return first[:120]
+        return first[:1].lower() + first[1:120] if first[1:2].islower() else first[:120]  # it stands within sentences
     return "the target" if name in ("", "<lambda>") else name.replace("_", " ")

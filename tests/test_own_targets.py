@@ -1,5 +1,8 @@
 """Scores of one's own: a function of what a network puts out, in place of a class."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -46,7 +49,7 @@ MASK[4:20, 6:18] = True
 
 
 def over_mask(out):
-    """Class 1 in the box, rather than class 0."""
+    """class 1 in the box, rather than class 0."""
     return (out["out"][:, 1] - out["out"][:, 0])[:, MASK].mean(1)
 
 
@@ -69,8 +72,8 @@ def test_a_segmentation_over_a_mask_has_the_slopes_of_the_function():
     wanted = ((trace.pixels - gray) * slopes).sum(0).detach().numpy()
     assert why.native == pytest.approx(wanted, rel=1e-5, abs=1e-6 * np.abs(wanted).max())
     assert why.prediction.logit == pytest.approx(float(score.detach()[0]), abs=1e-9)
-    assert why.subject == "Class 1 in the box, rather than class 0"
-    assert why.question == "If the score of Class 1 in the box, rather than class 0 went on as steeply as here, what " \
+    assert why.subject == "class 1 in the box, rather than class 0"
+    assert why.question == "If the score of class 1 in the box, rather than class 0 went on as steeply as here, what " \
         "would each pixel add to it?"  # fmt: skip
 
 
@@ -186,13 +189,13 @@ def test_a_network_without_classes_says_what_it_wants():
 
 def test_a_score_that_no_slope_reaches_is_no_map():
     def decided(out):
-        """How many pixels of the box are class 1."""
+        """how many pixels of the box are class 1."""
         return (out["out"].argmax(1) == 1)[:, MASK].double().mean(1)
 
     trace = ex.look(segmenter(), PICTURE)
     with pytest.raises(DoesNotApply):
         ex.explain(trace, "grad_cam", target=decided)
-    assert ex.explain(trace, "occlusion", target=decided).prediction.label == "How many pixels of the box are class 1"
+    assert ex.explain(trace, "occlusion", target=decided).prediction.label == "how many pixels of the box are class 1"
 
 
 def test_names_units_and_code():
@@ -268,3 +271,14 @@ def test_a_detector_of_torchvision():
     assert not why.blank
     assert not ex.explain(trace, "grad_cam", target=best_box, signed=True).blank
     assert trace.owned(OwnTarget.of(best_box)).ask(Target(0)).class_index == 0
+
+
+def test_the_examples_run():
+    torch.manual_seed(0)
+    run = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "own_targets.py"))
+    units = {"segmented": "logit points per cell", "detected": "points", "alike": "points of cosine per cell"}
+    for name, unit in units.items():
+        why = run[name]()
+        assert unit in why.unit
+        assert np.isfinite(why.native).all()
+        assert why.own.name in why.alt
