@@ -80,31 +80,28 @@ def cast_down(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -
 
 def touched(name: str, d: Differences, func: Any, *args: Any, **kwargs: Any) -> Any:
     """Any function of a mask or an index that has a stand-in."""
-    if name == "where" and len(args) == 3 and (shown := d.stood_for(args[0])) is not None:
-        return _either(d, shown, args[1], args[2])
-    if name == "masked_fill":
-        mask: Tensor = kwargs["mask"] if "mask" in kwargs else args[1]
-        if (hidden := d.stood_for(mask)) is not None:
-            return _either(d, hidden, kwargs.get("value", args[-1]), args[0])
+    if name in ("where", "masked_fill"):
+        mask: Any = args[0] if name == "where" else kwargs.get("mask", args[1] if len(args) > 1 else None)
+        if (shown := d.stood_for(mask)) is not None and len(args) + len(kwargs) == 3:
+            last = kwargs.get("value", kwargs.get("other", args[-1]))
+            return _either(d, shown, args[1], last) if name == "where" else _either(d, shown, last, args[0])
     flat, shape = tree.tree_flatten((args, kwargs))
     at = [i for i, each in enumerate(flat) if isinstance(each, Tensor) and d.stood_for(each) is not None]
     if name in PICKING:
-        return _picked(d, func, flat, shape, at)
+        return _picked(d, name, func, flat, shape, at)
     out = func(*args, **kwargs)
     if not isinstance(out, Tensor):
         return out
     numbers = [cast(Tensor, d.stood_for(flat[i])) for i in at]
+    if name in STEPS and len(at) == 1 and numbers[0].shape == out.shape:
+        return stepped(d, out, numbers[0])
     if name in LOGIC:
         others = [each for each in flat if isinstance(each, Tensor) and d.stood_for(each) is None]
         made = _logic(d, name, [*numbers, *(each.to(numbers[0]) for each in others)])
     elif name in CASTS:
         made = numbers[0].to(out.dtype) if out.is_floating_point() else numbers[0]
     else:
-        with d:
-            for i, number in zip(at, numbers, strict=True):
-                flat[i] = number
-            args, kwargs = tree.tree_unflatten(flat, shape)
-            made = func(*args, **kwargs)
+        made = _again(d, _ANY.get(name, func), flat, shape, dict(zip(at, numbers, strict=True)))
     if not isinstance(made, Tensor) or made.shape != out.shape:
         return out
     if out.is_floating_point():
@@ -112,6 +109,12 @@ def touched(name: str, d: Differences, func: Any, *args: Any, **kwargs: Any) -> 
     standing = made if made.is_floating_point() else d.stood_for(made)
     return out if standing is None else d.stand_in(out, standing)
 
+
+STEPS = (
+    "ceil", "fake_quantize_per_channel_affine", "fake_quantize_per_tensor_affine", "floor", "floor_divide", "fmod",
+    "frac", "heaviside", "remainder", "rfloor_divide", "rmod", "round", "sign", "trunc",
+)  # fmt: skip
+"""Functions in steps. Of whole numbers each step is exact; of others, there is no rule."""
 
 LOGIC = {"logical_and", "logical_or", "logical_xor", "logical_not"}
 CASTS = {"to", "float", "double", "half", "bfloat16", "type", "type_as", "long", "int", "short", "byte", "bool"}
@@ -124,6 +127,16 @@ PICKING = {
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+_ANY: dict[str, Any] = {"any": torch.amax, "all": torch.amin}
+
+
+def _again(d: Differences, func: Any, flat: list[Any], shape: Any, instead: dict[int, Tensor]) -> Any:
+    """The same function, by its rules, of numbers instead of what they stand in for."""
+    args, kwargs = tree.tree_unflatten([instead.get(i, each) for i, each in enumerate(flat)], shape)
+    with d:
+        return func(*args, **kwargs)
 
 
 def _either(d: Differences, shown: Tensor, a: Any, b: Any) -> Tensor:
@@ -146,7 +159,7 @@ def _either(d: Differences, shown: Tensor, a: Any, b: Any) -> Tensor:
     return steered(out, back, shown, a, b)
 
 
-def _picked(d: Differences, func: Any, flat: list[Any], shape: Any, at: list[int]) -> Any:
+def _picked(d: Differences, name: str, func: Any, flat: list[Any], shape: Any, at: list[int]) -> Any:
     """What is picked by an index: half by what the values changed, at either index; half by what the index changed."""
     floats = [i for i, each in enumerate(flat) if isinstance(each, Tensor) and each.is_floating_point()]
     values, indices = [flat[i] for i in floats], [flat[i] for i in at]
@@ -183,7 +196,8 @@ def _picked(d: Differences, func: Any, flat: list[Any], shape: Any, at: list[int
                 found = [m if slope is None else m + slope for m, slope in zip(found, slopes, strict=True)]
         amount = g * by_index
         steps = [number.detach() - number0 for number, number0 in zip(numbers, numbers0, strict=True)]
-        if len(steps) == 1 and steps[0].shape == amount.shape:
+        at_its_place = name in ("gather", "take_along_dim") or indices[0].dtype == torch.bool
+        if at_its_place and len(steps) == 1 and steps[0].shape == amount.shape:
             return (*found, torch.where(steps[0] == 0, 0, amount / nonzero(steps[0])))
         moved = sum(bool(step.any()) for step in steps)
         return (*found, *(spread(amount.sum() / max(1, moved), step) for step in steps))

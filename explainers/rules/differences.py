@@ -385,9 +385,11 @@ class Differences(TorchFunctionMode):
         change, step, here = out - known[1], x.detach() - known[0], x.detach()
 
         def back(g: Tensor) -> tuple[Tensor]:
-            with torch.enable_grad():
-                leaf = here.requires_grad_()
-                (m,) = torch.autograd.grad(function(leaf), leaf, g, allow_unused=True)
+            m = None
+            if "floor_divide" not in name:  # of which torch knows no slope
+                with torch.enable_grad():
+                    leaf = here.requires_grad_()
+                    (m,) = torch.autograd.grad(function(leaf), leaf, g, allow_unused=True)
             m = torch.zeros_like(here) if m is None else m
             self.missed[name] += _paired(g, change).item() - _paired(m, step).item()
             return (m,)

@@ -12,7 +12,7 @@ from torch.nn import functional as fn
 from torch.utils import _pytree as tree
 
 from .attention import attention
-from .choices import cast_down, chosen_by, compared, discrete
+from .choices import STEPS, cast_down, chosen_by, compared, discrete
 from .opened import WHOLE as POOLS
 from .recurrent import cell, recurrent
 
@@ -63,48 +63,44 @@ LINEAR = frozenset({
     "_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "adaptive_avg_pool1d",
     "adaptive_avg_pool2d", "adaptive_avg_pool3d", "add", "adjoint", "affine_grid", "affine_grid_generator",
     "alias_copy", "alpha_dropout", "as_strided", "as_strided_copy", "atleast_1d", "atleast_2d", "atleast_3d",
-    "avg_pool1d", "avg_pool2d", "avg_pool3d", "bernoulli", "bfloat16", "block_diag", "broadcast_tensors",
-    "broadcast_to", "cat", "cdouble", "cfloat", "chalf", "channel_shuffle", "chunk", "clone", "col2im",
-    "column_stack", "combinations", "complex", "conj", "conj_physical", "constant", "constant_pad_nd", "contiguous",
-    "copy", "cpu", "cuda", "cumsum", "deg2rad", "detach_copy", "diag", "diag_embed", "diagflat",
-    "diagonal", "diagonal_copy", "diagonal_scatter", "diff", "double", "dropout", "dropout1d", "dropout2d",
-    "dropout3d", "dsplit", "dstack", "embedding", "empty_like", "expand", "expand_as", "expand_copy",
-    "feature_alpha_dropout", "feature_dropout", "fft_fft", "fft_fft2", "fft_fftn", "fft_fftshift", "fft_hfft",
-    "fft_hfft2", "fft_hfftn", "fft_ifft", "fft_ifft2", "fft_ifftn", "fft_ifftshift", "fft_ihfft", "fft_ihfft2",
-    "fft_ihfftn", "fft_irfft", "fft_irfft2", "fft_irfftn", "fft_rfft", "fft_rfft2", "fft_rfftn", "fill",
-    "fill_diagonal", "flatten", "flip", "fliplr", "flipud", "float", "fold", "full_like", "gather", "half",
-    "hsplit", "hstack", "im2col", "imag", "index", "index_add", "index_copy", "index_fill", "index_put",
-    "index_select", "interpolate", "istft", "linalg_diagonal", "mH", "mT", "masked_fill", "masked_scatter",
-    "masked_select", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mean", "meshgrid", "moveaxis", "movedim",
-    "nanmean", "nansum", "narrow", "narrow_copy", "native_channel_shuffle", "native_dropout", "neg", "negative",
-    "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "normal", "ones_like", "pad", "permute",
-    "permute_copy", "pixel_shuffle", "pixel_unshuffle", "positive", "put", "rad2deg", "rand_like", "randn_like",
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", "bernoulli", "bfloat16", "binomial", "block_diag",
+    "broadcast_tensors", "broadcast_to", "cat", "cauchy", "cdouble", "cfloat", "chalf", "channel_shuffle", "chunk",
+    "clone", "col2im", "column_stack", "combinations", "complex", "conj", "conj_physical", "constant",
+    "constant_pad_nd", "contiguous", "copy", "cpu", "cuda", "cumsum", "deg2rad", "detach_copy", "diag",
+    "diag_embed", "diagflat", "diagonal", "diagonal_copy", "diagonal_scatter", "diff", "double", "dropout",
+    "dropout1d", "dropout2d", "dropout3d", "dsplit", "dstack", "embedding", "empty_like", "expand", "expand_as",
+    "expand_copy", "exponential", "feature_alpha_dropout", "feature_dropout", "fft_fft", "fft_fft2", "fft_fftn",
+    "fft_fftshift", "fft_hfft", "fft_hfft2", "fft_hfftn", "fft_ifft", "fft_ifft2", "fft_ifftn", "fft_ifftshift",
+    "fft_ihfft", "fft_ihfft2", "fft_ihfftn", "fft_irfft", "fft_irfft2", "fft_irfftn", "fft_rfft", "fft_rfft2",
+    "fft_rfftn", "fill", "fill_diagonal", "flatten", "flip", "fliplr", "flipud", "float", "fold", "full_like",
+    "gather", "geometric", "half", "hsplit", "hstack", "im2col", "imag", "index", "index_add", "index_copy",
+    "index_fill", "index_put", "index_select", "interpolate", "istft", "linalg_diagonal", "log_normal", "mH", "mT",
+    "masked_fill", "masked_scatter", "masked_select", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mean",
+    "meshgrid", "module_load", "moveaxis", "movedim", "multinomial", "nanmean", "nansum", "narrow", "narrow_copy",
+    "native_channel_shuffle", "native_dropout", "neg", "negative", "new_empty", "new_full", "new_ones",
+    "new_tensor", "new_zeros", "normal", "ones_like", "pad", "permute", "permute_copy", "pin_memory",
+    "pixel_shuffle", "pixel_unshuffle", "poisson", "positive", "put", "rad2deg", "rand_like", "randn_like",
     "random", "ravel", "real", "repeat", "repeat_interleave", "requires_grad", "reshape", "reshape_as", "resize",
     "resize_as", "resolve_conj", "resolve_neg", "retain_grad", "roll", "rot90", "row_stack", "rsub", "scatter",
     "scatter_add", "select", "select_copy", "select_scatter", "set", "share_memory", "slice", "slice_copy",
     "slice_scatter", "split", "split_copy", "split_with_sizes", "split_with_sizes_copy", "squeeze", "squeeze_copy",
     "stack", "stft", "sub", "subtract", "sum", "sum_to_size", "swapaxes", "swapdims", "t", "t_copy", "take",
-    "take_along_dim", "tensor_split", "tile", "trace", "transpose", "transpose_copy", "tril", "triu", "type_as",
-    "unbind", "unbind_copy", "unflatten", "unfold", "unfold_copy", "uniform", "unsafe_chunk", "unsafe_split",
-    "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy", "upsample", "upsample_bicubic2d",
+    "take_along_dim", "tensor_split", "tile", "to_dense", "trace", "transpose", "transpose_copy", "tril", "triu",
+    "type_as", "unbind", "unbind_copy", "unflatten", "unfold", "unfold_copy", "uniform", "unsafe_chunk",
+    "unsafe_split", "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy", "upsample", "upsample_bicubic2d",
     "upsample_bilinear2d", "upsample_linear1d", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d",
     "upsample_trilinear3d", "view", "view_as", "view_as_complex", "view_as_complex_copy", "view_as_real",
     "view_as_real_copy", "view_copy", "vsplit", "vstack", "where", "zero", "zeros_like",
     # giving no numbers that could be followed
-    "__bool__", "__contains__", "__deepcopy__", "__float__", "__format__", "__hash__", "__index__", "__int__",
-    "__iter__", "__len__", "__repr__", "__reversed__", "__str__", "_is_view", "all", "allclose", "any", "backward",
-    "data_ptr", "dense_dim", "dim", "element_size", "equal", "get_device", "is_complex", "is_contiguous",
-    "is_floating_point", "is_inference", "is_nonzero", "is_same_size", "isfinite", "isinf", "isnan", "item",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "ndimension", "nelement", "numel", "numpy",
-    "register_hook", "requires_grad_", "size", "storage_offset", "stride", "tolist", "untyped_storage",
+    "__contains__", "__deepcopy__", "__format__", "__get__", "__hash__", "__iter__", "__len__", "__repr__",
+    "__reversed__", "__str__", "_is_view", "all", "allclose", "any", "backward", "data_ptr", "dense_dim", "dim",
+    "dim_order", "element_size", "equal", "get_device", "is_complex", "is_conj", "is_contiguous",
+    "is_floating_point", "is_inference", "is_neg", "is_nonzero", "is_same_size", "is_shared", "isfinite", "isinf",
+    "isnan", "logical_and", "logical_not", "logical_or", "logical_xor", "ndimension", "nelement", "numel",
+    "register_hook", "requires_grad_", "size", "storage", "storage_offset", "storage_type", "stride",
+    "untyped_storage",
 })  # fmt: skip
 """Functions that need no rule: their own slope is the multiplier."""
-
-WITHOUT = (
-    "ceil", "fake_quantize_per_channel_affine", "fake_quantize_per_tensor_affine", "floor", "floor_divide", "fmod",
-    "frac", "heaviside", "remainder", "rfloor_divide", "rmod", "round", "sign", "trunc",
-)  # fmt: skip
-"""Functions in steps, for which there is no rule; an answer says how much of a difference passes through them."""
 
 
 def integrated(d: Differences, func: Any, *args: Any, **kwargs: Any) -> Any:
@@ -142,7 +138,10 @@ def _moves(x: Any) -> bool:
 def _without(d: Differences, func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         return func(x, *args, **kwargs)
-    return d.unruled(func.__name__.strip("_"), lambda t: func(t, *args, **kwargs), x)
+    name = PLAIN.get(func.__name__, func.__name__.rstrip("_"))
+    return d.unruled(
+        {"rmod": "remainder", "rfloor_divide": "floor_divide"}.get(name, name), lambda t: func(t, *args, **kwargs), x
+    )
 
 
 def _outside(_d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -352,14 +351,20 @@ def _max_pool(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -
 
 
 def _lp_pool(
-    d: Differences, func: Any, x: Tensor, p: float, kernel: Any, stride: Any = None, ceil: bool = False
+    d: Differences,
+    func: Any,
+    x: Tensor,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """The root of a sum of powers; torch writes it with a sign, which would have no slope."""
-    sides = int(func.__name__[-2])
-    area = kernel**sides if isinstance(kernel, int) else math.prod(kernel)
+    p, sides = norm_type, int(func.__name__[-2])
+    area = kernel_size**sides if isinstance(kernel_size, int) else math.prod(kernel_size)
     pool = (fn.avg_pool1d, fn.avg_pool2d, fn.avg_pool3d)[sides - 1]
     powers = d.squared(x) if p == 2 else d.pointwise(lambda t: t**p, x)
-    summed = pool(powers, kernel, stride, 0, ceil).mul(area)
+    summed = pool(powers, kernel_size, stride, 0, ceil_mode).mul(area)
     return d.root(summed) if p == 2 else d.pointwise(lambda t: t ** (1 / p), summed)
 
 
@@ -428,11 +433,19 @@ def _msort(d: Differences, _func: Any, x: Tensor) -> Tensor:
 
 
 def _quantile(
-    d: Differences, func: Any, x: Tensor, q: Any, dim: int | None = None, *args: Any, **kwargs: Any
+    d: Differences, func: Any, x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, **kwargs: Any
 ) -> Tensor:
-    x, along = (x.flatten(), 0) if dim is None else (x, dim)
-    inner = _ranked(d, torch.sort, x, along)[0]  # sorted already, what is between two ranks is linear in them
-    return cast(Tensor, func(inner, q, dim, *args, **kwargs))
+    """Between two ranks: those that `q` falls between among the places 0 … n − 1."""
+    axes = range(x.ndim) if dim is None else [dim % x.ndim]
+    x, along = (x.flatten(), 0) if dim is None else (x, dim % x.ndim)
+    ordered = _ranked(d, torch.sort, x, along)[0].movedim(along, -1)
+    at = func(torch.arange(x.shape[along]).to(x), q, **kwargs)  # one place, or several
+    share, low, high = at.frac(), at.floor().long(), at.ceil().long()
+    picked = ordered[..., low] + share * (ordered[..., high] - ordered[..., low])
+    out: Tensor = picked.movedim(-1, 0) if at.ndim else picked
+    for axis in axes if keepdim else ():
+        out = out.unsqueeze(axis + at.ndim)
+    return out
 
 
 def _minimum(d: Differences, _func: Any, a: Tensor, b: Tensor) -> Tensor:
@@ -559,7 +572,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), compared),
     **dict.fromkeys(("argmax", "argmin", "argsort", "bucketize", "count_nonzero", "nonzero"), discrete),
     **dict.fromkeys(("to", "type", "long", "int", "short", "byte", "bool"), cast_down),
-    **dict.fromkeys(WITHOUT, _without),
+    **dict.fromkeys(STEPS, _without),
     **dict.fromkeys(("__array__", "__bool__", "__float__", "__index__", "__int__", "item"), _outside),
     **dict.fromkeys(("numpy", "tolist"), _outside),
     "detach": lambda d, _func, x: d.cut(x),
