@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from numpy.typing import NDArray
-from PIL import Image
+import numpy as np
 from torch import Tensor
 
 from . import registry
@@ -19,16 +17,13 @@ from .errors import DoesNotApply, QuestionError, SightglassError
 from .explanation import COUNTERFACTUAL, Explanation
 from .gallery import Gallery, fitting
 from .heads import SCORES, Prediction, ScoreName
-from .images import Picture
+from .images import Picture, PictureSource
 from .outputs import OwnTarget
 from .registry import Method
 from .scores import Scorecard
 from .scores import judge as _judge
 from .sources import SUGGESTED, Suggestion
 from .trace import PIXELS, Asked, Second, Spent, Target, Trace
-
-PictureSource = Picture | bytes | str | os.PathLike[str] | NDArray[Any] | Image.Image
-
 
 Asking = str | int | Callable[[Any], Tensor] | OwnTarget
 """What can be asked about: a class by label or number, or a function of what the network puts out."""
@@ -53,12 +48,33 @@ class Fit:
         return f"{self.method.id}: {self.why_not or 'applies'}"
 
 
-def look(model: Classifier, picture: PictureSource) -> Trace:
+@overload
+def look(model: Classifier, picture: list[Any] | tuple[Any, ...], *, framed: bool = False) -> list[Trace]: ...
+@overload
+def look(model: Classifier, picture: Tensor, *, framed: bool = False) -> Any: ...
+@overload
+def look(model: Classifier, picture: PictureSource, *, framed: bool = False) -> Trace: ...
+def look(
+    model: Classifier, picture: PictureSource | list[Any] | tuple[Any, ...], *, framed: bool = False
+) -> Trace | list[Trace]:
     """A trace of one picture through one network; every pass that answers need is run once and kept in it.
 
-    `picture` is a path, the bytes of a JPEG, PNG or WebP, an array (H, W, 3), or a PIL image. Raises `PictureError`.
+    `picture` is a path, the bytes of a JPEG, PNG or WebP, an array (H, W, C), a PIL image, or a tensor (C, H, W),
+    uint8 or in [0, 1]. With `framed`, a tensor is what the network is fed, resized and normalized already: it is fed
+    as it is, and the picture is that tensor with the normalization undone. Several pictures, in a list, an array
+    (N, H, W, C) or a tensor (N, C, H, W), give a list of traces; a batch of one picture gives its trace. Raises
+    `PictureError`.
     """
-    return Trace(model, Picture.read(picture))
+    if not isinstance(model, Classifier):
+        raise QuestionError(
+            f"ex.look asks a classifier, not {type(model).__name__}; ex.wrap(module) or ex.load(name) makes one."
+        )
+    if isinstance(picture, list | tuple):
+        return [_look(model, each, framed) for each in picture]
+    if isinstance(picture, Tensor | np.ndarray) and picture.ndim == _BATCH:
+        traces = [_look(model, each, framed) for each in picture]
+        return traces[0] if len(traces) == 1 else traces
+    return _look(model, picture, framed)
 
 
 def explain(
@@ -121,7 +137,7 @@ def stream(
     if Gallery in chosen.given:
         gallery = fitting(model) if gallery is None else Gallery.open(gallery) if isinstance(gallery, str) else gallery
     asked = _asked(chosen, model, view, wanted, stop)
-    other = Second(None if second is None else Picture.read(second))
+    other = Second(None if second is None else Picture.read(second, show=model.framing.bands))
     values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, Second: other, type(gallery): gallery}
     for result in chosen.run(values, checked):
         if not result.finite:
@@ -220,6 +236,16 @@ def models() -> list[Suggestion]:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+_BATCH = 4  # axes of (N, C, H, W)
+
+
+def _look(model: Classifier, picture: Any, framed: bool) -> Trace:
+    if framed:
+        return Trace.fed(model, picture)
+    read = Picture.read(picture, show=model.framing.bands)
+    model.framing.check(read)
+    return Trace(model, read)
 
 
 def _about(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from torch import Tensor
 from .anatomy import DEPTHS, ClassMaps, Site
 from .baselines import BaselineName, baseline
 from .classifier import Classifier, owned
-from .errors import DoesNotApply, QuestionError, Stopped
+from .errors import DoesNotApply, PictureError, QuestionError, Stopped
 from .heads import Head, Prediction, ScoreName
 from .images import Picture
 from .outputs import OwnTarget
@@ -41,6 +42,12 @@ MOST_AT_ONCE = {"cpu": 64, "cuda": 512}
 
 HEADS_AT_ONCE = 8
 """So many times more pictures fit one batch that begins at the last maps; each batch costs the walk to them once."""
+
+BEYOND = (
+    "With its normalization undone, this tensor reaches from {:.2f} to {:.2f}, and pictures from 0 to 1: it was "
+    "normalized in another way, or not at all. The network is fed it as it is; on the screen, the rest is clipped."
+)
+_SLACK = 0.02  # rounding of half precision and of filters that overshoot
 
 KEPT_ROWS = 2048
 """Rows of attention that are remembered, one for each layer and query; each takes heads × tokens numbers."""
@@ -138,6 +145,33 @@ class Trace:
         """What a target means is the head's to say."""
         self.target = replace(self.target, head=self.classifier.head)
 
+    @classmethod
+    def fed(cls, model: Classifier, tensor: object) -> Trace:
+        """A trace of what the network is fed (C, h, w), resized and normalized already; it gets that, bit for bit.
+
+        The picture is the tensor with the normalization undone, in 8 bits. Raises `PictureError`.
+        """
+        framing = model.framing
+        shape = (framing.channel_count, *framing.size)
+        right = isinstance(tensor, Tensor) and tensor.is_floating_point() and tuple(tensor.shape) == shape
+        if not isinstance(tensor, Tensor) or not right or not bool(torch.isfinite(tensor).all()):
+            given = f"{tuple(tensor.shape)}, {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise PictureError(
+                f"What {model.name} is fed is a tensor {shape} of finite floats, resized and normalized; this is "
+                f"{given}. Without framed=True, Sightglass resizes and normalizes by itself."
+            )
+        whole = replace(framing, mode="squash", resize=None)  # nothing is cut or scaled any more
+        model = model if whole == framing else replace(model, framing=whole)
+        fed = tensor.detach().to(model.device, torch.promote_types(torch.float32, model.dtype), copy=True)
+        pixels = whole.denormalize(fed)
+        low, high = float(pixels.min()), float(pixels.max())
+        read = Picture.read(pixels.clamp(0, 1), show=whole.bands)
+        beyond = (BEYOND.format(low, high),) if low < -_SLACK or high > 1 + _SLACK else ()
+        digest = hashlib.sha256(fed.cpu().numpy().tobytes()).hexdigest()  # two may differ where 8 bits do not
+        trace = cls(model, replace(read, digest=digest, notes=(*read.notes, *beyond)))
+        trace._memory.pixels, trace._memory.fed = pixels, fed
+        return trace
+
     def ask(self, target: Target, *, stop: Callable[[], bool] | None = None, working: bool = False) -> Trace:
         """A view of the same passes that asks about `target`, with its own count of what it spends."""
         return replace(self, target=target, spent=Spent(), stop=stop, working=[] if working else None)
@@ -146,13 +180,17 @@ class Trace:
         """The same picture, asked about a target function of what the network puts out; its passes are kept here."""
         with self._turn():
             if own not in self._memory.owned:
-                self._memory.owned[own] = Trace(owned(self.classifier, own, self._pixels()), self.picture)
+                about = Trace(owned(self.classifier, own, self._pixels()), self.picture)
+                about._memory.pixels, about._memory.fed = self._memory.pixels, self._memory.fed
+                self._memory.owned[own] = about
             return self._memory.owned[own]
 
     def elsewhere(self, pixels: Pixels) -> Trace:
         """The same question about other pixels (3, H, W) in [0, 1], on the same bill; nothing of it is kept here."""
         memory = _Memory()
         memory.pixels = pixels.detach()
+        if self._memory.fed is not None and pixels.shape == self._memory.fed.shape:
+            memory.fed = self._framed(memory.pixels)[0].to(self._memory.fed)
         return replace(self, target=self._target(), working=None, _memory=memory)
 
     def all_elsewhere(self, pixels: Batch, start: str = "last") -> Iterator[Trace]:
@@ -586,8 +624,17 @@ class Trace:
         return passed
 
     def _framed(self, pixels: Tensor) -> Tensor:
-        """What the network is fed (N, 3, H, W) for pixels (3, H, W) or (N, 3, H, W)."""
-        framed = self.classifier.framing.normalize(pixels).to(self.classifier.dtype)
+        """What the network is fed (N, C, H, W) for pixels (C, H, W) or (N, C, H, W)."""
+        framing, fed = self.classifier.framing, self._memory.fed
+        framed = framing.normalize(pixels)
+        if fed is not None and pixels.shape[-3:] == fed.shape:
+            # Where the pixels are the picture's own, what came in: other bits, but the same function of the pixels,
+            # so that neither a graph nor a rule is to see it.
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                own = pixels == self._pixels()
+                own = own.flip(-3) if framing.channels == "bgr" else own
+                framed.data.copy_(torch.where(own, fed, framed))
+        framed = framed.to(self.classifier.dtype)
         return framed if framed.ndim == 4 else framed[None]
 
     def _batch(self, pixels: Tensor) -> Tensor:
@@ -772,6 +819,8 @@ def _full(tensor: Tensor) -> Tensor:
 @dataclass(eq=False)
 class _Memory:
     pixels: Tensor | None = None
+    fed: Tensor | None = None
+    """What the network is fed for those pixels, where somebody gave that instead of a picture."""
     leaf: Tensor | None = None
     logits: Tensor | None = None
     passes: list[Pass] = field(default_factory=list)

@@ -1,7 +1,17 @@
 """Pictures as they come in, and as a network is fed with them."""
 
 from .framing import IMAGENET_MEAN, IMAGENET_STD, Framing
-from .picture import BYTES_LIMIT, FIRST_FRAME, FROM_16_BITS, ON_WHITE, PIXELS_LIMIT, SIDE_LIMIT, TO_SRGB, Picture
+from .picture import (
+    BYTES_LIMIT,
+    FIRST_FRAME,
+    FROM_16_BITS,
+    ON_WHITE,
+    PIXELS_LIMIT,
+    SIDE_LIMIT,
+    TO_SRGB,
+    Picture,
+    PictureSource,
+)
 
 __all__ = [
     "BYTES_LIMIT",
@@ -15,4 +25,5 @@ __all__ = [
     "TO_SRGB",
     "Framing",
     "Picture",
+    "PictureSource",
 ]
