@@ -1,5 +1,9 @@
 """EigenGrad-CAM: Eigen-CAM of maps times slopes, as the field's tools have it."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from ..directions import strongest
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
@@ -12,7 +16,15 @@ from ..trace import Trace
     needs={Need.MAPS},
     paper="https://arxiv.org/abs/2008.00299",
 )
-def eigen_grad_cam(trace: Trace, *, depth: Depth = "last") -> Heatmap:
+def eigen_grad_cam(
+    trace: Trace,
+    *,
+    depth: Depth = "last",
+    centered: Annotated[
+        bool,
+        Field(description="Take each channel's mean off first, as other tools do; the paper of Eigen-CAM does not."),
+    ] = False,
+) -> Heatmap:
     """What stands out most among the places that matter to the chosen class?
 
     Multiply maps by slopes, then show the one mixture of channels that carries most of that.
@@ -21,5 +33,5 @@ def eigen_grad_cam(trace: Trace, *, depth: Depth = "last") -> Heatmap:
     mostly lowers the class, little is left to see.
     """
     products = trace.maps(depth) * trace.slopes(depth)  # (K, h, w)
-    heat = strongest(products, along=products.sum(0))  # so that above zero is what raises the class
+    heat = strongest(products, along=products.sum(0), centered=centered)  # so that above zero is what raises the class
     return Heatmap(heat.relu(), unit="along the strongest direction")

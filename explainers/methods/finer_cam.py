@@ -1,7 +1,7 @@
 """FinerCAM (Zhang, Gu, Miao and others, CVPR 2025)."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -24,10 +24,16 @@ def finer_cam(
     depth: Depth = "last",
     alike: Annotated[int, Field(ge=1, le=10, description="With how many of the nearest classes it is compared.")] = 3,
     strength: Annotated[float, Field(ge=0, le=1, description="How much of what they share is taken away.")] = 0.6,
+    rivals: Annotated[
+        Literal["alike", "by probability"],
+        Field(description="Whether those classes count alike, or each for how probable it is among them."),
+    ] = "alike",
 ) -> Heatmap:
     """What sets the chosen class apart from the classes that are most like it?
 
-    Grad-CAM of the class's score less a share of the mean score of those classes whose logits are nearest here.
+    Grad-CAM of the class's score less a share of the mean score of those classes whose logits are nearest here. That is
+    the paper's formula; its authors' code weighs those classes by their probabilities and takes all of their mean away
+    (`rivals="by probability"`, `strength=1`).
     Read it as: warm is what speaks for this class and not for its neighbors alike.
     Beware: neighbors are the classes with the nearest logits here, which need not be the most similar things.
     """
@@ -37,8 +43,16 @@ def finer_cam(
     apart[asked] = torch.inf
     others = apart.topk(min(alike, len(logits) - len(asked)), largest=False).indices.tolist()
     counts = trace.logit_slopes()  # (C,): what each logit counts for in the score that was asked about
-    for other in others:
-        counts = counts - strength / len(others) * trace.ask(replace(trace.target, index=other)).logit_slopes()
+    views = [trace.ask(replace(trace.target, index=other)) for other in others]
+    shares = torch.full_like(logits[others], 1 / max(1, len(others)))
+    if rivals == "by probability" and others:
+        shares = logits[others].softmax(0)
+        scores = torch.stack([view.target.of(logits) for view in views])
+        moved = torch.zeros_like(logits)  # the shares have slopes, too
+        moved[others] = shares * (scores - shares @ scores)
+        counts = counts - strength * moved
+    for share, view in zip(shares, views, strict=True):
+        counts = counts - strength * share * view.logit_slopes()
     weights = trace.slopes_of(counts, depth).mean((1, 2))  # (K,)
     heat = weighted_sum(trace, maps, weights, weighs="how fast the lead over similar classes grows with it")
     names = ", ".join(trace.classifier.labels[other] for other in others)

@@ -1,7 +1,7 @@
 """LIME for pictures (Ribeiro, Singh & Guestrin, KDD 2016)."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -29,6 +29,10 @@ def lime(
     width: Annotated[
         float, Field(ge=0.05, le=5, description="How far from the picture a sample may be and still count.")
     ] = 0.25,
+    kernel: Annotated[
+        Literal["paper", "package"],
+        Field(description="How nearness falls with distance d and width w: exp(−d²/w²), or the root of that."),
+    ] = "paper",
     ridge: Annotated[float, Field(ge=0, le=10, description="How strongly the weights are drawn to zero.")] = 0.01,
     cover: Cover = "gray",
     seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other samples.")] = 0,
@@ -36,14 +40,15 @@ def lime(
     """Which pieces of the picture does the score of the chosen class hang on, near this picture?
 
     Cover random pieces, and fit a linear rule from "which pieces are shown" to the score; samples that show more of
-    the picture count more. The map shows the rule's weights.
+    the picture count more. The map shows the rule's weights. The paper counts a sample by exp(−d²/w²), and so does
+    this; its authors' package takes the root of that, so that its width of 0.25 is one of 0.35 here.
     Read it as: by the rule, showing a warm piece adds so much to the score, whatever else is shown.
     Beware: the network is not linear. The note says how much of what the scores do the rule accounts for.
     """
     covered = InPieces(trace, cover, pieces, count)
     shown = _shown(covered.count, samples, seed)  # (N, M)
     apart = 1 - shown.double().mean(1).sqrt()  # the cosine between a choice and the whole picture is √(share shown)
-    nearness = torch.exp(-((apart / width) ** 2))
+    nearness = torch.exp(-((apart / width) ** 2) / (1 if kernel == "paper" else 2))
     for scores in covered.scored(shown):
         n = len(scores)
         weights, error, explained = _fitted(shown[:n].double(), scores, nearness[:n], ridge)

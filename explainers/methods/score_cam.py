@@ -5,6 +5,7 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ..baselines import Baseline
 from ..registry import Depth, Family, Need, explainer
@@ -30,11 +31,15 @@ def score_cam(
         int, Field(ge=8, le=2048, description="How many channels are tried, those that vary most first.")
     ] = 64,
     cover: Baseline = "gray",
+    softmax: Annotated[
+        bool, Field(description="Weigh channels by a softmax over what each brings back: few channels, and no sign.")
+    ] = False,
 ) -> Iterator[Heatmap]:
     """Which regions bring back the score of the chosen class, when only they are shown?
 
     Lay each map over the picture as a mask, so that only what it marks is seen, and weigh the map by how much of the
-    score comes back, against the picture all covered.
+    score comes back, against the picture all covered. The paper also writes a softmax over the channels, which its
+    authors' code leaves out, as this does: with logits, one channel would take nearly all.
     Read it as: no slope is used; a warm region is one that is enough by itself.
     Beware: it takes one pass for each channel, and a picture with most of it covered is nothing the network has seen.
     """
@@ -55,10 +60,19 @@ def score_cam(
         weights[part] = (trace.score(covered + masks * (pixels - covered)) - nothing).to(weights)
         seen += len(part)
         if seen < len(order):
-            heat = torch.einsum("k,khw->hw", weights, maps).relu()
+            heat = torch.einsum("k,khw->hw", _counted(weights, order[:seen], softmax), maps).relu()
         else:
-            heat = weighted_sum(trace, maps, weights, weighs="the score that its places bring back by themselves")
-        yield Heatmap(heat, unit=_UNIT, note=note, done=seen / len(order))
+            counted = _counted(weights, order, softmax)
+            heat = weighted_sum(trace, maps, counted, weighs=_SHARES if softmax else _BACK)
+        yield Heatmap(heat, unit=_ACTIVITY if softmax else _UNIT, note=note, done=seen / len(order))
+
+
+def _counted(weights: Tensor, tried: Tensor, softmax: bool) -> Tensor:
+    """What channels count for (K,): what each brought back, or its share by a softmax among those that were tried."""
+    return torch.zeros_like(weights).index_copy(0, tried, weights[tried].softmax(0)) if softmax else weights
 
 
 _UNIT = "logit points brought back, times activity"
+_ACTIVITY = "activity"
+_BACK = "the score that its places bring back by themselves"
+_SHARES = "its share by a softmax over what each channel's places bring back"
