@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..anatomy import Layout
 from ..classifier import Classifier
 from ..errors import DoesNotApply, QuestionError
+from ..images import Framing
 from ..taps import Point, run
 
 EmbeddedAt = Literal["pooled", "late", "middle", "early", "pixels"]
@@ -100,7 +101,7 @@ def fingerprint(model: Classifier) -> str:
         flat = tensor.detach().flatten()
         ends = torch.cat([flat[:64], flat[-64:]]).float().cpu().numpy()
         digest.update(f"{name}{tuple(tensor.shape)}".encode() + ends.tobytes())
-    digest.update(repr(model.framing).encode())
+    digest.update(_spelled(model.framing).encode())
     return digest.hexdigest()[:16]
 
 
@@ -112,6 +113,16 @@ def scale(largest: float) -> float:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+_ALWAYS = {"size", "mode", "crop_share", "resample", "mean", "std", "resize", "odd", "channels"}
+
+
+def _spelled(framing: Framing) -> str:
+    """A framing as it was always spelled; what it could not say before counts where it says something."""
+    told = [(each.name, getattr(framing, each.name), each.default) for each in fields(framing)]
+    kept = [f"{name}={value!r}" for name, value, usual in told if name in _ALWAYS or value != usual]
+    return f"Framing({', '.join(kept)})"
+
 
 _SMALL, _LARGE = 0.01, 30_000.0  # between them half precision keeps three digits of all that matters in a vector
 
