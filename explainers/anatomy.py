@@ -458,7 +458,7 @@ def _attention(
         return (), (), NO_ATTENTION
     pixels = inputs.detach()
     with torch.no_grad(), Places(pixels) as places:
-        module(pixels)
+        run(module, pixels, graph=False)
     layers = tuple(layer for found in places.found if (layer := layer_of(found)))
     if layers:
         return layers, _pooled(module, inputs, layers[-1], objective), ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,8 +20,11 @@ from .errors import ModelError, QuestionError, SightglassError
 from .heads import Head
 from .images import Framing
 from .labels import Labels
+from .opening import Manner, Tried, first, tried
 from .outputs import NO_HEAD, Adapted, OwnTarget, Wanted
 from .sources import fetch
+from .taps import run
+from .wrappers import in_training, unwrapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,8 @@ class Classifier:
     """How its outputs become the numbers that people read."""
     headless: bool = False
     """Whether it has neither classes nor an embedding: only target functions can be asked about."""
+    manner: Manner = field(default_factory=Manner)
+    """How it computes, as seen when it was opened."""
 
     @property
     def no_classes(self) -> str:
@@ -119,6 +125,7 @@ def wrap(
     be. Raises `ModelError` where the module is in training mode or does not do what a classifier does.
     """
     with torch.inference_mode(False):  # whatever mode the caller is in, since gradients will be asked for
+        module = unwrapped(module)
         return _wrap(module, labels, framing, name or type(module).__name__, head, output, random_weights, tuple(notes))
 
 
@@ -134,10 +141,11 @@ def owned(model: Classifier, own: OwnTarget, pixels: Tensor | None = None) -> Cl
     shown = _probe(model.framing).to(model.device) if pixels is None else pixels
     probe = model.framing.normalize(shown).to(model.dtype)[None]
     with torch.inference_mode(False):
-        module, answer = outputs.owned(model.module, own, probe)
-        head = Head("regression", own.unit).fitted(answer)
+        trial = tried(outputs.owned(model.module, own), probe, model.name)
+        structure, manner = _structure(trial, probe)
+        head = Head("regression", own.unit).fitted(trial.output)
         made = replace(
-            model, module=module, labels=(own.name,), head=head, anatomy=_structure(module, probe, answer),
+            model, module=trial.module, labels=(own.name,), head=head, anatomy=structure, manner=manner,
             headless=False,
         )  # fmt: skip
     with _lock:
@@ -164,7 +172,7 @@ def _wrap(
             f"{title} was built under torch.inference_mode(), whose tensors take no part in gradients; build it "
             "outside, or under torch.no_grad()."
         )
-    if any(m.training for m in module.modules()):
+    if in_training(module):
         raise ModelError(f"{title} is in training mode; call .eval() on it first, since Sightglass changes no mode.")
     own = configured.read(module) if framing is None else configured.Configured(framing)
     framing, notes = own.framing, (*notes, *own.notes)
@@ -178,7 +186,9 @@ def _wrap(
         )  # fmt: skip
     inside = module.inside if isinstance(module, Adapted) else module
     try:
-        module, answer = outputs.adapted(module, probe, output, len(labels) if isinstance(labels, Sized) else None)
+        known = len(labels) if isinstance(labels, Sized) else None
+        module, _ = first(module, probe, lambda pictures: outputs.adapted(module, pictures, output, known))
+        trial = tried(module, probe, title)
     except SightglassError:
         raise
     except Exception as error:
@@ -186,14 +196,15 @@ def _wrap(
             f"{title} does not take a picture of {framing.size[0]} × {framing.size[1]} pixels"
             f"{_CHANNELS.get(str(framing.channels), f' and {framing.channels} channels')} ({_first_line(error)})."
         ) from error
+    answer = trial.output
     count, read, told = answer.shape[1], Head(), ""
     named, said = _named(labels, own.labels, count, title)
     if labels is None or named:
         read, told = _head(head, inside, module, probe, answer)
         named = read.names(count) if not named or named == _labels.numbers(count) else named
-    said = (*notes, *said, *filter(None, [told]))
-    structure = _structure(module, probe, answer)
-    return Classifier(title, module, named, framing, device, structure, random_weights, said, read)
+    structure, manner = _structure(trial, probe)
+    said = (*notes, *said, *filter(None, [told]), *manner.notes)
+    return Classifier(title, module, named, framing, device, structure, random_weights, said, read, manner=manner)
 
 
 def _head(
@@ -204,16 +215,25 @@ def _head(
     if found is None:
         found, told = heads.configured(inside, answer.shape[1])
     if found is None:
-        found, told = heads.noticed(module, probe, answer)
+        found, told = heads.noticed(partial(_answers, module), probe, answer)
     return found.fitted(answer), told
 
 
-def _structure(module: nn.Module, probe: Tensor, answer: Tensor) -> Anatomy:
+def _answers(module: nn.Module, pictures: Tensor) -> Tensor:
+    """What the module answers, run as it has to be; with a graph where gradients are on."""
+    return run(module, pictures, graph=torch.is_grad_enabled()).output
+
+
+def _structure(trial: Tried, probe: Tensor) -> tuple[Anatomy, Manner]:
+    objective = _objective(trial.output)
     try:
-        return _anatomy.read(module, probe, _objective(answer))
+        with trial.reading():
+            structure = _anatomy.read(trial.module, probe, objective)
     except (LookupError, RuntimeError) as error:
         why = f"Its structure cannot be read ({_first_line(error)})."
-        return Anatomy({}, (), None, why, why)
+        structure = Anatomy({}, (), None, why, why)
+    last = structure.sites.get("last")
+    return structure, trial.manner(last.point if last else None, objective)
 
 
 _MOST_OWNED = 8

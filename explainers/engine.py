@@ -159,6 +159,7 @@ def stream(
             spent=replace(asked.spent),
             working=tuple(view.working or ()) if view is not None else (),
             random_weights=model.random_weights,
+            caveats=chosen.leaves_out(model),
             second=other.picture if Second in chosen.given else None,
             gallery=gallery.where if isinstance(gallery, Gallery) else "",
         )

@@ -61,6 +61,8 @@ class Explanation:
     said: tuple[str, ...] = ()
     """What has to be said of the score that is explained."""
     random_weights: bool = False
+    caveats: tuple[str, ...] = ()
+    """What the method cannot see in this network, each a sentence."""
     second: Picture | None = None
     """The other picture, where two were mixed and somebody gave one."""
     gallery: str = ""
@@ -128,6 +130,7 @@ class Explanation:
         notes = []
         if self.random_weights:
             notes.append("The network has random weights: it has learned nothing, so the map means nothing.")
+        notes += self.caveats
         if isinstance(self.result, Heatmap):
             notes += self._notes_on(self.result)
         notes += self.said

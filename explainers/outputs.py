@@ -59,6 +59,10 @@ class Adapted(nn.Module):
         """The numbers (N, C)."""
         return self._read(self.raw(pixels), len(pixels))
 
+    def over(self, inside: nn.Module) -> Adapted:
+        """The same reading of another module of the same kind."""
+        return Adapted(inside, self._read)
+
     def named_modules(self, *given: Any, **more: Any) -> Iterator[tuple[str, nn.Module]]:
         """The parts of the module inside, by their own names."""
         yield from self.inside.named_modules(*given, **more)
@@ -76,15 +80,14 @@ def adapted(module: nn.Module, probe: Tensor, wanted: Wanted | None, classes: in
     """
     bare = Adapted(module, lambda raw, _count: raw)
     named = isinstance(getattr(module, "main_input_name", None), str)
-    with torch.no_grad():
-        raw = bare.raw(probe.clone())  # which a network may normalize in place
-        if isinstance(raw, Tensor) and _is_row(raw) and wanted is None:
-            return (bare if named else module), raw
-        read = _Numbers(_chosen(raw, wanted, classes, type(module).__name__))
-        first = read(raw, 1)
-        around = Adapted(module, read)
-        several = 2 if first.shape[1] != 2 else 3  # so that the axes cannot be mistaken
-        read(bare.raw(torch.cat([probe, probe.flip(-1), -probe][:several])), several, first.shape[1])
+    raw = bare.raw(probe.clone())  # which a network may normalize in place
+    if isinstance(raw, Tensor) and _is_row(raw) and wanted is None:
+        return (bare if named else module), raw
+    read = _Numbers(_chosen(raw, wanted, classes, type(module).__name__))
+    first = read(raw, 1)
+    around = Adapted(module, read)
+    several = 2 if first.shape[1] != 2 else 3  # so that the axes cannot be mistaken
+    read(bare.raw(torch.cat([probe, probe.flip(-1), -probe][:several])), several, first.shape[1])
     return around, first
 
 
@@ -93,17 +96,13 @@ def headless(module: nn.Module) -> nn.Module:
     return Adapted(module, _nothing)
 
 
-def owned(module: nn.Module, own: OwnTarget, probe: Tensor) -> tuple[nn.Module, Tensor]:
-    """The module as one whose only output (N, 1) is a target function's, and its answer to `probe` (1, 3, H, W).
+def owned(module: nn.Module, own: OwnTarget) -> nn.Module:
+    """The module as one whose only output (N, 1) is a target function's.
 
-    The function is given what the visitor's own module puts out. Raises `QuestionError` where it does not give one
-    number for each picture.
+    The function is given what the visitor's own module puts out. The module raises `QuestionError` where it does not
+    give one number for each picture.
     """
-    inside = module.inside if isinstance(module, Adapted) else module
-    around = Adapted(inside, _Own(own))
-    with torch.no_grad():
-        around(torch.cat([probe, probe]))
-        return around, around(probe.clone())
+    return Adapted(module.inside if isinstance(module, Adapted) else module, _Own(own))
 
 
 # --- private ---------------------------------------------------------------------------------------------------------

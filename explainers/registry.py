@@ -23,6 +23,7 @@ from .anatomy import DEPTHS
 from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError
 from .gallery import Gallery
+from .opening import ATTENDING, RECTIFYING
 from .results import RESULTS, Heatmap, Result
 from .spelling import did_you_mean, either, nearest
 from .trace import PIXELS, Asked, Second, Trace
@@ -79,6 +80,9 @@ class Need(StrEnum):
     MAPS = "maps over a grid"
     LINEAR_HEAD = "a linear head over pooled maps"
     PIXEL_SLOPES = "slopes at the pixels"
+    SLOPES = "slopes at other pixels"
+    MAP_SLOPES = "slopes at the last maps"
+    IN_SIGHT = "functions that rules can be laid on"
     RECTIFIERS = "rectified units"
     ATTENTION = "attention of one patch to another"
     ONE_GRID = "attention over one grid in all layers"
@@ -90,16 +94,16 @@ class Need(StrEnum):
             case Need.CLASSES:
                 return "" if model.has_classes else "is a backbone without classes"
             case Need.MAPS:
-                return "" if model.anatomy.sites else "keeps no maps over a grid that its scores depend on"
+                none = model.manner.hidden or "keeps no maps over a grid that its scores depend on"
+                return "" if model.anatomy.sites else none
             case Need.LINEAR_HEAD:
                 why = model.anatomy.without_head
                 without_maps = Need.MAPS.lacking(model)
                 return without_maps or ("" if model.anatomy.head else f"has no linear head over pooled maps: {why}")
             case Need.ATTENTION:
                 anatomy = model.anatomy
-                return (
-                    "" if anatomy.attention else anatomy.without_attention or f"cannot be read: {anatomy.without_maps}"
-                )
+                none = anatomy.without_attention or f"cannot be read: {anatomy.without_maps}"
+                return model.manner.hides(ATTENDING) or ("" if anatomy.attention else none)
             case Need.ONE_GRID:
                 several = "attends in windows or on several grids, so that no token can be followed through its layers"
                 return Need.ATTENTION.lacking(model) or ("" if model.anatomy.one_grid else several)
@@ -107,9 +111,18 @@ class Need(StrEnum):
                 none = "has no tokens after each of its blocks that its head could read"
                 return Need.ONE_GRID.lacking(model) or ("" if model.anatomy.blocks else none)
             case Need.RECTIFIERS:
-                return "" if model.anatomy.rectifiers else "has no rectified units (ReLU)"
-            case _:
-                return ""
+                none = "" if model.anatomy.rectifiers else "has no rectified units (ReLU)"
+                return model.manner.hides(RECTIFYING) or none or model.manner.without_slopes
+            case Need.PIXEL_SLOPES | Need.SLOPES:
+                return model.manner.without_slopes
+            case Need.MAP_SLOPES:
+                return model.manner.without_map_slopes
+            case Need.IN_SIGHT:
+                return model.manner.hidden
+
+
+FOLLOWING_SLOPES = frozenset({Need.PIXEL_SLOPES, Need.SLOPES, Need.RECTIFIERS})
+"""What methods need that follow slopes all the way to the pixels."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +175,14 @@ class Method:
         """Why it does not apply to a network, as a sentence without a way out; empty where it does."""
         reasons = [why for need in Need if need in self.needs and (why := need.lacking(model))]
         return f"{model.name} {reasons[0]}, so {self.title} does not apply." if reasons else ""
+
+    def leaves_out(self, model: Classifier) -> tuple[str, ...]:
+        """What has to be said of its slopes in this network: which way from picture to score they do not see."""
+        said = (
+            model.manner.detached if FOLLOWING_SLOPES & self.needs else "",
+            model.manner.detached_maps if Need.MAP_SLOPES in self.needs else "",
+        )
+        return tuple(dict.fromkeys(filter(None, said)))
 
     def check(self, options: dict[str, Any], *, named_depths_only: bool = False) -> dict[str, Any]:
         """The options, complete and within bounds. Raises `QuestionError` that names option, limit and way out."""
@@ -288,7 +309,10 @@ def map_method(name: str, model: Classifier) -> Method:
     fit = [method for method in maps() if method.class_specific and not method.why_not(model)]
     if not fit:
         raise DoesNotApply(f"No method that maps a class applies to {model.name}.")
-    return min(fit, key=lambda m: (Need.MAPS not in m.needs, not m.classic, len(m.needs), sum(m.passes), m.id))
+    return min(
+        fit,
+        key=lambda m: (Need.MAPS not in m.needs, not m.classic, len(m.needs - {Need.MAP_SLOPES}), sum(m.passes), m.id),
+    )
 
 
 def heat_of(trace: Trace, method: Method) -> Heatmap:

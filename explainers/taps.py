@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.weak import WeakIdKeyDictionary
 
 from .errors import Stopped
+from .outputs import Adapted
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,50 @@ class Call:
     output: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Conduct:
+    """What every pass through a network needs, so that all of them compute the same; `opening` finds it out."""
+
+    alone: bool = False
+    """Pictures run one by one: what comes out for one depends on the others, or no others are taken."""
+    graph: bool = False
+    """A graph is recorded in every pass: its own forward asks for slopes, or switches gradients on and off."""
+    whole: bool = False
+    """No pass may begin in the middle: what the network draws at random depends on all that it drew before."""
+    fresh: Callable[[], nn.Module] | None = None
+    """A copy for one pass, sharing the parameters: of a network that writes into itself."""
+    within: tuple[Callable[[], AbstractContextManager[Any]], ...] = ()
+    """What each pass runs in, from the outside in."""
+
+
+def conduct(module: nn.Module) -> Conduct:
+    """How passes through this module are run; as it is called, where nothing else is known."""
+    return _conducts.get(_inside(module), _PLAIN)
+
+
+def keep_to(module: nn.Module, how: Conduct) -> None:
+    """From now on, every pass through this module is run so. It is remembered beside the module, not on it."""
+    _conducts[_inside(module)] = how
+
+
+def passing() -> bool:
+    """Whether a pass is under way in this thread."""
+    return _recorder.get() is not None
+
+
+def call(module: nn.Module, inputs: Tensor, how: Conduct) -> Any:
+    """What comes out of the module for `inputs`, run as `how` says, a batch as it is; with a graph where there is one.
+
+    For finding out how a network is to be run; whatever the module raises is raised.
+    """
+    recorder = _Everything({}, [], apart=True)
+    graph = torch.is_grad_enabled() and inputs.requires_grad
+    if how.graph and not inputs.requires_grad:
+        inputs = inputs.detach().requires_grad_()
+    with torch.set_grad_enabled(how.graph or graph), _recording(recorder), _called(module, how, recorder) as body:
+        return body(inputs.clone())
+
+
 def run(
     module: nn.Module,
     inputs: Tensor,
@@ -81,23 +127,43 @@ def run(
 
     Raises `LookupError` when a tapped module did not run, or put out no tensor, and whatever the module raises.
     """
+    how = conduct(module)
+    if how.alone and len(inputs) > 1:
+        parts = [
+            run(module, one, taps=taps, start=start, cut=cut, fed=fed, graph=graph, stop=stop)
+            for one in torch.split(inputs, 1)
+        ]
+        taken, given = (
+            {point: torch.cat([each[point] for each in kept]) for point in kept[0]}
+            for kept in ([part.taps for part in parts], [part.fed for part in parts])
+        )
+        return Pass(torch.cat([part.output for part in parts]), taken, start, given)
     wanted = frozenset(taps) | {p for p in (start,) if p}
-    recorder = _Taps(_names(module), wanted, start, frozenset(cut), stop, frozenset(fed))
-    late = start is not None
+    recorder = _Taps({}, wanted, start, frozenset(cut), stop, frozenset(fed), linked=how.graph)
+    late = start is not None and not how.graph
     if (
         graph
         and late
         and any(isinstance(m, nn.TransformerEncoderLayer | nn.MultiheadAttention) for m in module.modules())
     ):
         inputs, late = inputs.detach().requires_grad_(), False
-    with torch.set_grad_enabled(graph and not late), _recording(recorder):
-        output = module(inputs.clone())  # which a network may normalize in place
+    if how.graph and not inputs.requires_grad:
+        inputs = inputs.detach().requires_grad_()
+    with (
+        torch.set_grad_enabled(how.graph or (graph and not late)),
+        _recording(recorder),
+        _called(module, how, recorder) as body,
+    ):
+        output = body(inputs.clone())  # which a network may normalize in place
     if not isinstance(output, Tensor):
         raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
     missing = [str(p) for p in recorder.wanted if p not in recorder.kept]
     missing += [str(p) for p in recorder.feeding if p not in recorder.given]
     if missing:
         raise LookupError(f"no tensor came out of {', '.join(missing)} in this pass")
+    if how.graph and not graph:
+        output = output.detach()
+        recorder.kept = {point: tensor.detach() for point, tensor in recorder.kept.items()}
     _mend(output, _layout(inputs))
     return Pass(output, recorder.kept, start, recorder.given)
 
@@ -119,16 +185,29 @@ def resume(
     that depend on the pictures have a shape there and no values. Where that cannot work, because something beside the
     points depends on the pictures, too, `LookupError` is raised; without `skip` the pictures run all the way.
     """
-    recorder = _Resumed(_names(module), given, stop, graph)
-    inputs = like.expand(len(next(iter(given.values()))), *like.shape[1:])
+    how, count = conduct(module), len(next(iter(given.values())))
+    if how.alone and count > 1:
+        rows = [{point: tensor[i : i + 1] for point, tensor in given.items()} for i in range(count)]
+        return torch.cat([resume(module, like, row, skip=skip, graph=graph, stop=stop) for row in rows])
+    if skip and how.whole:
+        raise LookupError(f"the pass cannot begin at {', '.join(map(str, given))}: it has to draw what comes before")
+    recorder = _Resumed({}, given, stop, graph, linked=how.graph)
+    inputs = like.expand(count, *like.shape[1:])
     if not skip:
-        with torch.no_grad(), _recording(recorder):
-            return _whole(module(inputs.clone()), recorder)
-    shapes, hollow = _ShapesOnly(like.device), torch.empty_like(inputs, device="meta")
+        with torch.set_grad_enabled(how.graph), _recording(recorder), _called(module, how, recorder) as body:
+            output = _whole(body(inputs.clone().requires_grad_(how.graph)), recorder)
+            return output if graph else output.detach()
+    shapes, hollow = _ShapesOnly(like.device), torch.empty_like(inputs, device="meta", requires_grad=how.graph)
     recorder.reached = shapes.end
     try:
-        with torch.no_grad(), _recording(recorder), shapes:
-            return _whole(module(hollow), recorder)
+        with (
+            torch.set_grad_enabled(how.graph),
+            _recording(recorder),
+            _called(module, how, recorder) as body,
+            shapes,
+        ):
+            output = _whole(body(hollow), recorder)
+            return output if graph else output.detach()
     except (RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, Stopped):
             raise
@@ -140,9 +219,9 @@ def watch(module: nn.Module, inputs: Tensor, calls: list[Call] | None = None) ->
 
     As in `run`, what a module put out is kept and a copy goes downstream, so nothing in place changes it afterwards.
     """
-    recorder = _Everything(_names(module), [] if calls is None else calls)
-    with torch.enable_grad(), _recording(recorder):
-        output = module(inputs.clone())
+    recorder = _Everything({}, [] if calls is None else calls)
+    with torch.enable_grad(), _recording(recorder), _called(module, conduct(module), recorder) as body:
+        output = body(inputs.clone())
     if isinstance(output, Tensor):
         _mend(output, _layout(inputs))
     return output, recorder.calls
@@ -199,6 +278,7 @@ class _Taps:
     cut: frozenset[Point]
     stop: Callable[[], bool] | None
     feeding: frozenset[Point] = frozenset()
+    linked: bool = False
     calls: Counter[str] = field(default_factory=Counter)
     kept: dict[Point, Tensor] = field(default_factory=dict)
     given: dict[Point, Tensor] = field(default_factory=dict)
@@ -223,11 +303,11 @@ class _Taps:
         if point in self.cut:
             if point in self.wanted:  # kept with its graph, which ends here
                 self.kept[point] = tensor
-            return _replaced(output, tensor.detach().clone())
+            return _replaced(output, _leaf(tensor, linked=self.linked).clone())
         if point == self.start:
             # The surrounding pass runs without a graph; from here on it is wanted, until `run` restores the mode.
             torch.set_grad_enabled(True)
-            tensor = tensor.detach().requires_grad_()
+            tensor = _leaf(tensor)
         self.kept[point] = tensor
         return _replaced(output, tensor.clone())
 
@@ -240,6 +320,7 @@ class _Resumed:
     given: Mapping[Point, Tensor]
     stop: Callable[[], bool] | None
     graph: bool = False
+    linked: bool = False
     reached: Callable[[], None] | None = None
     calls: Counter[str] = field(default_factory=Counter)
     waiting: set[Point] = field(default_factory=set)
@@ -262,7 +343,10 @@ class _Resumed:
             self.reached()
         if self.graph:  # from here on, until `resume` restores the mode
             torch.set_grad_enabled(True)
-        return _replaced(output, self.given[point].clone())
+        tensor = self.given[point]
+        if self.linked and not tensor.requires_grad:
+            tensor = _leaf(tensor)
+        return _replaced(output, tensor.clone())
 
 
 class _ShapesOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -308,15 +392,23 @@ class _Everything:
     names: dict[int, str]
     calls: list[Call] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    apart: bool = False
+    """Whether nothing is kept, so that what comes out is handed on as it is."""
 
     def see(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         path = self.names.get(id(module))
-        if path is None:
+        if path is None or self.apart:
             return None
         self.calls.append(Call(Point(path, self.counts[path]), module, inputs, output))
         self.counts[path] += 1
         tensor = first_tensor(output)
         return None if tensor is None else _replaced(output, tensor.clone())
+
+
+def _leaf(tensor: Tensor, *, linked: bool = True) -> Tensor:
+    """The same numbers without their graph, where a new one may begin, whatever mode is active."""
+    with torch._C.DisableTorchFunction():
+        return tensor.detach().requires_grad_(linked)
 
 
 def _replaced(output: Any, tensor: Tensor) -> Any:
@@ -325,6 +417,30 @@ def _replaced(output: Any, tensor: Tensor) -> Any:
 
 def _names(module: nn.Module) -> dict[int, str]:
     return {id(child): path for path, child in module.named_modules() if path}
+
+
+def _inside(module: nn.Module) -> nn.Module:
+    """The visitor's own module: what is read of its outputs changes nothing of how it is run."""
+    return module.inside if isinstance(module, Adapted) else module
+
+
+_PLAIN = Conduct()
+_conducts: MutableMapping[nn.Module, Conduct] = WeakIdKeyDictionary()
+
+
+@contextmanager
+def _called(
+    module: nn.Module, how: Conduct, recorder: _Taps | _Resumed | _Everything
+) -> Iterator[Callable[[Tensor], Any]]:
+    """What is called in the place of the module, with the recorder told the names in it."""
+    with ExitStack() as around:
+        for each in how.within:
+            around.enter_context(each())
+        body = how.fresh() if how.fresh else module
+        if how.fresh and isinstance(module, Adapted):
+            body = module.over(body)
+        recorder.names = _names(body)
+        yield body
 
 
 _recorder: ContextVar[_Taps | _Resumed | _Everything | None] = ContextVar("recorder", default=None)

@@ -428,12 +428,9 @@ class Trace:
                 passed, linked = self._linked(chosen)
                 began = time.perf_counter()
                 score = target.of(passed.output[0])
-                if not score.requires_grad:
-                    raise DoesNotApply(self._no_gradient)
                 outs = [seen.out for seen in linked.values() if seen.out is not None]
-                found = torch.autograd.grad(score, outs, retain_graph=True, allow_unused=True)
-                for index, out, slope in zip(linked, outs, found, strict=True):
-                    slopes[index, target] = torch.zeros_like(out) if slope is None else slope
+                for index, slope in zip(linked, self._grad(score, outs, keep=True), strict=True):
+                    slopes[index, target] = slope
                 self.spent.backwards += 1
                 self.spent.seconds += time.perf_counter() - began
             seen_by = self._memory.linked[1] if self._memory.linked else {}
@@ -459,9 +456,7 @@ class Trace:
             passed = run(self.classifier.module, framed, taps=points, start=points[0], stop=self.stop)
             tensors = [passed.taps[point] for point in points]
             score = target.of(passed.output[0])
-            if not score.requires_grad:
-                raise DoesNotApply(self._no_gradient)
-            slopes = torch.autograd.grad(score, tensors)
+            slopes = self._grad(score, tensors)
             self.spent.forwards += 1
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
@@ -494,7 +489,7 @@ class Trace:
             tokens = torch.cat([passed.taps[point] for point in points])
             logits = resume(module, like, {points[-1]: tokens}, graph=True, stop=self.stop)
             outs = [seen.out for seen in linked.values() if seen.out is not None]
-            found = torch.autograd.grad(target.of(_full(logits)).sum(), outs)
+            found = self._grad(target.of(_full(logits)).sum(), outs)
             self.spent.forwards += 2
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
@@ -519,6 +514,8 @@ class Trace:
     @property
     def at_once(self) -> int:
         """How many pictures run as one batch: a fixed number for a device and a size, so that sums round alike."""
+        if self.classifier.manner.alone:
+            return 1
         height, width = self.classifier.framing.size
         kind = self.classifier.device.type
         most = MOST_AT_ONCE.get(kind, MOST_AT_ONCE["cpu"])
@@ -527,7 +524,7 @@ class Trace:
     def at_once_from(self, depth: str | Site) -> int:
         """How many versions of the maps at a depth run as one batch: more where only the head comes after them."""
         point, trunk = self.site(depth).point, self.classifier.anatomy.trunk
-        whole = not self._memory.resumes.get((point, None), True)
+        whole = self.classifier.manner.alone or not self._memory.resumes.get((point, None), True)
         return self.at_once * (1 if whole or not trunk or trunk[-1].point != point else HEADS_AT_ONCE)
 
     def step(
@@ -582,7 +579,9 @@ class Trace:
 
     @property
     def _no_gradient(self) -> str:
-        return f"{self.classifier.name} lets no gradient through, so its slopes cannot be read."
+        manner = self.classifier.manner
+        why = manner.without_slopes or manner.without_map_slopes or "lets no gradient through"
+        return f"{self.classifier.name} {why}, so its slopes cannot be read."
 
     def _target(self) -> Target:
         return replace(self.target, index=self.class_index)
@@ -608,7 +607,7 @@ class Trace:
 
     def _pass_through(self, site: Site) -> Pass:
         for passed in self._memory.passes:
-            if site.point in passed.taps:
+            if site.point in passed.taps and passed.taps[site.point].requires_grad:
                 return passed
         named = self._sites()
         taps = named[named.index(site.point) :] if site.point in named else [site.point]
@@ -752,12 +751,23 @@ class Trace:
 
     def _backward(self, score: Tensor, tensor: Tensor, *, keep: bool = False, create_graph: bool = False) -> Tensor:
         """The gradient of a number with respect to a tensor of its graph; zeros where it does not depend on it."""
-        if not score.requires_grad:
+        return self._grad(score, [tensor], keep=keep, create_graph=create_graph)[0]
+
+    def _grad(
+        self, score: Tensor, tensors: Sequence[Tensor], *, keep: bool = False, create_graph: bool = False
+    ) -> list[Tensor]:
+        """The gradients of a number with respect to tensors; zeros for those that it does not depend on.
+
+        Raises `DoesNotApply` where it may depend on one by a way that is cut: a missing slope is no zero.
+        """
+        if not score.requires_grad or not all(tensor.requires_grad for tensor in tensors):
             raise DoesNotApply(self._no_gradient)
-        (slope,) = torch.autograd.grad(
-            score, tensor, retain_graph=keep or create_graph, create_graph=create_graph, allow_unused=True
+        found = torch.autograd.grad(
+            score, tensors, retain_graph=keep or create_graph, create_graph=create_graph, allow_unused=True
         )
-        return torch.zeros_like(tensor) if slope is None else slope
+        if self.classifier.manner.cut and any(slope is None for slope in found):
+            raise DoesNotApply(self._no_gradient)
+        return [torch.zeros_like(t) if slope is None else slope for t, slope in zip(tensors, found, strict=True)]
 
     def _run(self, taps: list[Point], start: Point | None, pixels: Tensor) -> Pass:
         began = time.perf_counter()
@@ -793,12 +803,7 @@ class Trace:
             passed, tensor = at()
             began = time.perf_counter()
             score = target.of(passed.output[0])
-            slope = None
-            if score.requires_grad:
-                (slope,) = torch.autograd.grad(score, tensor, retain_graph=True, allow_unused=True)
-            if slope is None and (where == PIXELS or not score.requires_grad):
-                raise DoesNotApply(self._no_gradient)
-            self._memory.slopes[key] = torch.zeros_like(tensor) if slope is None else slope
+            self._memory.slopes[key] = self._backward(score, tensor, keep=True)
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
         return self._memory.slopes[key]

@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parents[1] / "explainers"
 LEVELS = [
     {"errors", "shapes", "spelling"},
     {"heads", "outputs"},
-    {"taps", "images", "labels", "results", "rules", "regions", "draws", "directions", "stretching"},
-    {"anatomy", "baselines", "configured"},
-    {"pond", "digits", "sources"},
+    {"taps", "wrappers", "images", "labels", "results", "rules", "regions", "draws", "directions", "stretching"},
+    {"anatomy", "baselines", "configured", "ways"},
+    {"pond", "digits", "sources", "opening"},
     {"classifier"},
     {"galleries"},
     {"trace", "gallery"},

@@ -124,7 +124,8 @@ class _Climb:
             score, alike = self._pass(shake(pictures), graph=True)
             total = score.sum() - self.diversity * alike
             if not total.requires_grad:
-                raise DoesNotApply(f"{self.model.name} lets no gradient through, so nothing can be imagined for it.")
+                why = self.model.manner.without_slopes or "lets no gradient through"
+                raise DoesNotApply(f"{self.model.name} {why}, so nothing can be imagined for it.")
             found: Any = torch.autograd.grad(total, [self.canvas.knobs, pictures], allow_unused=True)
         knobs, pixels = found
         self.scores = score.detach().cpu()

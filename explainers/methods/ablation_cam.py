@@ -15,7 +15,7 @@ from ..working import weighted_sum
 @explainer(
     title="Ablation-CAM",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://openaccess.thecvf.com/content_WACV_2020/html/Desai_Ablation-CAM_Visual_Explanations_for_Deep_Convolutional_Network_via_Gradient-free_Localization_WACV_2020_paper.html",
     passes=(2050, 1),
 )

@@ -13,7 +13,7 @@ from ..trace import Trace
 @explainer(
     title="Channels for the class",
     family=Family.INSIDE,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/1610.02391",
     passes=(1, 1),
     fills="inside.speaking",

@@ -18,7 +18,7 @@ from ..trace import Trace
 @explainer(
     title="DeepLIFT",
     family=Family.DIFFERENCES,
-    needs={Need.PIXEL_SLOPES},
+    needs={Need.PIXEL_SLOPES, Need.IN_SIGHT},
     paper="https://arxiv.org/abs/1704.02685",
     passes=(3, 1),
     sums=True,

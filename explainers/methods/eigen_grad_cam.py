@@ -13,7 +13,7 @@ from ..trace import Trace
 @explainer(
     title="EigenGrad-CAM",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/2008.00299",
 )
 def eigen_grad_cam(

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Generator
 
 from ..draws import Draws
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Heatmap, Sum
 from ..shapes import Batch, Pixels
 from ..trace import Trace
@@ -19,6 +19,7 @@ Kind = Literal["colors", "noise", "shuffled"]
 @explainer(
     title="Expected gradients",
     family=Family.GRADIENTS,
+    needs={Need.SLOPES},
     paper="https://arxiv.org/abs/1906.10670",
     passes=(82, 64),
     sums=True,

@@ -15,7 +15,7 @@ from ..working import weighted_sum
 @explainer(
     title="FinerCAM",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/2501.11309",
 )
 def finer_cam(

@@ -17,7 +17,7 @@ from ..trace import Trace
 @explainer(
     title="FullGrad",
     family=Family.GRADIENTS,
-    needs={Need.PIXEL_SLOPES},
+    needs={Need.PIXEL_SLOPES, Need.IN_SIGHT},
     paper="https://arxiv.org/abs/1905.00780",
     passes=(2, 1),
 )

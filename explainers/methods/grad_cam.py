@@ -13,7 +13,7 @@ from ..working import weighted_sum
 @explainer(
     title="Grad-CAM",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/1610.02391",
     classic=True,
 )

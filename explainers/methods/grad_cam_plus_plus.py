@@ -14,7 +14,7 @@ SMALLEST = 1e-3
 @explainer(
     title="Grad-CAM++",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/1710.11063",
     classic=True,
 )

@@ -12,7 +12,7 @@ from ..trace import Trace
 @explainer(
     title="Guided Grad-CAM",
     family=Family.GRADIENTS,
-    needs={Need.MAPS, Need.RECTIFIERS},
+    needs={Need.MAPS, Need.RECTIFIERS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/1610.02391",
     passes=(2, 2),
 )

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from ..baselines import Baseline
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Heatmap, Sum
 from ..shapes import Pixels
 from ..trace import Trace
@@ -22,6 +22,7 @@ CLOSE = 0.02
 @explainer(
     title="Guided integrated gradients",
     family=Family.GRADIENTS,
+    needs={Need.SLOPES},
     paper="https://arxiv.org/abs/2106.09788",
     passes=(53, 49),
 )

@@ -11,7 +11,10 @@ from ..trace import Trace
 
 
 @explainer(
-    title="HiResCAM", family=Family.CLASS_ACTIVATION, needs={Need.MAPS}, paper="https://arxiv.org/abs/2011.08891"
+    title="HiResCAM",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS, Need.MAP_SLOPES},
+    paper="https://arxiv.org/abs/2011.08891",
 )
 def hires_cam(
     trace: Trace,

@@ -9,7 +9,7 @@ from pydantic import Field
 from ..classifier import Classifier
 from ..imagining import RECIPES, ClassScore, imagine
 from ..imagining.showing import Count, How, Seed, Steps, faded, natural_best, shown, worth
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Tiles
 from ..trace import Asked
 
@@ -17,6 +17,7 @@ from ..trace import Asked
 @explainer(
     title="Imagine a class",
     family=Family.INSIDE,
+    needs={Need.SLOPES},
     paper="https://distill.pub/2017/feature-visualization/",
     passes=(290, 192),
 )

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..baselines import Baseline
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Heatmap, Sum
 from ..trace import Trace
 
@@ -33,6 +33,7 @@ TOLD = 6
 @explainer(
     title="Integrated gradients",
     family=Family.GRADIENTS,
+    needs={Need.SLOPES},
     paper="https://arxiv.org/abs/1703.01365",
     passes=(67, 64),
     sums=True,

@@ -20,7 +20,7 @@ GAMMA = 2.0
 @explainer(
     title="LayerCAM",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://mmcheng.net/mftp/Papers/21TIP_LayerCAM.pdf",
 )
 def layer_cam(

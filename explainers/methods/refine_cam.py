@@ -16,7 +16,7 @@ from ..trace import Trace
 @explainer(
     title="RefineCAM",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/2605.14641",
     passes=(1, 4),
 )

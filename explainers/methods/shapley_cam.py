@@ -13,7 +13,7 @@ from ..working import weighted_sum
 @explainer(
     title="ShapleyCAM",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/2501.06261",
     passes=(2, 3),
 )

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from ..draws import Draws
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
@@ -15,6 +15,7 @@ from ..trace import Trace
 @explainer(
     title="SmoothGrad",
     family=Family.GRADIENTS,
+    needs={Need.SLOPES},
     paper="https://arxiv.org/abs/1706.03825",
     passes=(49, 48),
     classic=True,

@@ -18,7 +18,7 @@ SMALLEST = 1e-3
 @explainer(
     title="Smooth Grad-CAM++",
     family=Family.CLASS_ACTIVATION,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/1908.01224",
     passes=(11, 10),
 )

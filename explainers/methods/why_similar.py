@@ -19,7 +19,7 @@ from ..trace import Trace
 @explainer(
     title="Why these two are alike",
     family=Family.GALLERY,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.MAP_SLOPES},
     paper="https://arxiv.org/abs/1901.00536",
     class_specific=False,
     passes=(3, 2),

@@ -15,7 +15,10 @@ CANCELS = 1e-3
 
 
 @explainer(
-    title="XGrad-CAM", family=Family.CLASS_ACTIVATION, needs={Need.MAPS}, paper="https://arxiv.org/abs/2008.02312"
+    title="XGrad-CAM",
+    family=Family.CLASS_ACTIVATION,
+    needs={Need.MAPS, Need.MAP_SLOPES},
+    paper="https://arxiv.org/abs/2008.02312",
 )
 def xgrad_cam(
     trace: Trace,

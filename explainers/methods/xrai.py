@@ -11,7 +11,7 @@ from torch.nn import functional as fn
 
 from ..baselines import BaselineName
 from ..regions import segments
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..shapes import Heat
 from ..trace import Trace
@@ -23,7 +23,13 @@ MARGIN = 1 / 45
 """By which share of the shorter side regions are widened, since slopes gather at edges: 5 of 224 pixels."""
 
 
-@explainer(title="XRAI", family=Family.GRADIENTS, paper="https://arxiv.org/abs/1906.02825", passes=(33, 32))
+@explainer(
+    title="XRAI",
+    family=Family.GRADIENTS,
+    needs={Need.SLOPES},
+    paper="https://arxiv.org/abs/1906.02825",
+    passes=(33, 32),
+)
 def xrai(
     trace: Trace,
     *,

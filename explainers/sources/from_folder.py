@@ -9,6 +9,7 @@ from ..errors import ModelError
 from . import from_timm, transformers_folder
 from .identifiers import HOW_TO_NAME, Identifier
 from .origin import Source
+from .weights import no_network
 
 _LONGEST_CONFIG = 10_000_000  # bytes; the 21,843 labels of ImageNet-21k take one or two
 
@@ -17,6 +18,8 @@ def load(identifier: Identifier, limit: int, *, local: bool) -> Source:
     """The network in a folder of this machine."""
     assert local
     folder = Path(identifier.name).expanduser()
+    if folder.is_file():
+        raise no_network(folder)
     if not folder.is_dir():
         raise ModelError(f"“{identifier.title}” is no folder here and names no other place; {HOW_TO_NAME}.")
     return open_folder(identifier.title, folder, limit)

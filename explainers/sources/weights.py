@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -99,6 +100,23 @@ def do_not_fit(name: str, where: str, error: Exception) -> ModelError:
     return ModelError(f"The weights “{where}” are not those of “{name}”{how_many}.")
 
 
+def no_network(file: Path) -> ModelError:
+    """The sentence for a file that was named as if it were a network, with the way in that fits what it holds."""
+    name = file.name
+    if file.suffix == ".pt2":
+        return ModelError(f"“{name}” is an exported program; ex.wrap(torch.export.load(“{name}”).module()) takes it.")
+    if file.suffix not in (*SUFFIXES, ".ckpt", ".pkl"):
+        return ModelError(f"“{name}” is a file of no kind that is read here: {', '.join(SUFFIXES)}.")
+    if file.suffix != ".safetensors" and (why := _more_than_weights(file)):
+        return ModelError(f"“{name}” {why}")
+    read = "safetensors.torch.load_file" if file.suffix == ".safetensors" else "torch.load"
+    build = f"build it, module.load_state_dict({read}(“{name}”)), and ex.wrap(module.eval())."
+    if file.suffix in SUFFIXES:
+        named = f"timm:resnet50?weights=…/{name} (and &num_classes=5) or torchvision:resnet50?weights=…/{name}"
+        build = f"name it, as in {named}; or {build}"
+    return ModelError(f"“{name}” holds weights and does not say of which network: {build}")
+
+
 def misfits(message: str) -> int:
     """How many keys torch complains about when a strict load fails."""
     listed = re.findall(r'(?:Missing|Unexpected) key\(s\) in state_dict: ((?:"[^"]*"(?:, )?)+)', message)
@@ -110,6 +128,26 @@ def amount(size: int) -> str:
     if size < _GB:
         return f"{max(1, round(size / _MB))} MB"
     return f"{size / _GB:.1f} GB" if size < _FEW_GB else f"{size / _GB:.0f} GB"
+
+
+def _more_than_weights(file: Path) -> str:
+    """What else a file of torch's holds, and the way in, as the end of a sentence; empty where it is weights."""
+    try:
+        with zipfile.ZipFile(file) as parts:
+            if any(part.endswith(("/constants.pkl", "/code/__torch__.py")) for part in parts.namelist()):
+                return f"is TorchScript; ex.wrap(torch.jit.load(“{file.name}”).eval()) takes it."
+    except (OSError, zipfile.BadZipFile):
+        pass  # written by a torch before 1.6, or no file of torch's at all
+    try:
+        torch.load(file, map_location="meta", weights_only=True)
+    except pickle.UnpicklingError:
+        return (
+            "holds more than weights, a whole pickled module, perhaps. It is not opened here, since that runs its "
+            "code; open it by yourself and give the module to ex.wrap(module.eval())."
+        )
+    except LOADING_ERRORS:
+        return "cannot be read as a file of torch's."
+    return ""
 
 
 def _machine_memory() -> int:
