@@ -95,7 +95,7 @@ class Compiled:
         sys.setprofile(self._before)
 
     def _see(self, frame: FrameType, event: str, _value: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.endswith(_COMPILER):
+        if event == "call" and frame.f_code.co_qualname.startswith(_COMPILED):
             self.called = True
 
 
@@ -120,7 +120,8 @@ def written(func: Any) -> Any:
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
-_COMPILER = "torch/_dynamo/eval_frame.py"
+_COMPILED = "_TorchDynamoContext.__call__."
+"""What stands in the place of a function, or of a module's call, under `torch.compile`."""
 
 _lock = threading.Lock()
 _users = 0
