@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -91,7 +92,9 @@ class Tried:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """While it lasts, cuts are mended in this thread, so that what lies behind one is found as well."""
-        with nullcontext() if self._linked else Mended():
+        with nullcontext() if self._linked else Mended(), warnings.catch_warnings():
+            if self.ways is not None and self.ways.stops:  # it is said in words, in `without_slopes`
+                warnings.filterwarnings("ignore", ".*an autograd kernel was not registered")
             yield
 
     def manner(self, last: Point | None, objective: Callable[[Tensor], Tensor]) -> Manner:
@@ -112,7 +115,7 @@ class Tried:
         else:
             found = replace(found, detached=self._detached(None, objective))
         if last is not None:
-            if _slopes(self.module, self.inputs, last, objective) is None:
+            if _slopes(self.module, self.inputs, last, objective)[0] is None:
                 found = replace(found, without_map_slopes=why)
             else:
                 found = replace(found, detached_maps=self._detached(last, objective))
@@ -127,12 +130,12 @@ class Tried:
     def _detached(self, point: Point | None, objective: Callable[[Tensor], Tensor]) -> str:
         """A sentence where slopes at a point, or at the pixels, would be others if nothing were cut; else empty."""
         assert self.ways is not None
-        seen = _slopes(self.module, self.inputs, point, objective)
-        whole = None
-        with suppress(RuntimeError), Mended():  # what cannot be mended is told from what reached the scores
-            whole = _slopes(self.module, self.inputs, point, objective)
-        differ = seen is not None and whole is not None and _beyond_rounding(seen, whole)
-        if not differ and not (self.ways.lost and point is None):
+        seen, _ = _slopes(self.module, self.inputs, point, objective)
+        lost, whole = self.ways.lost and point is None, None
+        with suppress(RuntimeError), Mended() as mended:
+            whole, output = _slopes(self.module, self.inputs, point, objective)
+            lost = lost or mended.lost(output)
+        if not lost and (seen is None or whole is None or not _beyond_rounding(seen, whole)):
             return ""
         return f"Part of the way from picture to score is cut, and slopes do not see it: the network {self.ways.cut}."
 
@@ -208,7 +211,7 @@ def _try(module: nn.Module, inputs: Tensor, before: _Held, writes: _Writes) -> _
     trial = _once(module, inputs, writes)
     if not isinstance(trial.output, Tensor) or trial.output.ndim != 2 or len(trial.output) != 1:
         return trial  # which is no classifier
-    other = (1 - inputs.flip(-1)) / 2
+    other = 0.5 - 3 * inputs.flip(-1)  # of another range, too, since some networks scale a whole batch by its largest
     asked = [torch.cat([inputs, inputs]), torch.cat([inputs, other])]
     try:
         together, mixed, between = _pair(module, asked, trial, writes)
@@ -331,13 +334,15 @@ def _apart(a: Tensor, b: Tensor, share: float) -> bool:
 
 def _slopes(
     module: nn.Module, inputs: Tensor, point: Point | None, objective: Callable[[Tensor], Tensor]
-) -> Tensor | None:
+) -> tuple[Tensor | None, Tensor]:
+    """The slope of the objective at a point, or at the pixels, None where no graph leads there; and the output."""
     leaf = inputs.detach().clone().requires_grad_()
     passed = run(module, leaf, taps=[point] if point else [], start=point)
     score = objective(passed.output)
     if not score.requires_grad:
-        return None
-    return torch.autograd.grad(score, passed.taps[point] if point else leaf, allow_unused=True)[0]
+        return None, passed.output
+    at = passed.taps[point] if point else leaf
+    return torch.autograd.grad(score, at, allow_unused=True)[0], passed.output
 
 
 def _first_line(error: BaseException) -> str:
@@ -501,6 +506,8 @@ def _differing(path: str, now: Any, then: Any) -> list[str]:
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
+    if isinstance(a, Tensor) and isinstance(b, Tensor):  # made again from the same, as pruned weights are
+        return a.shape == b.shape and a.dtype == b.dtype and _identical(a, b)
     return type(a) is type(b) and isinstance(a, bool | int | float | str | tuple | torch.Size) and _equal(a, b)
 
 

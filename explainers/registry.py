@@ -94,7 +94,11 @@ class Need(StrEnum):
             case Need.CLASSES:
                 return "" if model.has_classes else "is a backbone without classes"
             case Need.MAPS:
-                none = model.manner.hidden or "keeps no maps over a grid that its scores depend on"
+                none = (
+                    model.manner.hidden
+                    or model.manner.without_slopes
+                    or "keeps no maps over a grid that its scores depend on"
+                )
                 return "" if model.anatomy.sites else none
             case Need.LINEAR_HEAD:
                 why = model.anatomy.without_head

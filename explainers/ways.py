@@ -29,6 +29,8 @@ class Ways(TorchFunctionMode):
         """Whether the output is joined to the pixels by a graph."""
         self.lost = False
         """Whether something reaches the output that no slope can follow, whatever is mended."""
+        self.stops = False
+        """Whether a graph leads into an operation without derivative, of which torch warns on the way back."""
         self.exported = False
         """Whether operations are called as an exported program calls them, by no function of torch."""
         self.unseen: set[str] = set()
@@ -53,14 +55,15 @@ class Ways(TorchFunctionMode):
             self._left = True
         severed = any(self._known[t] for t in given)
         for each in tree_leaves(out):
-            if isinstance(each, Tensor) and (each.is_floating_point() or each.is_complex() or each.is_quantized):
-                ends = not each.requires_grad and any(t.requires_grad for t in given)
+            if _counts(each):
+                ends = (not each.requires_grad or _underivable(each.grad_fn)) and any(t.requires_grad for t in given)
                 if ends and not torch.is_grad_enabled():
                     mode = "inference_mode" if torch.is_inference_mode_enabled() else "no_grad"
                     self._notice(f"runs part of itself under torch.{mode}()")
                 elif ends and name in _DETACHING:
                     self._notice("detaches part of what it computes")
                 elif ends:
+                    self.stops |= each.requires_grad
                     self._notice(f"computes part of itself by {name}, which lets no gradient through")
                     severed = True
                 if each not in self._known or severed:
@@ -83,9 +86,26 @@ class Mended(TorchFunctionMode):
     A derivative of the author's own, in an `autograd.Function`, stays the author's own.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._severed: Any = WeakIdKeyDictionary()
+
+    def lost(self, output: Tensor) -> bool:
+        """Whether something went into this that has no derivative to mend."""
+        return output in self._severed
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        linked = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t.requires_grad]
+        given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        out = self._mended(func, args, kwargs, linked=any(t.requires_grad for t in given))
+        severed = any(t in self._severed for t in given)
+        if (severed or any(t.requires_grad for t in given)) and passing() and _name(func) not in _SHAPED:
+            for each in tree_leaves(out):
+                if _counts(each) and (severed or not each.requires_grad or _underivable(each.grad_fn)):
+                    self._severed[each] = True
+        return out
+
+    def _mended(self, func: Any, args: Any, kwargs: Any, *, linked: bool) -> Any:
         if not passing() or not linked:
             with torch.inference_mode(mode=False) if torch.is_inference_mode_enabled() else nullcontext():
                 return func(*args, **kwargs)
@@ -116,12 +136,22 @@ def _name(func: Any) -> str:
     return str(getattr(func.__self__, "__name__", "")) if name == "__get__" else name
 
 
+def _counts(value: Any) -> bool:
+    """Whether something can have slopes, or could have had: numbers of places and of yes or no cannot."""
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex() or value.is_quantized)
+
+
+def _underivable(node: Any) -> bool:
+    """Whether a node stands for an operation that has no derivative, which torch finds out on the way back only."""
+    return node is not None and "NotImplemented" in node.name()
+
+
 def _joined(output: Tensor, pixels: Tensor) -> bool:
     """Whether a graph leads from the output to the pixels."""
     seen, waiting = set(), [output.grad_fn]
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
+        if node is None or node in seen or _underivable(node):
             continue
         if getattr(node, "variable", None) is pixels:
             return True
