@@ -98,7 +98,7 @@ def call(module: nn.Module, inputs: Tensor, how: Conduct) -> Any:
     recorder = _Everything({}, [], apart=True)
     graph = torch.is_grad_enabled() and inputs.requires_grad
     if how.graph and not inputs.requires_grad:
-        inputs = inputs.detach().requires_grad_()
+        inputs = _leaf(inputs)
     with torch.set_grad_enabled(how.graph or graph), _recording(recorder), _called(module, how, recorder) as body:
         return body(inputs.clone())
 
@@ -146,9 +146,9 @@ def run(
         and late
         and any(isinstance(m, nn.TransformerEncoderLayer | nn.MultiheadAttention) for m in module.modules())
     ):
-        inputs, late = inputs.detach().requires_grad_(), False
+        inputs, late = _leaf(inputs), False
     if how.graph and not inputs.requires_grad:
-        inputs = inputs.detach().requires_grad_()
+        inputs = _leaf(inputs)
     with (
         torch.set_grad_enabled(how.graph or (graph and not late)),
         _recording(recorder),
@@ -195,7 +195,7 @@ def resume(
     inputs = like.expand(count, *like.shape[1:])
     if not skip:
         with torch.set_grad_enabled(how.graph), _recording(recorder), _called(module, how, recorder) as body:
-            output = _whole(body(inputs.clone().requires_grad_(how.graph)), recorder)
+            output = _whole(body(_leaf(inputs, linked=how.graph).clone()), recorder)
             return output if graph else output.detach()
     shapes, hollow = _ShapesOnly(like.device), torch.empty_like(inputs, device="meta", requires_grad=how.graph)
     recorder.reached = shapes.end
