@@ -596,7 +596,7 @@ class Trace:
         if self._memory.pixels is None:
             # In double precision for a network that is; never in half, which cannot tell neighboring brightnesses.
             dtype = torch.promote_types(torch.float32, self.classifier.dtype)
-            self._memory.pixels = self.classifier.framing.frame(self.picture).to(self.classifier.device, dtype)
+            self._memory.pixels = self.classifier.framing.frame(self.picture, dtype).to(self.classifier.device)
         return self._memory.pixels
 
     def _any_pass(self) -> Pass:

@@ -92,3 +92,66 @@ def test_t36_answers_do_not_depend_on_who_else_is_in_a_batch():
     for picture, together in zip(pictures, slopes, strict=True):
         alone = ex.look(model, picture).ask(Target(2)).pixel_slopes()
         assert relative(alone, together) <= 1e-10
+
+
+# What a double network is given is double ----------------------------------------------------------------------------
+
+
+def linear(**framing):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).double().eval()
+    return ex.look(ex.wrap(module, framing=Framing(size=(8, 8), mode="squash", **framing)), PICTURE[:8, :8])
+
+
+def test_pixels_are_whole_steps_of_255_to_the_last_digit():
+    trace = linear()
+    whole = torch.from_numpy(PICTURE[:8, :8].astype(np.float64)).permute(2, 0, 1)
+    assert torch.equal(trace.pixels, whole / 255)
+    assert trace.elsewhere(trace.pixels).pixels.dtype == torch.float64
+
+
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_the_gray_reference_is_what_normalizing_takes_to_zero(channels):
+    trace = linear(channels=channels, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    for name in ("gray", "black", "white", "blur", "noise"):
+        assert trace.baseline(name).dtype == torch.float64
+    assert float(trace.classifier.framing.normalize(trace.baseline("gray")).abs().max()) == 0
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    """A network of norms without a bias: on plain gray all is zero, and the least noise there would be the score."""
+    import timm
+
+    torch.manual_seed(0)
+    module = timm.create_model("convnext_atto", num_classes=6).double().eval()
+    return ex.look(ex.wrap(module, framing=Framing(size=(64, 64), mode="squash")), PICTURE)
+
+
+def test_an_untrained_network_has_no_score_on_plain_gray_and_deeplift_sums(untrained):
+    assert float(untrained.ask(Target(1)).score(untrained.baseline("gray")[None])) == 0
+    adds_up = ex.explain(untrained, "deeplift", target=1).result.adds_up
+    assert adds_up.residual <= 1e-9
+    assert adds_up.whole == pytest.approx(float(untrained.ask(Target(1)).score(untrained.pixels[None])), rel=1e-12)
+
+
+def test_fair_shares_of_an_untrained_network_are_those_of_every_order(untrained):
+    """Four pieces, so that what each adds can be averaged over all 24 orders."""
+    from itertools import permutations
+
+    view = untrained.ask(Target(1))
+    labels = torch.from_numpy(np.arange(64)[:, None] // 32 * 2 + np.arange(64) // 32)
+    gray, pixels = view.baseline("gray"), view.pixels
+
+    def score(shown):
+        mask = torch.isin(labels, torch.tensor(shown, dtype=torch.long))
+        return float(view.score(torch.where(mask, pixels, gray)[None]))
+
+    known = {bits: score([i for i in range(4) if bits >> i & 1]) for bits in range(16)}
+    shares = np.zeros(4)
+    for order in permutations(range(4)):
+        bits = 0
+        for piece in order:
+            shares[piece] += (known[bits | 1 << piece] - known[bits]) / 24
+            bits |= 1 << piece
+    e = ex.explain(untrained, "kernel_shap", target=1, pieces="grid", count=4)
+    assert np.abs(e.native.ravel() - shares).max() <= 1e-6 * np.abs(shares).max()  # kept in single precision

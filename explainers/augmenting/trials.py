@@ -71,7 +71,7 @@ def answered(trace: Trace, treated: Sequence[tuple[Tensor, Recipe]]) -> list[Tri
 def pixels_of_second(trace: Trace, second: Second) -> Tensor:
     """The other picture (3, H, W) as the network sees it; a pond creature where nobody gave one."""
     shown = second.picture or Picture.read(pond.render(pond.scene("test", _CREATURE), _SIDE).pixels)
-    return trace.classifier.framing.frame(shown).to(trace.pixels)
+    return trace.classifier.framing.frame(shown, trace.pixels.dtype).to(trace.pixels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,8 +149,8 @@ class Framing:
         fields = prepared(config, channels)._asdict()
         return cls(**fields | {"resample": _resample(fields["resample"])}, odd="down")
 
-    def frame(self, picture: Picture) -> Tensor:
-        """Give what the network is fed, before normalisation: float32 (C, h, w) in [0, 1]; of colors, RGB.
+    def frame(self, picture: Picture, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Give what the network is fed, before normalisation: (C, h, w) in [0, 1]; of colors, RGB.
 
         Raises `PictureError` where the picture does not have the bands that the network takes.
         """
@@ -171,11 +171,11 @@ class Framing:
         if self.channel_count == len(IMAGENET_MEAN) or picture.deep is None:
             framed = np.zeros((*self.size, self.channel_count), np.uint8)
             framed[y0:y1, x0:x1] = np.asarray(scaled(picture.array)).reshape(y1 - y0, x1 - x0, -1)
-            return torch.from_numpy(framed).permute(2, 0, 1).contiguous().float() / 255
+            return torch.from_numpy(framed).permute(2, 0, 1).contiguous().to(dtype) / 255
         deep = np.zeros((self.channel_count, *self.size), np.float32)
         for band in range(self.channel_count):
             deep[band, y0:y1, x0:x1] = np.asarray(scaled(picture.deep[..., band]))
-        return torch.from_numpy(deep).clamp_(0, 1)  # which wide filters overshoot, as they do in 8 bits
+        return torch.from_numpy(deep).to(dtype).clamp_(0, 1)  # which wide filters overshoot, as they do in 8 bits
 
     def check(self, picture: Picture) -> None:
         """Raise `PictureError` where the picture does not have the bands that the network takes."""

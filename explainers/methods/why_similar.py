@@ -43,7 +43,7 @@ def why_similar(
     if not len(found.numbers):
         raise QuestionError(f"The gallery {gallery.name} has no other picture.")
     number = int(found.numbers[-1])
-    theirs = trace.classifier.framing.frame(gallery.picture(number)).to(trace.pixels)
+    theirs = trace.classifier.framing.frame(gallery.picture(number), trace.pixels.dtype).to(trace.pixels)
     alike = likeness(trace, trace.elsewhere(theirs))
     name = gallery.labels[number] or gallery.names[number]
     note = (

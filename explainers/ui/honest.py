@@ -105,7 +105,7 @@ def _truth(given: Json, shelf: Shelf, stop: Stop) -> Json | None:
 
     def score(rendered: NDArray[np.uint8]) -> NDArray[np.float32]:
         framing = trace.classifier.framing
-        batch = torch.stack([framing.frame(Picture.read(each)) for each in rendered]).to(view.pixels)
+        batch = torch.stack([framing.frame(Picture.read(each), view.pixels.dtype) for each in rendered]).to(view.pixels)
         return np.asarray(view.score(batch).cpu().numpy())
 
     scene = pictures.scene(shown.scene)

@@ -236,7 +236,9 @@ def _truth(shown: Shown, trace: Trace, model: str) -> dict[str, float] | None:
 
     def score(rendered: NDArray[np.uint8]) -> NDArray[np.float32]:
         framing = trace.classifier.framing
-        batch = torch.stack([framing.frame(Picture.read(each)) for each in rendered]).to(trace.pixels)
+        batch = torch.stack([framing.frame(Picture.read(each), trace.pixels.dtype) for each in rendered]).to(
+            trace.pixels
+        )
         return np.asarray(trace.score(batch).cpu().numpy())
 
     true = effects.effects(pictures.scene(shown.scene), score)

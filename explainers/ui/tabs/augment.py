@@ -149,7 +149,7 @@ def bars(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
 def mix(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """Two pictures in one: the picture, its label, what the network says, and how much of the heat lies in the box."""
     trace, other = _trace(given, shelf, stop), _second(given, shelf)
-    pixels = trace.classifier.framing.frame(other.picture).to(trace.pixels)
+    pixels = trace.classifier.framing.frame(other.picture, trace.pixels.dtype).to(trace.pixels)
     mixed = _mixed(given, trace, pixels)
     first, second = trace.class_index, int(trace.classifier.head.winner(trace.logits_at(pixels[None])[0]))
     view = trace.elsewhere(mixed.pixels)
@@ -289,7 +289,7 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         if second is None and second_scene is None:
             raise QuestionError("Two pictures are mixed, and there is only one; send “second”, or name a second_scene.")
         other = endpoint.shown_of(second, second_scene, shelf)
-        pixels = trace.classifier.framing.frame(other.picture).to(trace.pixels)
+        pixels = trace.classifier.framing.frame(other.picture, trace.pixels.dtype).to(trace.pixels)
         made = _mixed({"kind": kind, "share": share, "across": across, "down": down}, trace, pixels)
         top = trace.elsewhere(made.pixels).top(5)
         says = [{"label": p.label, "probability": p.probability, "told": p.told} for p in top]

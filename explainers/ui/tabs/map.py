@@ -69,7 +69,7 @@ def _alike(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     if (other := given.get("other")) is not None:  # two pictures of the gallery
         trace = Trace(trace.classifier, gallery.picture(_number(other, len(gallery))), stop=stop)
     framing, seen = trace.classifier.framing, trace.picture
-    told = likeness(trace, trace.elsewhere(framing.frame(theirs).to(trace.pixels)))
+    told = likeness(trace, trace.elsewhere(framing.frame(theirs, trace.pixels.dtype).to(trace.pixels)))
     return {
         "number": number,
         "cosine": told.cosine,
