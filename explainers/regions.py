@@ -34,7 +34,7 @@ def grid(size: tuple[int, int], cells: int) -> NDArray[np.int64]:
 def superpixels(pixels: NDArray[Any], count: int) -> NDArray[np.int64]:
     """Labels (H, W), from 0 without gaps, of about `count` connected regions of like color (SLIC).
 
-    `pixels` (H, W, 3) are RGB in [0, 1]. How many regions there are is the largest label plus one.
+    `pixels` (H, W, C) lie in [0, 1]. How many regions there are is the largest label plus one.
     """
     from skimage.segmentation import slic  # slow to import, and not every answer needs it
 
@@ -53,11 +53,12 @@ def superpixels(pixels: NDArray[Any], count: int) -> NDArray[np.int64]:
 def segments(pixels: NDArray[Any], scales: Sequence[float] = SCALES) -> Iterator[NDArray[np.int64]]:
     """Labels (H, W), from 0 without gaps, for each scale: regions grow over ever larger differences (Felzenszwalb).
 
-    `pixels` (H, W, 3) are RGB in [0, 1]. The larger the scale, the fewer and larger the regions.
+    `pixels` (H, W, C) lie in [0, 1]. The larger the scale, the fewer and larger the regions.
     """
     from skimage.segmentation import felzenszwalb
 
     height, width = pixels.shape[:2]
+    pixels = _in_three(pixels)
     for scale in scales:
         yield _without_gaps(
             felzenszwalb(
@@ -69,8 +70,21 @@ def segments(pixels: NDArray[Any], scales: Sequence[float] = SCALES) -> Iterator
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
+_COLORS = 3
+"""The library takes no more channels without a warning."""
 _UNIT = 255
 """The library measures scales in steps of 1/255."""
+
+
+def _in_three(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Pixels (H, W, C) of more than three bands by the three directions in which they vary most; distances stay."""
+    if pixels.shape[2] <= _COLORS:
+        return pixels
+    rows = pixels.reshape(-1, pixels.shape[2]).astype(np.float64)
+    rows -= rows.mean(0)
+    _, directions = np.linalg.eigh(rows.T @ rows)  # the strongest come last
+    turned: NDArray[np.float64] = (rows @ directions[:, -_COLORS:]).reshape(*pixels.shape[:2], _COLORS)
+    return turned
 
 
 def _without_gaps(labels: NDArray[Any]) -> NDArray[np.int64]:

@@ -87,6 +87,8 @@ class Need(StrEnum):
     ATTENTION = "attention of one patch to another"
     ONE_GRID = "attention over one grid in all layers"
     BLOCKS = "tokens after each block that the head can read"
+    COLORS = "pictures of three colors"
+    NO_BANDS = "pictures of colors or gray"
 
     def lacking(self, model: Classifier) -> str:
         """Why this network does not have it, as the end of a sentence; empty where it does."""
@@ -114,6 +116,8 @@ class Need(StrEnum):
             case Need.BLOCKS:
                 none = "has no tokens after each of its blocks that its head could read"
                 return Need.ONE_GRID.lacking(model) or ("" if model.anatomy.blocks else none)
+            case Need.COLORS | Need.NO_BANDS:
+                return _without_colors(model.framing.channels, gray=self is Need.NO_BANDS)
             case Need.RECTIFIERS:
                 none = "" if model.anatomy.rectifiers else "has no rectified units (ReLU)"
                 return model.manner.hides(RECTIFYING) or none or model.manner.without_slopes
@@ -341,6 +345,13 @@ def suitable(method: Method, model: Classifier) -> Method:
 
 _methods: dict[str, Method] = {}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _without_colors(channels: str | int, *, gray: bool) -> str:
+    """Why a network of these channels takes no pictures of colors, or of gray where that would do."""
+    if isinstance(channels, int):
+        return f"takes {channels} bands, not pictures of colors"
+    return "" if gray or channels != "gray" else "takes gray pictures, not pictures of three colors"
 
 
 def _ways(name: str) -> tuple[str, ...]:

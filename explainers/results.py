@@ -130,7 +130,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """One small picture: colors (h, w, 3) as uint8, or a map (h, w) as float32 that the palette colors."""
+    """One small picture: colors (h, w, 3) or gray (h, w, 1) as uint8, or a map (h, w) as float32 for the palette."""
 
     values: NDArray[Any]
     caption: str = ""
@@ -140,6 +140,8 @@ class Tile:
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)
+        if values.ndim == 3 and values.shape[2] == 1:
+            values = values.repeat(3, axis=2)
         if values.size == 0 or not (values.ndim == 2 or (values.ndim == 3 and values.shape[2] == 3)):
             raise ValueError(f"a tile is (h, w) or (h, w, 3) and has cells, this has shape {values.shape}")
         object.__setattr__(self, "values", _frozen(values, np.float32 if values.ndim == 2 else np.uint8))

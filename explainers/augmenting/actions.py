@@ -96,9 +96,9 @@ def _mixed(picture: Tensor, values: Mapping[str, Any]) -> Tensor:
 
 def _compressed(picture: Tensor, quality: int) -> Tensor:
     """As torchvision's own, to the bit; but it warns aloud that it is to go, and a warning belongs to the process."""
-    file = BytesIO()
-    Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
-    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1).contiguous()
+    file, array = BytesIO(), picture.permute(1, 2, 0).numpy()
+    Image.fromarray(array[..., 0] if array.shape[2] == 1 else array).save(file, "JPEG", quality=quality)
+    return torch.from_numpy(np.atleast_3d(np.array(Image.open(file)))).permute(2, 0, 1).contiguous()
 
 
 def _plain(value: Any) -> Any:

@@ -36,14 +36,14 @@ class Policy:
 
     def __call__(self, picture: Tensor) -> Tensor:
         """The picture (3, H, W), uint8, after the policy."""
-        return _tensor(self._transform(_image(picture)))
+        return _tensor(self._transform(_image(picture)), len(picture))
 
 
 def applied(picture: Tensor, values: Any) -> Tensor:
     """The picture (3, H, W), uint8, after one operation with its arguments."""
     function = getattr(importlib.import_module(_MODULE), values["op"])
     keywords = {name: tuple(each) if isinstance(each, list) else each for name, each in values["keywords"].items()}
-    return _tensor(function(_image(picture), *values["arguments"], **keywords))
+    return _tensor(function(_image(picture), *values["arguments"], **keywords), len(picture))
 
 
 def code(config: str, size: tuple[int, int]) -> list[str]:
@@ -96,8 +96,10 @@ def _recorded(function: Any, record: Any) -> Any:
 
 
 def _image(picture: Tensor) -> Image.Image:
-    return Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    """In colors, which the policies' grounds have, where the picture (C, H, W) is gray, too."""
+    return Image.fromarray(picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
 
 
-def _tensor(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+def _tensor(image: Image.Image, channels: int) -> Tensor:
+    array = np.array(image.convert("L"))[..., None] if channels == 1 else np.array(image)
+    return torch.from_numpy(array).permute(2, 0, 1)

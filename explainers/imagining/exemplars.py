@@ -69,7 +69,7 @@ def receptive_field(model: Classifier, site: Site, *, spent: Spent | None = None
     lows, highs = [0, 0, 0, 0], [height, width, height, width]
     while any(low < high for low, high in zip(lows, highs, strict=True)):
         tries = [(low + high) // 2 for low, high in zip(lows, highs, strict=True)]
-        pictures = torch.zeros(4, 3, height, width)
+        pictures = torch.zeros(4, model.framing.channel_count, height, width)
         pictures[0, :, : tries[0] + 1] = torch.nan  # is row `try` or one above it seen?
         pictures[1, :, :, : tries[1] + 1] = torch.nan
         pictures[2, :, height - tries[2] - 1 :] = torch.nan  # and from below
@@ -113,9 +113,9 @@ def exemplars(
 
 
 def cut(picture: Tensor, box: tuple[int, int, int, int], ground: Tensor) -> Tensor:
-    """The part (3, h, w) of a picture (3, H, W) in a box (top, left, bottom, right); `ground` where it reaches out."""
+    """The part (C, h, w) of a picture (C, H, W) in a box (top, left, bottom, right); `ground` where it reaches out."""
     top, left, bottom, right = box
-    found = ground.to(picture).expand(3, bottom - top, right - left).clone()
+    found = ground.to(picture).expand(len(picture), bottom - top, right - left).clone()
     _, height, width = picture.shape
     rows, columns = slice(max(0, top), min(height, bottom)), slice(max(0, left), min(width, right))
     seen = picture[:, rows, columns]

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ..augmenting import NOTHING, Pipeline, Trial, answered, picture_of
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Tile, Tiles
 from ..trace import Trace
 
@@ -14,6 +14,7 @@ from ..trace import Trace
 @explainer(
     title="Augmented variants",
     family=Family.AUGMENTATION,
+    needs={Need.NO_BANDS},
     paper="https://arxiv.org/abs/1909.13719",
     passes=(14, 0),
 )

@@ -15,7 +15,7 @@ from ..trace import Trace
 @explainer(
     title="Caricature",
     family=Family.INSIDE,
-    needs={Need.MAPS, Need.SLOPES},
+    needs={Need.MAPS, Need.SLOPES, Need.COLORS},
     paper="https://distill.pub/2020/circuits/early-vision/",
     class_specific=False,
     passes=(67, 64),

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..augmenting import NOTHING, Back, Pipeline, Recipe, compared, invertible, picture_of, pixels_of
-from ..registry import Family, explainer, heat_of, map_method
+from ..registry import Family, Need, explainer, heat_of, map_method
 from ..results import Tile, Tiles
 from ..trace import Trace
 
@@ -17,6 +17,7 @@ from ..trace import Trace
 @explainer(
     title="Consistency",
     family=Family.AUGMENTATION,
+    needs={Need.NO_BANDS},
     paper="https://arxiv.org/abs/2304.06715",
     passes=(18, 18),
     fills="augment.agreement",

@@ -65,11 +65,11 @@ def expected_gradients(
 
 
 def drawn(kind: Kind, pixels: Pixels, count: int, generator: Generator) -> Batch:
-    """So many baselines (N, 3, H, W) in [0, 1] for a picture (3, H, W)."""
+    """So many baselines (N, C, H, W) in [0, 1] for a picture (C, H, W)."""
     if kind == "shuffled":
         flat = pixels.flatten(1)
         orders = torch.stack([torch.randperm(flat.shape[1], generator=generator) for _ in range(count)])
         return flat[:, orders.to(flat.device)].movedim(1, 0).reshape(count, *pixels.shape)
-    shape = (count, 3, 1, 1) if kind == "colors" else (count, *pixels.shape)
+    shape = (count, len(pixels), 1, 1) if kind == "colors" else (count, *pixels.shape)
     values = torch.rand(shape, generator=generator, dtype=pixels.dtype).to(pixels.device)
     return values.expand(count, *pixels.shape)

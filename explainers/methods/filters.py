@@ -57,7 +57,7 @@ def filters(
     strength = kernels.flatten(1).norm(dim=1)
     chosen = _order(kernels, strength, order)[:MOST]
     pictures = _responses(kernels) if frequencies else kernels
-    as_colors = kernels.shape[1] == len("rgb") and where == "first" and not frequencies
+    as_colors = kernels.shape[1] == len("rgb") == model.framing.channel_count and where == "first" and not frequencies
     most = float(kernels.abs().max().clamp(min=1e-12))
     if as_colors and model.framing.channels == "bgr":
         pictures = pictures.flip(1)

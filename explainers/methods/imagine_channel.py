@@ -14,7 +14,7 @@ from ..trace import Asked
 @explainer(
     title="Imagine a channel",
     family=Family.INSIDE,
-    needs={Need.MAPS, Need.SLOPES},
+    needs={Need.MAPS, Need.SLOPES, Need.COLORS},
     paper="https://distill.pub/2017/feature-visualization/",
     class_specific=False,
     passes=(230, 128),

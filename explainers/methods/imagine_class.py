@@ -17,7 +17,7 @@ from ..trace import Asked
 @explainer(
     title="Imagine a class",
     family=Family.INSIDE,
-    needs={Need.SLOPES},
+    needs={Need.SLOPES, Need.COLORS},
     paper="https://distill.pub/2017/feature-visualization/",
     passes=(290, 192),
 )

@@ -12,7 +12,7 @@ from ..trace import Trace
 @explainer(
     title="Imagine a direction",
     family=Family.INSIDE,
-    needs={Need.MAPS, Need.SLOPES},
+    needs={Need.MAPS, Need.SLOPES, Need.COLORS},
     paper="https://distill.pub/2018/building-blocks/",
     passes=(230, 129),
 )

@@ -15,7 +15,7 @@ from ..trace import Trace
 @explainer(
     title="Deep dream",
     family=Family.INSIDE,
-    needs={Need.MAPS, Need.SLOPES},
+    needs={Need.MAPS, Need.SLOPES, Need.COLORS},
     paper="https://research.google/blog/inceptionism-going-deeper-into-neural-networks/",
     class_specific=False,
     passes=(28, 25),

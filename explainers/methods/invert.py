@@ -12,7 +12,7 @@ from ..trace import Trace
 @explainer(
     title="Inversion",
     family=Family.INSIDE,
-    needs={Need.MAPS, Need.SLOPES},
+    needs={Need.MAPS, Need.SLOPES, Need.COLORS},
     paper="https://arxiv.org/abs/1412.0035",
     class_specific=False,
     passes=(133, 128),

@@ -21,7 +21,7 @@ LINE = torch.tensor([1.0, 0.75, 0.1])[:, None]
 @explainer(
     title="What excites a channel",
     family=Family.INSIDE,
-    needs={Need.MAPS},
+    needs={Need.MAPS, Need.NO_BANDS},
     paper="https://arxiv.org/abs/1311.2901",
     class_specific=False,
     passes=(140, 0),
@@ -69,7 +69,7 @@ def _outlined(picture: Tensor, box: tuple[int, int, int, int]) -> Tensor:
     height, width = picture.shape[1:]
     if top <= 0 and left <= 0 and bottom >= height and right >= width:
         return picture
-    outlined, line = picture.clone(), max(1, round(min(height, width) / 112))
+    outlined, line = picture.expand(3, -1, -1).clone(), max(1, round(min(height, width) / 112))
     rows, columns = slice(max(0, top), max(0, bottom)), slice(max(0, left), max(0, right))
     for at in range(line):
         for row in (top + at, bottom - 1 - at):

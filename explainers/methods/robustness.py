@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..augmenting import SWEEPS, Sweep, Trial, find_sweep, put
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Curve, Curves, Mark
 from ..trace import Trace
 
@@ -20,6 +20,7 @@ PICTURES = 5
 @explainer(
     title="Robustness",
     family=Family.AUGMENTATION,
+    needs={Need.NO_BANDS},
     paper="https://arxiv.org/abs/1903.12261",
     passes=(26, 0),
     fills="augment.curve",

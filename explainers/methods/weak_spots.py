@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from ..augmenting import NOTHING, SWEEPS, Trial, answered, picture_of, put
-from ..registry import Family, explainer
+from ..registry import Family, Need, explainer
 from ..results import Bars
 from ..trace import Trace
 
@@ -15,6 +15,7 @@ from ..trace import Trace
 @explainer(
     title="Weak spots",
     family=Family.AUGMENTATION,
+    needs={Need.NO_BANDS},
     paper="https://arxiv.org/abs/1903.12261",
     passes=(157, 0),
     fills="augment.bars",

@@ -440,6 +440,6 @@ def _told(said: Prediction) -> Json:
 
 
 def _url(picture: Tensor) -> str:
-    """A picture (3, H, W), uint8, as an address that holds it."""
-    colors: NDArray[np.uint8] = picture.permute(1, 2, 0).contiguous().numpy()
+    """A picture (3, H, W) or (1, H, W), uint8, as an address that holds it."""
+    colors: NDArray[np.uint8] = picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
     return colors_url(colors)
