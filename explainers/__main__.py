@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the method")
     asking.add_argument("--gallery", help="for methods among other pictures: a folder, or a built-in one's name")
     asking.add_argument("--out", default="why.png", help=".png, .npz or .json")
+    asking.add_argument("--full", action="store_true", help="draw a large photograph, and keep its heat, in full size")
     asking.set_defaults(run=_explain)
     listing = commands.add_parser("methods", help="what can be asked, and of a network what applies")
     listing.add_argument("--model", help="say which of them apply to this network")
@@ -82,7 +83,7 @@ def _explain(choice: argparse.Namespace) -> int:
     options |= {"gallery": choice.gallery} if choice.gallery else {}
     answer = explain(trace, name, target=choice.target, versus=choice.versus, score=choice.score, **options)
     try:
-        answer.save(choice.out)
+        answer.save(choice.out, full=choice.full)
     except OSError as error:
         raise SightglassError(f"{choice.out} cannot be written: {error.strerror}.") from error
     print(answer.question)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from .images import Framing, Picture
-from .render import DIVERGING, SEQUENTIAL, PaletteName, figure, overlay, palette, percent, strongest
+from .render import DIVERGING, SEQUENTIAL, PaletteName, figure, overlay, palette, percent, strongest, within
 from .results import Bars, Curves, Neighbors, Result, Scatter, Tile, Tiles
 
 SIDE = 144
@@ -82,7 +82,8 @@ def colored(tile: Tile, scale: float | None = None, colors: PaletteName | None =
 
 
 def _sheet(tiles: Tiles, source: Picture | None, framing: Framing, colors: PaletteName | None) -> Image.Image:
-    pictures = [_tile(tile, tiles, source, framing, colors) for tile in tiles.tiles]
+    small = source.reduced(within(source.size, SIDE)) if source is not None and tiles.over_picture else None
+    pictures = [_tile(tile, source, small, framing, colors) for tile in tiles.tiles]
     if not pictures:
         return Image.new("RGB", (SIDE, SIDE), GROUND)
     columns = tiles.columns or min(len(pictures), 8, max(3, math.ceil(math.sqrt(len(pictures) * 1.6))))
@@ -99,10 +100,15 @@ def _sheet(tiles: Tiles, source: Picture | None, framing: Framing, colors: Palet
 
 
 def _tile(
-    tile: Tile, tiles: Tiles, source: Picture | None, framing: Framing, colors: PaletteName | None
+    tile: Tile,
+    source: Picture | None,
+    small: NDArray[np.uint8] | None,
+    framing: Framing,
+    colors: PaletteName | None,
 ) -> Image.Image:
-    if tiles.over_picture and source is not None and tile.values.ndim == 2:
-        picture = overlay(source, framing.unframe(tile.values, source.size), signed=tile.signed, colors=colors)
+    if source is not None and small is not None and tile.values.ndim == 2:
+        heat = framing.unframe(tile.values, source.size, at=small.shape[:2])
+        picture = overlay(small, heat, signed=tile.signed, colors=colors)
         smooth = True
     else:
         picture, smooth = Image.fromarray(colored(tile, colors=colors)), max(tile.values.shape[:2]) >= SIDE

@@ -30,6 +30,9 @@ SCHEMA = 1
 COUNTERFACTUAL = "counterfactual"
 """The option under which a method's map is warm where it speaks against the class, whatever the method."""
 
+IN_WORDS = 512
+"""Pixels of the longer side on which the map is put into words: enough for percents."""
+
 ADDS_UP_WITHIN = 0.01
 """A map whose parts miss the whole by less than this share of it adds up, as far as a picture can show."""
 
@@ -100,6 +103,11 @@ class Explanation:
         heat.flags.writeable = False
         return heat
 
+    def laid(self, longest: int) -> NDArray[np.float32]:
+        """The heat on the picture with so many pixels on its longer side at most: `heat`, for a large photograph."""
+        size = self.picture_asked.size
+        return self.framing.unframe(self.native, size, at=render.within(size, longest))
+
     @property
     def unit(self) -> str:
         """What the heat is counted in, under the score that was asked about."""
@@ -148,20 +156,28 @@ class Explanation:
     @property
     def alt(self) -> str:
         """The map in words."""
-        words = render.whereabouts(self.heat) if isinstance(self.result, Heatmap) else drawing.in_words(self.result)
+        heated = isinstance(self.result, Heatmap)
+        words = render.whereabouts(self.laid(IN_WORDS)) if heated else drawing.in_words(self.result)
         return f"{self.method.title} for {self.subject}. {words}"
 
     def picture(
-        self, *, opacity: float = 0.85, colors: PaletteName | None = None, scale: float | None = None
+        self,
+        *,
+        opacity: float = 0.85,
+        colors: PaletteName | None = None,
+        scale: float | None = None,
+        full: bool = False,
     ) -> Image.Image:
         """The original, uncropped picture with the heat laid over it; `scale` makes several maps comparable.
 
-        For a result of another kind, that drawn: tiles as a sheet, numbers as bars or lines.
+        A picture of more than 1600 pixels is drawn with so many on its longer side, unless it is to be `full`. For a
+        result of another kind, that drawn: tiles as a sheet, numbers as bars or lines.
         """
         if not isinstance(self.result, Heatmap):
             return drawing.drawn(self.result, self.source, self.framing, colors=colors)
+        heat = self.heat if full else self.laid(render.DRAWN)
         return render.overlay(
-            self.picture_asked, self.heat, signed=self.result.signed, opacity=opacity, colors=colors, scale=scale
+            self.picture_asked, heat, signed=self.result.signed, opacity=opacity, colors=colors, scale=scale
         )
 
     def payload(self) -> dict[str, Any]:
@@ -206,22 +222,26 @@ class Explanation:
             f'ex.explain({asked.split()[0]}, "{self.method.id}"{choices}).picture().save("why.png")  # {about}\n'
         )
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, full: bool = False) -> None:
         """Keep it: .png for the overlay, .npz for the numbers, .json for everything but them.
 
-        Raises `QuestionError` for another ending.
+        The numbers of a map are its own, `native`, with `frame` and `size`, from which `explainers.images.laid` makes
+        `heat` on the original picture; with `full`, that is in the file, too, and the overlay is as large as the
+        picture. Raises `QuestionError` for another ending.
         """
         path = Path(path)
         match path.suffix.lower():
             case ".png":
                 about = PngInfo()
                 about.add_itxt("Sightglass", json.dumps(self.payload(), ensure_ascii=False))
-                self.picture().save(path, pnginfo=about)
+                self.picture(full=full).save(path, pnginfo=about, **render.PNG)
             case ".npz":
                 about_json = json.dumps(self.payload(), ensure_ascii=False)
                 arrays: dict[str, Any] = self.result.arrays() | {"payload": np.array(about_json)}
                 if isinstance(self.result, Heatmap):
-                    arrays["heat"] = self.heat
+                    size = self.picture_asked.size
+                    arrays |= {"frame": np.array(self.framing.extent(size)), "size": np.array(size)}
+                    arrays |= {"heat": self.heat} if full else {}
                 np.savez_compressed(path, **arrays)
             case ".json":
                 path.write_text(json.dumps(self.payload(), ensure_ascii=False, indent=1) + "\n", "utf-8")

@@ -17,6 +17,7 @@ from PIL import Image
 
 import explainers as ex
 from explainers import registry
+from explainers.images import laid
 from explainers.registry import Family
 from explainers.trace import Trace
 from explainers.ui import answers, gathering, presets, work
@@ -161,7 +162,8 @@ def test_every_method_is_an_endpoint(client, picture, method):
         assert json.loads(str(saved["payload"]))["question"] == payload["question"]
         if method.maps:
             assert Image.open(shown).size == (90, 60)
-            assert saved["heat"].shape == (60, 90)
+            assert tuple(saved["size"]) == (60, 90)
+            assert laid(saved["native"], saved["frame"], saved["size"]).shape == (60, 90)
 
 
 def test_galleries_are_named_and_never_paths(client):

@@ -54,8 +54,8 @@ REFUSED = {
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "JPEG, PNG and WebP"),
     "gif": (_saved(_noise("L"), "GIF"), "JPEG, PNG and WebP"),
     "cut": (PNG[: len(PNG) // 2], "damaged|cut|decoded"),
-    "60 megapixels": (_saved(Image.new("1", (10_000, 6_000)), "PNG"), "megapixels; at most 40"),
-    "bomb": (_bomb(), "megapixels; at most 40"),
+    "60 megapixels": (_saved(Image.new("1", (10_000, 6_000)), "PNG"), "megapixels; at most 52"),
+    "bomb": (_bomb(), "megapixels; at most 52"),
 }
 FRAMES = [_noise(), Image.new("RGB", (40, 30))]
 READ = {

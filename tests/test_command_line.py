@@ -20,7 +20,7 @@ def test_explain_saves_numbers_on_the_original_picture(picture, tmp_path, capsys
     out = tmp_path / "why.npz"
     options = ["--model", NETWORK, "--method", "gradient", "--target", "1", "--option", "channels=sum"]
     assert main(["explain", picture, *options, "--out", str(out)]) == 0
-    assert np.load(out)["heat"].shape == (60, 90)
+    assert tuple(np.load(out)["size"]) == (60, 90)
     said = capsys.readouterr().out
     assert "random weights" in said
     assert "1 forward, 1 backward" in said

@@ -15,7 +15,7 @@ import explainers as ex
 from explainers import gallery
 from explainers.errors import QuestionError
 from explainers.galleries.stock import from_arrays
-from explainers.images import Framing
+from explainers.images import Framing, laid
 from explainers.results import RESULTS, Heatmap
 from explainers.trace import Trace
 
@@ -417,10 +417,10 @@ def test_it_is_saved_as_picture_numbers_and_words(method, tmp_path):
         e.save(tmp_path / f"why.{ending}")
     assert json.loads((tmp_path / "why.json").read_text("utf-8")) == e.payload()
     with np.load(tmp_path / "why.npz") as kept:
-        assert set(kept) == {*e.result.arrays(), "payload"} | ({"heat"} if method.maps else set())
+        assert set(kept) == {*e.result.arrays(), "payload"} | ({"frame", "size"} if method.maps else set())
         assert all(np.array_equal(kept[name], array) for name, array in e.result.arrays().items())
         if method.maps:
-            assert np.array_equal(kept["heat"], e.heat)
+            assert np.array_equal(laid(kept["native"], kept["frame"], kept["size"]), e.heat)
     from PIL import Image
 
     with Image.open(tmp_path / "why.png") as image:

@@ -346,14 +346,14 @@ def jpeg(width, height):
 def test_60_megapixels_are_refused_before_anything_is_decoded(build):
     # None of these files holds pixels: were one decoded first, it would be called damaged.
     filters, bound = list(warnings.filters), Image.MAX_IMAGE_PIXELS
-    sentence = "This file has 10000 x 6000 = 60.0 megapixels; at most 40 are read. Scale it down and try again."
+    sentence = "This file has 10000 x 6000 = 60.0 megapixels; at most 52 are read. Scale it down and try again."
     assert refusal(build(10_000, 6_000)) == sentence
     assert "268.4 megapixels" in refusal(build(16_383, 16_383))  # where Pillow itself would warn or raise
     assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == (filters, bound)
 
 
-def test_the_pixel_limit_holds_for_arrays_and_images_and_lies_at_40_megapixels():
-    assert "40.0 megapixels" in refusal(np.broadcast_to(np.uint8(0), (1, 40_000_001, 3)))
+def test_the_pixel_limit_holds_for_arrays_and_images_and_lies_at_52_megapixels():
+    assert "52.0 megapixels" in refusal(np.broadcast_to(np.uint8(0), (1, 52_000_001, 3)))
     assert "60.0 megapixels" in refusal(Image.open(BytesIO(png(10_000, 6_000, 8, 2))))
     assert "damaged" in refusal(png(8_000, 5_000, 8, 2))  # within the limit, but there is nothing to decode
     assert "a side has at most 65535" in refusal(png(1, 70_000, 8, 2))

@@ -1,6 +1,7 @@
 """Pictures as they come in, and as a network is fed with them."""
 
 from .framing import IMAGENET_MEAN, IMAGENET_STD, Framing
+from .laying import laid
 from .picture import (
     BYTES_LIMIT,
     FIRST_FRAME,
@@ -26,4 +27,5 @@ __all__ = [
     "Framing",
     "Picture",
     "PictureSource",
+    "laid",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
@@ -15,8 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import ModelError, PictureError
+from .laying import laid
 from .picture import Picture
 from .processors import prepared, resampling
+from .scaling import scaled
 
 Mode = Literal["crop", "squash", "cut", "zoom"]
 Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
@@ -57,8 +59,8 @@ class Framing:
     resize: int | tuple[int, int] | None = None
     odd: Literal["even", "down"] = "even"  # half a pixel at the cut: torchvision rounds to even, transformers down
     channels: Channels | int = "rgb"  # what the network was trained on; `frame` of "bgr" is RGB
-    show: tuple[int, int, int] = (0, 1, 2)
-    note: str = ""
+    show: tuple[int, int, int] = field(default=(0, 1, 2), repr=False)  # what the network is fed with is the same
+    note: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -163,18 +165,17 @@ class Framing:
         kind = Image.Resampling[self.resample.upper()]
         box = (x.low - left, y.low - top, x.high - left, y.high - top)
 
-        def scaled(part: npt.NDArray[Any]) -> Image.Image:
-            image = Image.fromarray(np.ascontiguousarray(part[top:bottom, left:right]))
-            image = image.convert("L") if self.channels == "gray" and image.mode == "RGB" else image
-            return image.resize((x1 - x0, y1 - y0), kind, box=box)
+        def fed(part: npt.NDArray[Any], mode: str = "") -> npt.NDArray[Any]:
+            return scaled(part[top:bottom, left:right], (y1 - y0, x1 - x0), kind, box, mode)
 
         if self.channel_count == len(IMAGENET_MEAN) or picture.deep is None:
             framed = np.zeros((*self.size, self.channel_count), np.uint8)
-            framed[y0:y1, x0:x1] = np.asarray(scaled(picture.array)).reshape(y1 - y0, x1 - x0, -1)
+            gray = "L" if self.channels == "gray" else ""
+            framed[y0:y1, x0:x1] = fed(picture.array, gray).reshape(y1 - y0, x1 - x0, -1)
             return torch.from_numpy(framed).permute(2, 0, 1).contiguous().to(dtype) / 255
         deep = np.zeros((self.channel_count, *self.size), np.float32)
         for band in range(self.channel_count):
-            deep[band, y0:y1, x0:x1] = np.asarray(scaled(picture.deep[..., band]))
+            deep[band, y0:y1, x0:x1] = fed(picture.deep[..., band])
         return torch.from_numpy(deep).to(dtype).clamp_(0, 1)  # which wide filters overshoot, as they do in 8 bits
 
     def check(self, picture: Picture) -> None:
@@ -219,21 +220,29 @@ class Framing:
         points = np.asarray(points, np.float64)
         return np.stack([x.to_frame(points[..., 0]), y.to_frame(points[..., 1])], -1)
 
+    def extent(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """(x0, y0, x1, y1) of the whole frame on a picture of `size` (H, W), black padding beyond it included."""
+        y, x = self._axes(size)
+        return (
+            float(x.to_picture(0)),
+            float(y.to_picture(0)),
+            float(x.to_picture(x.framed)),
+            float(y.to_picture(y.framed)),
+        )
+
     def unframe(
-        self, heat: npt.NDArray[Any], size: tuple[int, int], *, keep_sum: bool = False
+        self,
+        heat: npt.NDArray[Any],
+        size: tuple[int, int],
+        *,
+        at: tuple[int, int] | None = None,
+        keep_sum: bool = False,
     ) -> npt.NDArray[np.float32]:
         """Heat of any resolution (h', w') laid on a picture of `size`: float32 (H, W), zero where nothing was seen.
 
-        Linear between the centres of the cells and flat beyond the outermost ones (`align_corners=False`); averaged
-        where the heat is finer than the picture. A pixel counts as seen where its centre is. With `keep_sum`, each
-        cell spreads its value over its pixels, so that the sum stays instead of the height; what lies on black
-        padding is lost.
+        As `laid` lays it over the frame; `at` (h, w) asks for fewer pixels.
         """
-        y, x = self._axes(size)
-        rows, columns = y.weights(heat.shape[0], keep_sum), x.weights(heat.shape[1], keep_sum)
-        laid = np.zeros(size, np.float32)
-        laid[slice(*y.seen()), slice(*x.seen())] = rows @ heat.astype(np.float32) @ columns.T
-        return laid
+        return laid(heat, self.extent(size), size, at=at, keep_sum=keep_sum)
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation (C, 1, 1) in the network's channel order, of the type and on the device of `like`."""
@@ -340,26 +349,6 @@ class _Axis(NamedTuple):
             return self.cut
         reach = _WIDEST_FILTER * max(1.0, self.length / self.scaled) + 1
         return max(0, math.floor(self.low - reach)), min(self.length, math.ceil(self.high + reach))
-
-    def seen(self) -> tuple[int, int]:
-        """Pixels of the picture whose centre was seen; the nearest one where the cut falls between two centres."""
-        first, end = math.ceil(self.low - 0.5), math.ceil(self.high - 0.5)
-        if first < end:
-            return first, end
-        nearest = min(int((self.low + self.high) / 2), self.length - 1)
-        return nearest, nearest + 1
-
-    def weights(self, cells: int, keep_sum: bool) -> npt.NDArray[np.float32]:
-        """(seen pixels, cells): how much of each cell a pixel takes; rows add up to one, or columns with `keep_sum`."""
-        per_pixel = self.scaled / self.length * cells / self.framed
-        at = self.to_frame(np.arange(*self.seen()) + 0.5) * cells / self.framed - 0.5
-        distance = np.abs(at.clip(0, cells - 1)[:, None] - np.arange(cells))
-        share: npt.NDArray[np.float64] = (1 - distance / max(1.0, per_pixel)).clip(0)
-        share /= share.sum(1, keepdims=True)
-        if keep_sum:
-            total = share.sum(0)
-            share /= np.where(total > 0, total, 1)
-        return share.astype(np.float32)
 
 
 _WIDEST_FILTER = 3  # Lanczos reaches three pixels to each side

@@ -16,6 +16,7 @@ from .. import gallery as galleries
 from .. import registry
 from ..engine import Fit
 from ..errors import PictureError, QuestionError, SightglassError
+from ..explanation import Explanation
 from ..gallery import Gallery
 from ..heads import DEFAULT_SCORE, SCORES, Prediction
 from ..images import Picture
@@ -38,6 +39,7 @@ ABOUT_SECOND = "the other picture, as a file; a pond creature by default"
 ABOUT_GALLERY = "among which pictures; by default, those that have vectors of the network"
 ABOUT_TARGET = "the class in question, by label or number; the winning one by default"
 ABOUT_VERSUS = "rather than which class; by default, rather than all others"
+ABOUT_FULL = "draw a picture of more than 1600 pixels as large as it is, and put its heat, as large, into the numbers"
 MOST_CLASSES = 100
 
 log = logging.getLogger(__name__)
@@ -136,6 +138,7 @@ class _Parts:
         self.overlay = gr.Image(label="overlay", format="png", type="pil")
         self.payload = gr.JSON(label="payload")
         self.heat = gr.File(label="heat")
+        self.full = Given(False, {"type": "boolean"}, "full", ABOUT_FULL)
         self._options: dict[str, Given] = {}
 
     def question(self, method: Method) -> dict[str, Any]:
@@ -155,9 +158,18 @@ class _Parts:
 
 def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     inputs = parts.question(method) | {option.name: parts.option(option) for option in method.options}
+    inputs |= {"full": parts.full}
+
+    def told(found: Explanation, full: Any) -> Any:
+        overlay, heat = (
+            written(found, kind, owner, full=full) for kind, owner in (("png", parts.overlay), ("npz", parts.heat))
+        )
+        return overlay, found.payload(), heat
 
     def answer(*values: Any) -> Any:
         given = dict(zip(inputs, values, strict=True))
+        if not isinstance(given["full"], bool):
+            raise QuestionError("“full” is true or false.")
         options = {option.name: given[option.name] for option in method.options}
         checked = method.check(options, named_depths_only=True)
         asked: dict[str, Any] = {
@@ -170,7 +182,7 @@ def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str
             asked["gallery"] = galleries.on_offer(given["gallery"], shelf.network(model))
         if "picture" not in given:
             found = ex.explain(shelf.network(model), method.id, **asked, **checked)
-            return found.picture(), found.payload(), written(found, "npz", parts.heat)
+            return told(found, given["full"])
         trace = shelf.trace(model, shown_of(given["picture"], given["scene"], shelf))
         if given.get("second") is not None or given.get("second_scene") is not None:
             asked["second"] = shown_of(given["second"], given["second_scene"], shelf).picture
@@ -178,7 +190,7 @@ def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str
             found = ex.explain(trace, method.id, **asked, **checked)
         finally:
             trace.release()
-        return found.picture(), found.payload(), written(found, "npz", parts.heat)
+        return told(found, given["full"])
 
     gr.on(
         [],

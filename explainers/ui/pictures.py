@@ -20,6 +20,7 @@ from .. import pond
 from ..errors import PictureError, QuestionError
 from ..gallery import Gallery
 from ..images import BYTES_LIMIT, Picture
+from ..render import DRAWN, PNG, within
 
 Mask = NDArray[np.bool_]
 
@@ -28,8 +29,6 @@ SIDE = 384
 LOSSLESS = 160
 """Pixels up to which a picture is sent without loss."""
 THUMBNAIL = 88
-LONGEST_SHOWN = 1600
-"""Pixels of the longer side that the browser gets; the network gets all of them."""
 
 WELCOME = "test:6"
 SCENES = ("test:6", "test:42+tag", "duet:8", "test:1")
@@ -89,7 +88,8 @@ class Shown:
     def as_json(self) -> dict[str, Any]:
         """The picture as the browser shows it."""
         lossless = self.rendering is not None or max(self.picture.size) <= SIDE
-        small = self.picture.thumbnail(LONGEST_SHOWN)
+        # The network gets all pixels, and the browser as many as are drawn.
+        small = Image.fromarray(self.picture.reduced(within(self.picture.size, DRAWN)))
         return {
             "key": self.picture.digest,
             "scene": self.scene,
@@ -167,7 +167,7 @@ def small(path: Path) -> str:
 def data_url(image: Any, kind: str = "PNG") -> str:
     """An image of PIL's as an address that holds it."""
     buffer = io.BytesIO()
-    image.save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}))
+    image.save(buffer, kind, **({"quality": 90} if kind == "JPEG" else PNG))
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

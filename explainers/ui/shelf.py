@@ -151,9 +151,9 @@ def network_bytes() -> int:
 
 
 def _explanation_bytes(answer: Explanation) -> int:
-    """A map as the method gave it, one as large as the picture, and those of the working."""
-    width, height = answer.picture_asked.size
-    return answer.native.nbytes + 4 * width * height + sum(step.heat.nbytes for step in answer.working)
+    """A map as the method gave it, one as large as the picture where it was asked for, and those of the working."""
+    laid = answer.heat.nbytes if "heat" in vars(answer) else 0
+    return answer.native.nbytes + laid + sum(step.heat.nbytes for step in answer.working)
 
 
 _numbers: Iterator[int] = itertools.count()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..explanation import Explanation
+from ..explanation import IN_WORDS, Explanation
 from ..render import percent
 from ..scores import share_of_area
 from .pictures import Mask
@@ -40,7 +40,7 @@ def figure(answer: Explanation, truth: Mask | None) -> dict[str, Any] | None:
     Where the truth is known, how much more of the heat lies on what decides than chance would put there; elsewhere,
     how much room half of it takes. `rank` is larger for the better map, by this measure.
     """
-    heat = answer.heat.clip(0)
+    heat = (answer.laid(IN_WORDS) if truth is None else answer.heat).clip(0)
     total = float(heat.sum())
     if not total:
         return None
@@ -54,7 +54,8 @@ def figure(answer: Explanation, truth: Mask | None) -> dict[str, Any] | None:
             "big": f"{share / area:.1f} ×",
             "words": f"as much heat on the parts that decide as chance would put there: {there}",
         }
-    x0, y0, x1, y1 = (round(edge) for edge in answer.framing.box(answer.picture_asked.size))
+    smaller = max(heat.shape) / max(answer.picture_asked.size)
+    x0, y0, x1, y1 = (round(edge * smaller) for edge in answer.framing.box(answer.picture_asked.size))
     seen = heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
     half = share_of_area(seen, 0.5)
     return {"rank": 1 - half, "big": percent(half), "words": "of what the network saw holds half of the heat."}
