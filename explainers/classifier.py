@@ -79,6 +79,10 @@ class Classifier:
         """The index of a class given by label or by number, in one reading for all. Raises `QuestionError` in words."""
         if not self.has_classes:
             raise QuestionError(f"{self.name} {self.no_classes}.")
+        if self.head.no and label == self.head.no:
+            raise QuestionError(
+                f"“{label}” is what a low output says: ask about “{self.labels[0]}”, whose map tells of both."
+            )
         return _labels.find(label, self.labels, self.name)
 
 
@@ -115,11 +119,13 @@ def wrap(
     """A classifier around one's own module, which takes (N, C, H, W) and returns (N, classes); it is not changed.
 
     `labels` are in the order of the outputs, or a mapping that says which is which (`id2label`, `class_to_idx`); an
-    empty sequence says that the output is an embedding. `labels` and `framing` that are not given are read from the
-    configuration of a module of timm or transformers, or of the part of it that is one. Without one, labels are
-    "class 0", "class 1", …, and 224 × 224 pixels with ImageNet's statistics are assumed, which a note says. `head`
-    says what the outputs mean: "softmax", "sigmoid", "regression", "probabilities", "sigmoid probabilities", "log
-    probabilities", a `Head` with a unit, or "none" for a network without classes, which is asked about with target
+    empty sequence says that the output is an embedding; a single sigmoid may have two, of no and of yes. `labels` and
+    `framing` that are not given are read from the configuration of a module of timm or transformers, or of the part of
+    it that is one. Without one, labels are "class 0", "class 1", …, and 224 × 224 pixels with ImageNet's statistics are
+    assumed, which a note says.
+
+    `head` says what the outputs mean: "softmax", "sigmoid", "regression", "probabilities", "sigmoid probabilities",
+    "log probabilities", a `Head` with a unit, or "none" for a network without classes, which is asked about with target
     functions; by default it is read from the module's configuration, or noticed from its outputs. `output` says which
     of several outputs is meant, by key, attribute, position or a function; it is needed only where more than one could
     be. Raises `ModelError` where the module is in training mode or does not do what a classifier does.
@@ -198,9 +204,14 @@ def _wrap(
         ) from error
     answer = trial.output
     count, read, told = answer.shape[1], Head(), ""
-    named, said = _named(labels, own.labels, count, title)
+    pair = count == 1 and isinstance(labels, Sized) and len(labels) == _NO_AND_YES
+    named, said = _named(labels, own.labels, _NO_AND_YES if pair else count, title)
     if labels is None or named:
         read, told = _head(head, inside, module, probe, answer)
+        if pair and not read.probable:
+            raise ModelError(f"{title} puts out one number, which has one name, but 2 labels were given.")
+        if pair:
+            read, named = replace(read, no=named[0]), named[1:]
         named = read.names(count) if not named or named == _labels.numbers(count) else named
     structure, manner = _structure(trial, probe)
     said = (*notes, *said, *filter(None, [told]), *manner.notes)
@@ -261,6 +272,9 @@ def _named(
     except ModelError:
         return (), ()  # a head was put on after the configuration was written
 
+
+_NO_AND_YES = 2
+"""Labels that a single sigmoid may have: what a low output says, and what a high one."""
 
 _CHANNELS = {"rgb": "", "bgr": "", "gray": " in gray"}
 

@@ -69,6 +69,8 @@ class Head:
     kind: Kind = "softmax"
     unit: str = ""
     """What the numbers of a regression are counted in."""
+    no: str = ""
+    """What a single sigmoid says where it does not say its label."""
     single: bool = False
     """Whether there is one output alone."""
     dtype: torch.dtype = torch.float32
@@ -208,7 +210,7 @@ class Head:
 
     def opposite(self, label: str) -> str:
         """What a single sigmoid says where it does not say its label."""
-        return "no" if label == ONE_LABEL else f"not {label}"
+        return self.no or ("no" if label == ONE_LABEL else f"not {label}")
 
     def no_rival(self) -> str:
         """Why no output can be held against another one, as a sentence without a way out; empty where one can."""
@@ -342,7 +344,7 @@ def noticed(answers: Callable[[Tensor], Tensor], probe: Tensor, outputs: Tensor)
         if count > 1:
             what = "its outputs are read as probabilities of labels that do not exclude each other"
         return Head("sigmoid probabilities"), f"{ends}: {what}." + ("" if last in _SQUASHED else f" {_OTHERWISE}")
-    if count == 1 and below & (_SQUASHED | _BOUNDED.keys()):
+    if count == 1 and below & (_SQUASHED | _BOUNDED.keys() | _CUT):
         return Head("regression"), f"The output is a bounded one, scaled: it is read as a number. {_OTHERWISE}"
     return _plain(count)
 
@@ -367,6 +369,7 @@ _BOUNDED = {
     "SoftplusBackward0": "a softplus, which no logit comes out of",
     "ExpBackward0": "an exponential, which no logit comes out of",
 }
+_CUT = {"HardtanhBackward0", "ClampBackward0", "ClampBackward1", "ClampMinBackward0"}
 _MOVED = {f"{name}Backward0" for name in ("View", "UnsafeView", "_UnsafeView", "Reshape", "ReshapeAlias", "Squeeze")}
 _MOVED |= {f"{name}Backward0" for name in ("Unsqueeze", "Select", "Slice", "Clone", "Expand", "T", "Transpose")}
 _MOVED |= {f"{name}Backward0" for name in ("ToCopy", "_ToCopy", "Alias", "Permute", "Cat", "Stack", "Contiguous")}

@@ -37,22 +37,20 @@ def finer_cam(
     Read it as: warm is what speaks for this class and not for its neighbors alike.
     Beware: neighbors are the classes with the nearest logits here, which need not be the most similar things.
     """
-    maps, logits, chosen = trace.maps(depth), trace.logits, trace.class_index
+    maps, chosen, head = trace.maps(depth), trace.class_index, trace.classifier.head
     asked = [chosen] if trace.target.versus is None else [chosen, trace.target.versus]
-    apart = (logits - logits[chosen]).abs()
-    apart[asked] = torch.inf
-    others = apart.topk(min(alike, len(logits) - len(asked)), largest=False).indices.tolist()
-    counts = trace.logit_slopes()  # (C,): what each logit counts for in the score that was asked about
-    views = [trace.ask(replace(trace.target, index=other)) for other in others]
-    shares = torch.full_like(logits[others], 1 / max(1, len(others)))
-    if rivals == "by probability" and others:
-        shares = logits[others].softmax(0)
-        scores = torch.stack([view.target.of(logits) for view in views])
-        moved = torch.zeros_like(logits)  # the shares have slopes, too
-        moved[others] = shares * (scores - shares @ scores)
-        counts = counts - strength * moved
-    for share, view in zip(shares, views, strict=True):
-        counts = counts - strength * share * view.logit_slopes()
+    with torch.enable_grad():
+        outputs = trace.logits.clone().requires_grad_()
+        logits = head.logits(outputs)
+        apart = (logits - logits[chosen]).detach().abs()
+        apart[asked] = torch.inf
+        others = apart.topk(min(alike, len(logits) - len(asked)), largest=False).indices.tolist()
+        lead = replace(trace.target, index=chosen).of(outputs)
+        if others:
+            scores = torch.stack([replace(trace.target, index=other).of(outputs) for other in others])
+            among = torch.ones_like(scores) if rivals == "alike" else head.readings(outputs)[others]
+            lead = lead - strength * (among / among.sum()) @ scores
+        (counts,) = torch.autograd.grad(lead, outputs)  # (C,): what each output counts for
     weights = trace.slopes_of(counts, depth).mean((1, 2))  # (K,)
     heat = weighted_sum(trace, maps, weights, weighs="how fast the lead over similar classes grows with it")
     names = ", ".join(trace.classifier.labels[other] for other in others)
