@@ -113,6 +113,7 @@ def wrap(
     name: str | None = None,
     head: str | Head | None = None,
     output: Wanted | None = None,
+    extra: Any = None,
     random_weights: bool = False,
     notes: Sequence[str] = (),
 ) -> Classifier:
@@ -128,11 +129,15 @@ def wrap(
     "log probabilities", a `Head` with a unit, or "none" for a network without classes, which is asked about with target
     functions; by default it is read from the module's configuration, or noticed from its outputs. `output` says which
     of several outputs is meant, by key, attribute, position or a function; it is needed only where more than one could
-    be. Raises `ModelError` where the module is in training mode or does not do what a classifier does.
+    be. `extra` is what the module takes beside the pictures, the same for all: by name in a mapping, by position in a
+    tuple, or the one further input; a tensor whose first axis has one row is repeated for each picture. Raises
+    `ModelError` where the module is in training mode or does not do what a classifier does.
     """
     with torch.inference_mode(False):  # whatever mode the caller is in, since gradients will be asked for
         module = unwrapped(module)
-        return _wrap(module, labels, framing, name or type(module).__name__, head, output, random_weights, tuple(notes))
+        return _wrap(
+            module, labels, framing, name or type(module).__name__, head, output, extra, random_weights, tuple(notes)
+        )  # fmt: skip
 
 
 def owned(model: Classifier, own: OwnTarget, pixels: Tensor | None = None) -> Classifier:
@@ -170,6 +175,7 @@ def _wrap(
     title: str,
     head: str | Head | None,
     output: Wanted | None,
+    extra: Any,
     random_weights: bool,
     notes: tuple[str, ...],
 ) -> Classifier:
@@ -185,6 +191,7 @@ def _wrap(
     tensor = next(module.parameters(), None)
     device = torch.device("cpu") if tensor is None else tensor.device
     probe = framing.normalize(_probe(framing)).to(device, _dtype(module))[None]
+    module = module if extra is None else outputs.accompanied(module, extra)
     if head == NO_HEAD:
         structure, module = Anatomy({}, (), None), outputs.headless(module)
         return Classifier(
@@ -201,6 +208,7 @@ def _wrap(
         raise ModelError(
             f"{title} does not take a picture of {framing.size[0]} × {framing.size[1]} pixels"
             f"{_CHANNELS.get(str(framing.channels), f' and {framing.channels} channels')} ({_first_line(error)})."
+            f"{_TWO_INPUTS if isinstance(error, TypeError) and 'missing' in str(error) else ''}"
         ) from error
     answer = trial.output
     count, read, told = answer.shape[1], Head(), ""
@@ -276,6 +284,7 @@ def _named(
 _NO_AND_YES = 2
 """Labels that a single sigmoid may have: what a low output says, and what a high one."""
 
+_TWO_INPUTS = " What it takes beside the pictures is fixed by ex.wrap(module, extra=…)."
 _CHANNELS = {"rgb": "", "bgr": "", "gray": " in gray"}
 
 

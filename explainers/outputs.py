@@ -39,21 +39,44 @@ class OwnTarget:
         return own if own.name else dataclasses.replace(own, name=_named(own.function))
 
 
+@dataclass(frozen=True)
+class Extra:
+    """What a module takes beside the pictures, the same for all of them: by position, then by name."""
+
+    positions: tuple[Any, ...] = ()
+    names: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Any, device: torch.device) -> Extra:
+        """From a mapping by name, a tuple or list by position, or the one further input."""
+        if isinstance(given, Mapping):
+            return cls(names={str(name): _placed(value, device) for name, value in given.items()})
+        return cls(tuple(_placed(value, device) for value in (given if isinstance(given, tuple | list) else (given,))))
+
+    def beside(self, count: int) -> tuple[list[Any], dict[str, Any]]:
+        """The inputs beside `count` pictures: tensors whose first axis has one row are repeated along it."""
+        names = {name: _repeated(value, count) for name, value in self.names.items()}
+        return [_repeated(value, count) for value in self.positions], names
+
+
 class Adapted(nn.Module):
     """A module read as one row of numbers for each picture (N, C). Its parts keep the names that they have in it.
 
     The visitor's module is inside, untouched; `raw` is what it puts out.
     """
 
-    def __init__(self, inside: nn.Module, read: Callable[[Any, int], Tensor]) -> None:
+    def __init__(self, inside: nn.Module, read: Callable[[Any, int], Tensor], extra: Extra | None = None) -> None:
         super().__init__()
-        self.inside, self._read = inside, read
+        self.inside, self._read, self.extra = inside, read, extra
         self.training = False
 
     def raw(self, pixels: Tensor) -> Any:
-        """What the module puts out for what it is fed (N, 3, H, W): networks of transformers name their input."""
+        """What the module puts out for what it is fed (N, C, H, W): networks of transformers name their input."""
         named = getattr(self.inside, "main_input_name", None)
-        return self.inside(**{named: pixels}) if isinstance(named, str) else self.inside(pixels)
+        positions, names = ((), {}) if self.extra is None else self.extra.beside(len(pixels))
+        if isinstance(named, str):
+            return self.inside(*positions, **{named: pixels}, **names)
+        return self.inside(pixels, *positions, **names)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The numbers (N, C)."""
@@ -61,7 +84,7 @@ class Adapted(nn.Module):
 
     def over(self, inside: nn.Module) -> Adapted:
         """The same reading of another module of the same kind."""
-        return Adapted(inside, self._read)
+        return Adapted(inside, self._read, self.extra)
 
     def named_modules(self, *given: Any, **more: Any) -> Iterator[tuple[str, nn.Module]]:
         """The parts of the module inside, by their own names."""
@@ -72,20 +95,26 @@ class Adapted(nn.Module):
         return self.inside.state_dict(*given, **more)
 
 
+def accompanied(module: nn.Module, extra: Any) -> nn.Module:
+    """The module as one of pictures alone, with its further inputs fixed; what it puts out is not read yet."""
+    tensor = next(module.parameters(), None)
+    return Adapted(module, _as_it_is, Extra.of(extra, torch.device("cpu") if tensor is None else tensor.device))
+
+
 def adapted(module: nn.Module, probe: Tensor, wanted: Wanted | None, classes: int | None) -> tuple[nn.Module, Tensor]:
     """The module, or one around it, that answers pictures (N, 3, H, W) with (N, C), and its answer to `probe` (1, …).
 
     `wanted` says which output is meant where there are several; `classes` how many numbers it has, where that is known.
     Raises `ModelError` in words, and whatever the module raises.
     """
-    bare = Adapted(module, lambda raw, _count: raw)
+    bare = module if isinstance(module, Adapted) and module.extra else Adapted(module, _as_it_is)
     named = isinstance(getattr(module, "main_input_name", None), str)
     raw = bare.raw(probe.clone())  # which a network may normalize in place
     if isinstance(raw, Tensor) and _is_row(raw) and wanted is None:
         return (bare if named else module), raw
     read = _Numbers(_chosen(raw, wanted, classes, type(module).__name__))
     first = read(raw, 1)
-    around = Adapted(module, read)
+    around = _around(bare, read)
     several = 2 if first.shape[1] != 2 else 3  # so that the axes cannot be mistaken
     read(bare.raw(torch.cat([probe, probe.flip(-1), -probe][:several])), several, first.shape[1])
     return around, first
@@ -93,7 +122,7 @@ def adapted(module: nn.Module, probe: Tensor, wanted: Wanted | None, classes: in
 
 def headless(module: nn.Module) -> nn.Module:
     """A module without classes, whatever it puts out, as one that answers (N, 0)."""
-    return Adapted(module, _nothing)
+    return _around(module, _nothing)
 
 
 def owned(module: nn.Module, own: OwnTarget) -> nn.Module:
@@ -102,7 +131,7 @@ def owned(module: nn.Module, own: OwnTarget) -> nn.Module:
     The function is given what the visitor's own module puts out. The module raises `QuestionError` where it does not
     give one number for each picture.
     """
-    return Adapted(module.inside if isinstance(module, Adapted) else module, _Own(own))
+    return _around(module, _Own(own))
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
@@ -112,6 +141,25 @@ Path = tuple[Step, ...]
 
 _LOGITS = "logits"
 _MOST_LISTED = 6
+
+
+def _around(module: nn.Module, read: Callable[[Any, int], Tensor]) -> Adapted:
+    """Another reading of what a module puts out, beside the same further inputs."""
+    return Adapted(module.inside, read, module.extra) if isinstance(module, Adapted) else Adapted(module, read)
+
+
+def _as_it_is(raw: Any, _count: int) -> Any:
+    return raw
+
+
+def _placed(value: Any, device: torch.device) -> Any:
+    return value.detach().to(device) if isinstance(value, Tensor) else value
+
+
+def _repeated(value: Any, count: int) -> Any:
+    if isinstance(value, Tensor) and value.ndim and value.shape[0] == 1:
+        return value.expand(count, *value.shape[1:])
+    return value
 
 
 def _is_row(tensor: Tensor) -> bool:
