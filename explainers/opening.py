@@ -35,6 +35,8 @@ SEEDED = (
 
 UNSTEADY = "The network gives another answer each time it is asked, and no seed holds it still, so no map repeats."
 
+UNHIDE = "what it was made from, wrapped in its place, shows them"
+
 
 @dataclass(frozen=True)
 class Manner:
@@ -102,7 +104,7 @@ class Tried:
         if self.ways is None:
             why = f"takes no picture while gradients are recorded ({self.refusal})"
             return Manner(self.how.alone, without_slopes=why, without_map_slopes=why, notes=self.notes)
-        hidden = f"hides layers in {'TorchScript' if in_script(self.module) else 'compiled code'} ({_UNHIDE})"
+        hidden = f"hides layers in {'TorchScript' if in_script(self.module) else 'compiled code'} ({UNHIDE})"
         unseen = frozenset(self.ways.unseen)
         found = Manner(self.how.alone, hidden if unseen else "", unseen, notes=self.notes)
         if self._linked and not self.ways.cut:
@@ -146,29 +148,27 @@ def tried(module: nn.Module, inputs: Tensor, title: str) -> Tried:
     Nothing stays written on it: where passes write into it, each gets a copy of its own from here on. What it raises
     for a single picture is raised. `ModelError` where it writes into itself and cannot be copied.
     """
-    before, draws = _Held(module), _Draws(inputs.device)
-    writes = _Writes(module)
+    before, draws, writes = _Held(module), _Draws(inputs.device), _Writes(module)
+    notes: list[str] = []
     with torch.inference_mode(mode=False):
         try:
-            trial = _try(module, inputs, before, writes)
+            trial = _once(module, inputs, writes)
+            if _is_row(trial.output):
+                pair = _pair(module, inputs, trial, writes)
+                written = tuple(dict.fromkeys([*writes.names(), *before.reassigned(), *pair.changed]))
+                if written:
+                    before.restore(writes)
+                    notes.append(_on_copies(module, inputs, trial, writes, ", ".join(written[:3]), title))
+                    pair = _pair(module, inputs, trial, writes)
+                notes += _settled(module, inputs, trial, pair, drawn=draws.drawn)
         except BaseException:
             before.restore(writes)
             raise
-        how, written = trial.how, [*trial.written]
-        notes = list(trial.notes)
-        if written:
-            how, sentence = _on_copies(module, inputs, trial, before, writes, written, title)
-            notes.append(sentence)
-        if trial.unsteady or draws.drawn:
-            how, said = _seeding(module, inputs, how)
-            notes += said
-            if said:
+        finally:
+            if draws.drawn:
                 draws.restore()
-    keep_to(module, how)
-    return Tried(trial.output, module, inputs, how, trial.ways, trial.refusal, tuple(notes))
-
-
-_UNHIDE = "what it was made from, wrapped in its place, shows them"
+    keep_to(module, trial.how)
+    return Tried(trial.output, module, inputs, trial.how, trial.ways, trial.refusal, tuple(notes))
 
 
 def first(module: nn.Module, inputs: Tensor, ask: Callable[[Tensor], T]) -> T:
@@ -187,8 +187,7 @@ def first(module: nn.Module, inputs: Tensor, ask: Callable[[Tensor], T]) -> T:
                     return ask(inputs.detach().requires_grad_())
                 raise
     finally:
-        if writes.names() or before.reassigned():
-            before.restore(writes)
+        before.restore(writes)
         if draws.drawn:
             draws.restore()
 
@@ -202,33 +201,69 @@ class _Trial:
     how: Conduct
     ways: Ways | None
     refusal: str = ""
-    written: tuple[str, ...] = ()
-    unsteady: bool = False
-    notes: tuple[str, ...] = ()
 
 
-def _try(module: nn.Module, inputs: Tensor, before: _Held, writes: _Writes) -> _Trial:
-    trial = _once(module, inputs, writes)
-    if not isinstance(trial.output, Tensor) or trial.output.ndim != 2 or len(trial.output) != 1:
-        return trial  # which is no classifier
-    other = 0.5 - 3 * inputs.flip(-1)  # of another range, too, since some networks scale a whole batch by its largest
-    asked = [torch.cat([inputs, inputs]), torch.cat([inputs, other])]
-    try:
-        together, mixed, between = _pair(module, asked, trial, writes)
-    except QuestionError:  # of a target function that is off
-        raise
-    except Exception:  # noqa: BLE001 - whatever it has against two pictures, it takes one
-        trial.how = replace(trial.how, alone=True)
-        together, mixed, between = _pair(module, [inputs, inputs], trial, writes)
-    if len(together) == 2:
-        trial.unsteady = _beyond_rounding(together[0], together[1])
-        size = _beyond_rounding(together[0], trial.output[0])
-        if not trial.unsteady and (size or not _alike(together[0], mixed[0])):
-            trial.how, trial.notes = replace(trial.how, alone=True), (ALONE,)
-    else:
-        trial.unsteady = not _alike(together[0], mixed[0])
-    trial.written = tuple(dict.fromkeys([*writes.names(), *before.reassigned(), *between]))
-    return trial
+@dataclass
+class _Pair:
+    """What comes out for the same picture twice, and for that and another; one by one where no two are taken."""
+
+    same: Tensor
+    mixed: Tensor
+    changed: tuple[str, ...]
+    """What the second of these passes left changed in the network."""
+
+    def steady(self, alone: Tensor) -> bool:
+        """Whether the picture comes out alike every time, by itself and beside whatever other."""
+        rows = len(self.same) == 1 or not _beyond_rounding(self.same[0], self.same[1])
+        return rows and _alike(self.same[0], self.mixed[0]) and not _beyond_rounding(self.same[0], alone[0])
+
+
+def _is_row(output: Any) -> bool:
+    return isinstance(output, Tensor) and output.ndim == 2 and len(output) == 1 and output.shape[1] > 0
+
+
+def _settled(module: nn.Module, inputs: Tensor, trial: _Trial, pair: _Pair, *, drawn: bool) -> list[str]:
+    """What has to be said of chance and company; and from here on the network is run as these ask for."""
+    steady = pair.steady(trial.output)
+    if steady and not drawn:
+        return []
+    seeded = replace(trial.how, alone=True, whole=True, within=(*trial.how.within, partial(_seeded, 0, inputs.device)))
+    if drawn and _draws_itself(module, inputs, trial.how):
+        told = [SEEDED] if not steady or _depends_on_seed(module, inputs, trial.how) else []
+        trial.how, unsteady = seeded, not _alike(call(module, inputs, seeded), call(module, inputs, seeded))
+        if unsteady:
+            return [UNSTEADY]
+        pair = _pair(module, inputs, trial, _Writes(module))
+        trial.output = call(module, inputs, seeded).detach()
+        return [*told, *([] if _alike(pair.same[0], pair.mixed[0]) else [ALONE])]
+    if steady:
+        return []
+    again = _pair(module, inputs, trial, _Writes(module))
+    trial.how = replace(trial.how, alone=True)
+    return [ALONE] if _alike(again.same, pair.same) and _alike(again.mixed, pair.mixed) else [UNSTEADY]
+
+
+def _draws_itself(module: nn.Module, inputs: Tensor, how: Conduct) -> bool:
+    """Whether it is the network that draws, and nobody else in this process: as much each time."""
+    ends = []
+    for _ in range(2):
+        with _seeded(0, inputs.device):
+            start = _Draws(inputs.device)
+            call(module, inputs, how)
+            ends.append(_Draws(inputs.device))
+    return start.drawn_until(ends[1]) and not ends[0].drawn_until(ends[1])
+
+
+def _depends_on_seed(module: nn.Module, inputs: Tensor, how: Conduct) -> bool:
+    answers = []
+    for seed in range(_SEEDS):
+        with _seeded(seed, inputs.device):
+            answers.append(call(module, inputs, how))
+    return not all(_alike(answers[0], answer) for answer in answers)
+
+
+_SEEDS = 8
+"""So many draws show whether what is drawn counts; of a layer that is skipped one time in two, all but 1 in 128."""
 
 
 def _once(module: nn.Module, inputs: Tensor, writes: _Writes) -> _Trial:
@@ -242,7 +277,7 @@ def _once(module: nn.Module, inputs: Tensor, writes: _Writes) -> _Trial:
     except Exception as error:  # noqa: BLE001 - it may take the picture without a graph; else that is raised below
         with torch.no_grad(), writes.watched(None), Compiled() as compiled, _eager():
             output = call(module, inputs, how)
-        return _Trial(output, Conduct(within=(eagerly,) * compiled.called), None, _first_line(error))
+        return _Trial(output, Conduct(graph=False, within=(eagerly,) * compiled.called), None, _first_line(error))
     ways.end(output)
     within: list[Callable[[], AbstractContextManager[Any]]] = [eagerly] if compiled.called else []
     within += [AsWritten] if ways.exported else []
@@ -254,62 +289,54 @@ def _eager() -> Any:
     return eagerly() if "torch._dynamo" in sys.modules else nullcontext()
 
 
-def _pair(
-    module: nn.Module, asked: list[Tensor], trial: _Trial, writes: _Writes
-) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    """What comes out for both, and what the second of these passes left changed."""
-    outputs, held = [], None
+def _pair(module: nn.Module, inputs: Tensor, trial: _Trial, writes: _Writes) -> _Pair:
+    other = 0.5 - 3 * inputs.flip(-1)  # of another range, too, since some networks scale a whole batch by its largest
+    try:
+        return _both(module, [torch.cat([inputs, inputs]), torch.cat([inputs, other])], trial, writes)
+    except QuestionError:  # of a target function that is off
+        raise
+    except Exception:  # noqa: BLE001 - whatever it has against two pictures, it takes one
+        trial.how = replace(trial.how, alone=True)
+        return _both(module, [inputs, inputs], trial, writes)
+
+
+def _both(module: nn.Module, asked: list[Tensor], trial: _Trial, writes: _Writes) -> _Pair:
+    outputs, held = [], _Held(module)
     for pictures in asked:
         held = _Held(module)
         try:
-            with writes.watched(None):
+            with torch.no_grad(), writes.watched(None):
                 output = call(module, pictures, trial.how)
         except RuntimeError:
-            if trial.how.graph or trial.ways is None:
+            if trial.how.graph is not None:
                 raise
             # Its own forward may ask for slopes, which takes a picture only wherever gradients are on.
+            linked = replace(trial.how, graph=True)
             with writes.watched(None):
-                output = call(module, pictures, replace(trial.how, graph=True))
-            trial.how = replace(trial.how, graph=True)
+                output = call(module, pictures, linked)
+            trial.how = linked
         if not isinstance(output, Tensor) or output.shape != (len(pictures), trial.output.shape[1]):
             raise RuntimeError("the batch comes out in another shape than it went in")
         outputs.append(output.detach())
-    assert held is not None
-    return outputs[0], outputs[1], held.changed()
+    return _Pair(outputs[0], outputs[1], held.changed())
 
 
-def _on_copies(
-    module: nn.Module, inputs: Tensor, trial: _Trial, before: _Held, writes: _Writes, written: list[str], title: str
-) -> tuple[Conduct, str]:
-    """Each pass on a copy in the state before the trial, to which the network itself is put back."""
-    before.restore(writes)
-    names = ", ".join(written[:3])
+def _on_copies(module: nn.Module, inputs: Tensor, trial: _Trial, writes: _Writes, names: str, title: str) -> str:
+    """Each pass on a copy in the state before the trial, to which the network itself is put back; what to say of it."""
     try:
         inside = module.inside if isinstance(module, Adapted) else module
         common = shared(inside)
         for tensor in writes.saved_tensors():
             common.pop(id(tensor), None)
         start = copied(inside, common)
-        how = replace(trial.how, fresh=partial(copied, start, common))
-        again = call(module, inputs, how)
+        trial.how = replace(trial.how, fresh=partial(copied, start, common))
+        trial.output = call(module, inputs, trial.how).detach()
     except Exception as error:
         raise ModelError(
             f"{title} writes into itself whenever it runs ({names}), and cannot be copied to keep it as it is "
             f"({_first_line(error)})."
         ) from error
-    if not trial.unsteady and _beyond_rounding(again[0], trial.output[0]):
-        raise ModelError(f"{title} writes into itself whenever it runs ({names}), and a copy of it computes otherwise.")
-    return how, f"The network writes into itself in every pass ({names}), so each pass runs on a copy that is let go."
-
-
-def _seeding(module: nn.Module, inputs: Tensor, how: Conduct) -> tuple[Conduct, list[str]]:
-    def seeded(seed: int) -> Conduct:
-        return replace(how, alone=True, whole=True, within=(*how.within, partial(_seeded, seed, inputs.device)))
-
-    first, same, other = (call(module, inputs, seeded(seed)) for seed in (0, 0, 1))
-    if not _alike(first, same):
-        return seeded(0), [UNSTEADY]
-    return (how, []) if _alike(first, other) else (seeded(0), [SEEDED])
+    return f"The network writes into itself in every pass ({names}), so each pass runs on a copy that is let go."
 
 
 # --- private: what is compared ---------------------------------------------------------------------------------------
@@ -527,7 +554,11 @@ class _Draws:
     @property
     def drawn(self) -> bool:
         """Whether anybody has drawn since."""
-        return any(not _same_state(a, b) for a, b in zip(self._state, _generators(self._device), strict=True))
+        return self.drawn_until(_Draws(self._device))
+
+    def drawn_until(self, later: _Draws) -> bool:
+        """Whether anybody had drawn by then."""
+        return any(not _same_state(a, b) for a, b in zip(self._state, later._state, strict=True))
 
     def restore(self) -> None:
         """Put all of them back."""

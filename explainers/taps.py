@@ -59,14 +59,15 @@ class Call:
     output: Any
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Conduct:
     """What every pass through a network needs, so that all of them compute the same; `opening` finds it out."""
 
     alone: bool = False
     """Pictures run one by one: what comes out for one depends on the others, or no others are taken."""
-    graph: bool = False
-    """A graph is recorded in every pass: its own forward asks for slopes, or switches gradients on and off."""
+    graph: bool | None = None
+    """Whether every pass records a graph, since its own forward asks for slopes or switches gradients on and off, or
+    none does, since it stands none; None for as is asked."""
     whole: bool = False
     """No pass may begin in the middle: what the network draws at random depends on all that it drew before."""
     fresh: Callable[[], nn.Module] | None = None
@@ -97,9 +98,10 @@ def call(module: nn.Module, inputs: Tensor, how: Conduct) -> Any:
     """
     recorder = _Everything({}, [], apart=True)
     graph = torch.is_grad_enabled() and inputs.requires_grad
-    if how.graph and not inputs.requires_grad:
-        inputs = _leaf(inputs)
-    with torch.set_grad_enabled(how.graph or graph), _recording(recorder), _called(module, how, recorder) as body:
+    graph = graph if how.graph is None else how.graph
+    if graph and not inputs.requires_grad:
+        inputs = _linked(inputs)
+    with torch.set_grad_enabled(graph), _recording(recorder), _called(module, how, recorder) as body:
         return body(inputs.clone())
 
 
@@ -139,18 +141,19 @@ def run(
         )
         return Pass(torch.cat([part.output for part in parts]), taken, start, given)
     wanted = frozenset(taps) | {p for p in (start,) if p}
-    recorder = _Taps({}, wanted, start, frozenset(cut), stop, frozenset(fed), linked=how.graph)
-    late = start is not None and not how.graph
+    graph, always = graph and how.graph is not False, bool(how.graph)
+    recorder = _Taps({}, wanted, start if graph else None, frozenset(cut), stop, frozenset(fed), linked=always)
+    late = start is not None and not always
     if (
         graph
         and late
         and any(isinstance(m, nn.TransformerEncoderLayer | nn.MultiheadAttention) for m in module.modules())
     ):
         inputs, late = _leaf(inputs), False
-    if how.graph and not inputs.requires_grad:
-        inputs = _leaf(inputs)
+    if always and not inputs.requires_grad:
+        inputs = _linked(inputs)
     with (
-        torch.set_grad_enabled(how.graph or (graph and not late)),
+        torch.set_grad_enabled(always or (graph and not late)),
         _recording(recorder),
         _called(module, how, recorder) as body,
     ):
@@ -161,7 +164,7 @@ def run(
     missing += [str(p) for p in recorder.feeding if p not in recorder.given]
     if missing:
         raise LookupError(f"no tensor came out of {', '.join(missing)} in this pass")
-    if how.graph and not graph:
+    if always and not graph:
         output = output.detach()
         recorder.kept = {point: tensor.detach() for point, tensor in recorder.kept.items()}
     _mend(output, _layout(inputs))
@@ -191,17 +194,18 @@ def resume(
         return torch.cat([resume(module, like, row, skip=skip, graph=graph, stop=stop) for row in rows])
     if skip and how.whole:
         raise LookupError(f"the pass cannot begin at {', '.join(map(str, given))}: it has to draw what comes before")
-    recorder = _Resumed({}, given, stop, graph, linked=how.graph)
+    graph, always = graph and how.graph is not False, bool(how.graph)
+    recorder = _Resumed({}, given, stop, graph, linked=always)
     inputs = like.expand(count, *like.shape[1:])
     if not skip:
-        with torch.set_grad_enabled(how.graph), _recording(recorder), _called(module, how, recorder) as body:
-            output = _whole(body(_leaf(inputs, linked=how.graph).clone()), recorder)
+        with torch.set_grad_enabled(always), _recording(recorder), _called(module, how, recorder) as body:
+            output = _whole(body((_linked(inputs) if always else inputs).clone()), recorder)
             return output if graph else output.detach()
-    shapes, hollow = _ShapesOnly(like.device), torch.empty_like(inputs, device="meta", requires_grad=how.graph)
+    shapes, hollow = _ShapesOnly(like.device), torch.empty_like(inputs, device="meta", requires_grad=always)
     recorder.reached = shapes.end
     try:
         with (
-            torch.set_grad_enabled(how.graph),
+            torch.set_grad_enabled(always),
             _recording(recorder),
             _called(module, how, recorder) as body,
             shapes,
@@ -220,7 +224,8 @@ def watch(module: nn.Module, inputs: Tensor, calls: list[Call] | None = None) ->
     As in `run`, what a module put out is kept and a copy goes downstream, so nothing in place changes it afterwards.
     """
     recorder = _Everything({}, [] if calls is None else calls)
-    with torch.enable_grad(), _recording(recorder), _called(module, conduct(module), recorder) as body:
+    how = conduct(module)
+    with torch.set_grad_enabled(how.graph is not False), _recording(recorder), _called(module, how, recorder) as body:
         output = body(inputs.clone())
     if isinstance(output, Tensor):
         _mend(output, _layout(inputs))
@@ -403,6 +408,13 @@ class _Everything:
         self.counts[path] += 1
         tensor = first_tensor(output)
         return None if tensor is None else _replaced(output, tensor.clone())
+
+
+def _linked(inputs: Tensor) -> Tensor:
+    """A copy, made so that a mode sees where it came from, at which a graph begins."""
+    copy = inputs.clone()
+    with torch._C.DisableTorchFunction():
+        return copy.requires_grad_()
 
 
 def _leaf(tensor: Tensor, *, linked: bool = True) -> Tensor:

@@ -240,6 +240,7 @@ class OneBranchQuantized(Network):
 PARTLY = (OneBranchDetached, OneBranchWithout, Gated, Scaled, StraightThrough, ByItem, OneBranchQuantized)
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize("kind", PARTLY)
 def test_where_some_ways_are_cut_the_answer_says_so(kind):
     model = wrapped(kind())

@@ -80,6 +80,11 @@ class Differences(TorchFunctionMode):
         self._at = 0
         try:
             yield
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # such as of a network that takes a gradient on its way
+            told = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+            raise DoesNotApply(f"The network does not run under the rules of DeepLIFT ({told}).") from error
         finally:
             self._held.clear()
             self._inverse.clear()
