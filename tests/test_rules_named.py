@@ -75,7 +75,7 @@ def explained(bend, **options):
 NAMED = {
     "sign": torch.sign,
     "round": lambda x: torch.round(x),
-    "floor": lambda x: x // 0.3,
+    "floor": lambda x: (3 * x).floor() / 3,
     "ceil": lambda x: x.clone().ceil_(),
     "remainder": lambda x: x % 0.25,
     "Swish": lambda x: Swish.apply(3 * x),
@@ -87,8 +87,7 @@ NAMED = {
 @pytest.mark.parametrize("name", NAMED)
 def test_what_has_no_rule_is_named(name):
     e = explained(NAMED[name])
-    named = {"floor": "floor_divide"}.get(name, name)
-    assert f"through `{named}`, for which there is no rule." in e.result.note
+    assert f"through `{name}`, for which there is no rule." in e.result.note
     assert e.result.note in e.notes
     assert e.result.adds_up.residual > 0.05
 
@@ -194,6 +193,9 @@ def known(name):
     return any(one in each for one in (name, plain) for each in (RULES, LINEAR, *LISTED))
 
 
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 14), reason="the lists here are those of torch 2.14"
+)
 def test_every_function_that_torch_hands_to_modes_has_its_place():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some are deprecated

@@ -39,7 +39,8 @@ def deeplift(
     """What does each pixel add to the score of the chosen class, against a picture with nothing in it?
 
     Run both pictures, and hand the difference of the scores back through each operation in proportion to the
-    differences that went into it. Nothing is lost on the way, whatever the network is made of.
+    differences that went into it. Nothing is lost on the way, whatever the network is made of, but for functions in
+    steps, as rounding, and those of the network's own; where much passes through one of these, it is named.
     Read it as: all values together are the score here minus the score of the reference.
     Beware: another reference is another question, and gets another map.
     """

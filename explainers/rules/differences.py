@@ -2,7 +2,9 @@
 
 A rule says how the difference Δy of an operation's output, against its output for a reference, comes from the
 differences of its inputs: Δy = Σ mᵢ Δxᵢ, exactly. Multipliers m chain as slopes do, so autograd carries them: each
-operation here puts out what it always does and hands back m in the place of its slope. What is affine needs no rule.
+operation here puts out what it always does and hands back m in the place of its slope. What is affine needs no rule;
+what has none of its own, but a slope, is integrated between the two passes; of what has neither, as rounding, it is
+taken down how much of the score it carries.
 
 Two passes are compared: one on the reference, which keeps what went into and came out of each operation that has a
 rule, and one on the picture, which meets the same operations in the same order. So nothing depends on modules, on
