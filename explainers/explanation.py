@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from . import drawing, render
 from .errors import QuestionError
-from .heads import DEFAULT_SCORE, POINTS, Head, Prediction, ScoreName
+from .heads import DEFAULT_SCORE, NO_SLOPE, POINTS, Head, Prediction, ScoreName
 from .images import Framing, Picture
 from .outputs import OwnTarget
 from .registry import Method
@@ -260,7 +260,9 @@ class Explanation:
 
     def _notes_on(self, result: Heatmap) -> list[str]:
         notes = []
-        if result.blank:
+        if result.blank and any(NO_SLOPE in each for each in self.said):
+            notes.append("The map is zero everywhere, which says nothing where no slope comes through.")
+        elif result.blank:
             one_way = "lowers" if self.options.get(COUNTERFACTUAL) else "raises"
             what = "Nothing here raises or lowers" if result.signed else f"Nothing here {one_way}"
             notes.append(f"{what} {self.subject}: the map is zero everywhere.")

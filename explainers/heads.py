@@ -26,6 +26,9 @@ POINTS: dict[ScoreName, str] = {
 }
 """What a score is counted in. Methods say the first, and an answer says what it is under its own score."""
 
+NO_SLOPE = "no slope comes through"
+"""What is said where outputs are probabilities that their number type cannot tell from 0 or 1."""
+
 Kind = Literal["softmax", "sigmoid", "regression", "probabilities", "sigmoid probabilities", "log probabilities"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -50,7 +53,7 @@ class Prediction:
     def told(self) -> str:
         """The number that people read: “71 %”, or “3.2 years” of a regression; empty where there is none."""
         if self.probability is not None:
-            return f"{self.probability:.0%}".replace("%", " %")
+            return _percent(self.probability)
         return "" if self.logit is None else f"{self.logit:.4g} {self.unit}".strip().replace("-", "−")
 
 
@@ -199,11 +202,11 @@ class Head:
                 return POINTS["logit"]
 
     def subject(self, label: str, versus: str | None = None) -> str:
-        """What is asked about, and rather than what: “tabby”, “yes rather than no”, “a higher age (in years)”."""
+        """What is asked about, and rather than what: “tabby”, “yes rather than no”, “age in years”."""
         if versus is not None:
             return f"{label} rather than {versus}"
         if self.kind == "regression":
-            return f"a higher {label}" + (f" (in {self.unit})" if self.unit else "")
+            return f"{label} in {self.unit}" if self.unit else label
         if self.single:
             return f"{label} rather than {self.opposite(label)}"
         return label
@@ -228,7 +231,7 @@ class Head:
         if lost and self.kind == "probabilities":
             return (
                 f"Of the probabilities that count here, {lost} {'is' if lost == 1 else 'are'} 0 in the network's "
-                f"number type, so that no slope comes through, and {self._least:.0e} stands in the logarithm. The "
+                f"number type, so that {NO_SLOPE}, and {self._least:.0e} stands in the logarithm. The "
                 "outputs before the softmax would tell more."
             )
         room = float((1 - taken).min())
@@ -238,7 +241,7 @@ class Head:
         if lost or error >= 1:
             size = abs(float(self._logit(torch.tensor(0.0 if lost else 1.0))))
             return (
-                f"The network's sigmoid is {0 if lost else 1} to the last digit: no slope comes through it, and its "
+                f"The network's sigmoid is {0 if lost else 1} to the last digit: {NO_SLOPE} it, and its "
                 f"logit is only known to be beyond {'−' if lost else ''}{size:.0f}. The output before the sigmoid "
                 "would tell more."
             )
@@ -352,6 +355,7 @@ def noticed(answers: Callable[[Tensor], Tensor], probe: Tensor, outputs: Tensor)
 # --- private ---------------------------------------------------------------------------------------------------------
 
 _EVEN = 0.5
+_HUNDREDTH = 0.01
 
 _CRUDE = 0.01
 """Digits of a logit that are worth a word when they are lost."""
@@ -378,6 +382,13 @@ _MOVED |= {"SqueezeBackward1", "SqueezeBackward2", "SqueezeBackward3", "AsStride
 
 _ARITHMETIC = {f"{name}Backward{n}" for name in ("Add", "Sub", "Rsub", "Mul", "Div", "Neg", "Mean") for n in (0, 1)}
 """Operations that scale and shift what comes in, such as a temperature."""
+
+
+def _percent(share: float) -> str:
+    """A probability as people read it; what is not quite none or all does not look so."""
+    if 0 < share < _HUNDREDTH:
+        return "<1 %"
+    return ">99 %" if 1 - _HUNDREDTH < share < 1 else f"{100 * share:.0f} %"
 
 
 def _plain(count: int) -> tuple[Head, str]:

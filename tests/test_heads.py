@@ -259,7 +259,7 @@ def test_a_regression_is_higher_rather_than_lower():
     model = ex.wrap(Net(1).eval(), framing=FRAMING, head=Head("regression", unit="years"), labels=["age"])
     trace = ex.look(model, PICTURE)
     why = ex.explain(trace, "input_x_gradient")
-    assert (why.subject, why.score, why.unit) == ("a higher age (in years)", "output", "years")
+    assert (why.subject, why.score, why.unit) == ("age in years", "output", "years")
     other = ex.explain(trace, "input_x_gradient", score="probability")
     assert np.array_equal(why.native, other.native)
     assert any("no score “probability”" in note for note in other.notes)
@@ -306,6 +306,9 @@ def test_saturated_outputs_are_said():
         net.fc.bias.copy_(torch.tensor([10.0, 3.5, 0.0]))  # times 4
     trace = ex.look(ex.wrap(net, framing=FRAMING), PICTURE)
     assert any("1 to the last digit" in note for note in ex.explain(trace, "gradient", target=0).notes)
+    blank = ex.explain(trace, "grad_cam", target=0)
+    assert blank.blank
+    assert not any("Nothing here raises" in note for note in blank.notes)
     assert any("good to" in note for note in ex.explain(trace, "gradient", target=1).notes)
     assert not any("sigmoid" in note for note in ex.explain(trace, "gradient", target=2).notes)
     assert not any("sigmoid" in n for n in ex.explain(trace, "gradient", target=0, score="probability").notes)

@@ -67,7 +67,7 @@ def test_what_the_rail_and_the_stage_are_told(page):
         assert first["told"] == pane["told"]
         assert first["told"].endswith(" years")
         assert pane["unit"] == "years per cell"
-        assert pane["question"][1] == "a higher age (in years)"
+        assert pane["question"][1] == "age in years"
     else:
         assert first["share"] == pytest.approx(pane["share"])
         assert pane["unit"] == "logit points per cell"

@@ -144,11 +144,11 @@ function drawBars() {
   const versus = now?.versus;
   const scores = catalogue.scores.filter((each) => answer.network.scores.includes(each.id));
   const score = scores.find((each) => each.id === question.score) ?? scores[0];
-  find(".others").replaceChildren(
-    searching === "target" ? search("target", "Any other class") : h("button", { type: "button", class: "link", id: "search", onclick: () => seek("target") }, `Any of ${answer.network.classes.toLocaleString("en")} classes …`),
+  find(".others").replaceChildren(...[
+    answer.network.classes === 1 ? null : searching === "target" ? search("target", "Any other class") : h("button", { type: "button", class: "link", id: "search", onclick: () => seek("target") }, `Any of ${answer.network.classes.toLocaleString("en")} classes …`),
     versus ? h("span", { class: "chip" }, "rather than ", h("b", {}, versus), h("button", { type: "button", class: "quiet", "aria-label": "Ask about this class alone", onclick: () => sightglass.ask({ versus: null }) }, "×"))
       : answer.network.no_rival ? null : searching === "versus" ? search("versus", "Rather than which class?") : h("button", { type: "button", class: "link", id: "versus", onclick: () => seek("versus") }, "⇄ Rather than …"),
-    h("details", { class: "score", open: find(".score")?.open }, h("summary", {}, "Score: ", score?.words ?? ""), h("select", { id: "score", "aria-label": "Which number is explained", onchange: (event) => sightglass.ask({ score: event.target.value }) }, scores.map((each) => h("option", { value: each.id === answer.network.scores[0] ? catalogue.score : each.id, selected: each.id === score.id }, each.words)))));
+    h("details", { class: "score", open: find(".score")?.open }, h("summary", {}, "Score: ", score?.words ?? ""), h("select", { id: "score", "aria-label": "Which number is explained", onchange: (event) => sightglass.ask({ score: event.target.value }) }, scores.map((each) => h("option", { value: each.id === answer.network.scores[0] ? catalogue.score : each.id, selected: each.id === score.id }, each.words))))].filter(Boolean));
 }
 function seek(what) {
   searching = what;

@@ -158,7 +158,7 @@ function drawVariants() {
     h("img", { src: each.picture, alt: `${words}: ${each.label}` }), h("b", { class: each.flipped ? "flipped" : "" }, h("span", {}, each.label), ` ${sightglass.told(each)}`),
     h("span", { class: "change" }, each.seed < 0 ? "as it is" : `${signed(each.change)} ${told.unit}`), h("small", { class: "quiet", title: words }, words));
   sheet("variants").replaceChildren(
-    h("p", { class: "lead" }, told.variants.length ? h("span", {}, h("b", {}, `${flips} of ${plural(told.variants.length, "variant")}`), ` get another answer than ${told.target}`, `; the score moves by ${signed(mean)} ${told.unit} on average.`) : "…"),
+    h("p", { class: "lead" }, told.variants.length ? h("span", {}, told.original.share == null ? null : h("b", {}, `${flips} of ${plural(told.variants.length, "variant")}`), `${told.original.share == null ? "The number" : ` get another answer than ${told.target}; the score`} moves by ${signed(mean)} ${told.unit} on average.`) : "…"),
     h("div", { class: "chosen", hidden: state.chosen == null }),
     h("div", { class: "grid" }, tile(told.original, "The original"), told.variants.map((each) => tile(each, each.recipe))),
     h("div", { class: "survives" }, h("button", { type: "button", class: "link", onclick: survives }, "Does the reason survive all of them?")));
@@ -323,7 +323,7 @@ function drawRobustness() {
   const options = about.sweeps.map((each) => h("option", { value: each.name, selected: each.name === state.transform }, each.title));
   sheet("robustness").replaceChildren(
     h("p", { class: "lead" }, h("select", { "aria-label": "What is swept", onchange: (event) => (state.transform = event.target.value, stale.robustness = true, robustness()) }, options), " ",
-      flips.length ? h("span", {}, h("b", {}, `The answer changes at ${flips.slice(0, 4).map(figure).join(", ")}${flips.length > 4 ? ", …" : ""}`), ` ${swept.unit}.`) : h("b", {}, "The answer never changes.")),
+      places[0].share == null ? null : flips.length ? h("span", {}, h("b", {}, `The answer changes at ${flips.slice(0, 4).map(figure).join(", ")}${flips.length > 4 ? ", …" : ""}`), ` ${swept.unit}.`) : h("b", {}, "The answer never changes.")),
     h("div", { class: "sweep" }, chart(curves, { onmove: show, at: state.at, marks: flips }), here),
     h("p", { class: "quiet" }, "Drag the marker, or use the arrow keys. Where something is drawn at random, the band spans three draws."),
     h("div", { class: "film" }, [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * (places.length - 1))).map((place) => h("figure", {}, h("img", { src: places[place].picture, alt: places[place].recipe }), h("figcaption", {}, h("b", {}, places[place].label), h("small", { class: "quiet" }, figure(curves.along[place])))))),
