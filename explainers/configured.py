@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,8 @@ def _processed(where: Path | str, config: Any, channels: int) -> tuple[Framing, 
     if where and (file.is_file() or not Path(where).is_dir()):
         try:
             processor = AutoImageProcessor.from_pretrained(where, trust_remote_code=False, local_files_only=True)
-            return _compared(processor, *_framed(processor.to_dict(), channels))
+            own = {key: value for key, value in processor.to_dict().items() if _is_known(processor, key)}
+            return _compared(processor, *_framed(own, channels))
         except ModelError:
             raise
         except (*_ERRORS, StrictDataclassError):
@@ -151,6 +153,12 @@ def _processed(where: Path | str, config: Any, channels: int) -> tuple[Framing, 
     seeing = getattr(config, "vision_config", config)  # networks made for pictures and texts keep it apart
     framing = Framing(size=_sides(getattr(seeing, "image_size", None)) or (224, 224), channels=channels)
     return framing, (NO_PROCESSOR if framing.channels == "rgb" else NO_STATISTICS,)
+
+
+def _is_known(processor: Any, option: str) -> bool:
+    """Whether an option is one of the processor's; files of other versions may have switches that it does not read."""
+    kind = type(processor)
+    return not option.startswith("do_") or hasattr(kind, option) or option in signature(kind.__init__).parameters
 
 
 def _framed(processor: Mapping[str, Any], channels: int) -> tuple[Framing, tuple[str, ...]]:

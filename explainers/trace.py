@@ -216,7 +216,7 @@ class Trace:
 
     @property
     def pixels(self) -> Pixels:
-        """The picture as framed for the network, RGB in [0, 1], on its device."""
+        """The picture as framed for the network (C, H, W) in [0, 1], colors as RGB, on its device."""
         with self._turn():
             return self._pixels()
 

@@ -374,3 +374,47 @@ def test_perceiver_whose_pictures_are_called_inputs(tmp_path):
     with torch.no_grad():
         logits = model.module.inside(inputs=processor(picture.image(), return_tensors="pt")["pixel_values"]).logits[0]
     assert torch.allclose(trace.logits, logits, atol=2 / 255)
+
+
+@pytest.mark.parametrize("array", [noise(60, 80), noise(80, 60)[..., :1].repeat(3, axis=2)], ids=["colors", "gray"])
+def test_a_gray_network_of_transformers_is_fed_as_its_processor_feeds_gray_pictures(array, tmp_path):
+    tiny_vit(num_channels=1).save_pretrained(tmp_path)
+    transformers.ViTImageProcessor(size={"height": 96, "width": 96}, image_mean=[0.4], image_std=[0.3]).save_pretrained(
+        tmp_path
+    )
+    model = ex.load(str(tmp_path), device="cpu")
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    fed = processor(Image.fromarray(array).convert("L"), return_tensors="pt")["pixel_values"][0]
+    own = model.framing.frame(Picture.read(array))
+    assert own.shape == fed.shape == (1, 96, 96)
+    assert (own - model.framing.denormalize(fed)).abs().max() <= STEP
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"feature_extractor_type": "PerceiverFeatureExtractor", "size": 224, "crop_size": 256, "do_center_crop": True},
+         ("PerceiverImageProcessor", {})),
+        ({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224, "crop_pct": 0.875},
+         ("ConvNextImageProcessor", {"size": {"shortest_edge": 224}})),
+        ({"feature_extractor_type": "ConvNextFeatureExtractor", "size": 384, "crop_pct": 0.875},
+         ("ConvNextImageProcessor", {})),
+        ({"feature_extractor_type": "LevitFeatureExtractor", "size": 224, "crop_size": 224, "do_center_crop": True},
+         ("LevitImageProcessor", {})),
+        ({"feature_extractor_type": "ViTFeatureExtractor", "size": 224}, ("ViTImageProcessor", {})),
+    ],
+)  # fmt: skip
+def test_files_of_older_versions_are_read_as_what_they_meant(old, new):
+    name, options = new
+    given = getattr(transformers, name)(**options).to_dict()
+    shared = {key: given[key] for key in ("image_mean", "image_std", "resample")}
+    assert Framing.from_transformers(old | shared) == Framing.from_transformers(given)
+
+
+def test_a_switch_that_the_processor_does_not_read_is_no_obstacle(tmp_path):
+    tiny_vit().save_pretrained(tmp_path)
+    processor = transformers.ViTImageProcessor(size={"height": 96, "width": 96})
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor.to_dict() | {"do_of_old": True}))
+    assert ex.load(str(tmp_path), device="cpu").framing.size == (96, 96)
+    with pytest.raises(ModelError, match="do_of_old"):
+        Framing.from_transformers(processor.to_dict() | {"do_of_old": True})

@@ -126,8 +126,9 @@ def _each(values: Any, channels: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 def _geometry(config: Mapping[str, Any], kind: str) -> _Geometry:
     crop = sides(config.get("crop_size")) if config.get("do_center_crop") else None
     size: Any = config.get("size") or config.get("crop_size")
-    if isinstance(size, int) and crop:  # older configurations: one number is the shorter side where a crop follows
-        size = {"shortest_edge": size}
+    share = config.get("crop_pct")
+    if isinstance(size, int) and (crop or share) and "Perceiver" not in kind:
+        size = {"shortest_edge": size}  # older configurations: one number is the shorter side where a crop follows
     edge, exact = size.get("shortest_edge") if hasattr(size, "get") else None, sides(size)
     if not config.get("do_resize", True):
         if crop is None:
@@ -140,7 +141,6 @@ def _geometry(config: Mapping[str, Any], kind: str) -> _Geometry:
         if exact[0] > crop[0] or exact[1] > crop[1]:
             raise _unfollowed("crop_size")
         return _unpadded(config, exact), "zoom", crop, False
-    share = config.get("crop_pct")
     if share and "PoolFormer" not in kind and edge:  # ConvNeXT's processor cuts by itself
         if crop not in (None, (edge, edge)):
             raise _unfollowed("crop_size")
