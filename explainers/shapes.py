@@ -3,8 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
-Pixels = Float[Tensor, "rgb height width"]
-"""RGB in [0, 1], as framed for the network, before its own normalization."""
+Pixels = Float[Tensor, "colors height width"]
+"""RGB in [0, 1], or gray, or bands, as framed for the network, before its own normalization."""
 
 Maps = Float[Tensor, "channels height width"]
 """What one point of the network puts out, as channels over its grid; prefix tokens dropped."""
@@ -18,8 +18,8 @@ Heat = Float[Tensor, "height width"]
 Logits = Float[Tensor, "classes"]
 """One number for each class, before any softmax."""
 
-Batch = Float[Tensor, "pictures rgb height width"]
-"""Several pictures as framed for the network, RGB in [0, 1]: variants of one picture, not a stranger's."""
+Batch = Float[Tensor, "pictures colors height width"]
+"""Several pictures as framed for the network, in [0, 1]: variants of one picture, not a stranger's."""
 
 MapsBatch = Float[Tensor, "pictures channels height width"]
 """Several versions of the maps of one picture."""
