@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from .anatomy import Site
 from .errors import QuestionError
 from .galleries.embedding import EmbeddedAt, averages, embed
 from .galleries.neighbors import Metric, distances, graph, nearest
 from .gallery import Gallery
-from .shapes import Heat
+from .shapes import Heat, Maps
+from .sites import Outputs, Site
 from .taps import run
 from .trace import Trace
 
@@ -118,32 +118,36 @@ def likeness(trace: Trace, other: Trace) -> Likeness:
         here = torch.einsum("khw,k->hw", a, mean_b) / (norm * a[0].numel())
         there = torch.einsum("khw,k->hw", b, mean_a) / (norm * b[0].numel())
         return Likeness(cosine, here, there, exact=True)
-    a, leaf_a, b, leaf_b = *_embedded(trace, site), *_embedded(other, other_site)
+    a, leaves_a, b, leaves_b = *_embedded(trace, site), *_embedded(other, other_site)
     with torch.enable_grad():
         cosine_here = torch.nn.functional.cosine_similarity(a, b.detach(), dim=0)
         cosine_there = torch.nn.functional.cosine_similarity(a.detach(), b, dim=0)
-        (slope_a,) = torch.autograd.grad(cosine_here, leaf_a)
-        (slope_b,) = torch.autograd.grad(cosine_there, leaf_b)
+        here, there = _carried(site, cosine_here, leaves_a), _carried(other_site, cosine_there, leaves_b)
     trace.spent.backwards += 2
-    here = (site.layout.maps(slope_a) * site.layout.maps(leaf_a.detach())).sum(0)
-    there = (other_site.layout.maps(slope_b) * other_site.layout.maps(leaf_b.detach())).sum(0)
     return Likeness(float(cosine_here.detach()), here.float(), there.float(), exact=False)
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _embedded(trace: Trace, site: Site) -> tuple[Tensor, Tensor]:
-    """What the head is fed with (D,), and the leaf of the graph from the last maps to it."""
+def _carried(site: Site, cosine: Tensor, leaves: Outputs) -> Heat:
+    """Slope times map (h, w), added up over channels."""
+    slopes = dict(zip(leaves, torch.autograd.grad(cosine, [*leaves.values()]), strict=True))
+    maps: Maps = site.maps(leaves).detach()
+    return (site.slopes(slopes)[0] * maps).sum(0)
+
+
+def _embedded(trace: Trace, site: Site) -> tuple[Tensor, Outputs]:
+    """What the head is fed with (D,), and the leaves of the graph from the last maps to it."""
     began = time.perf_counter()
     model, head = trace.classifier, trace.classifier.anatomy.embedding
     assert head is not None
     framed = model.framing.normalize(trace.pixels).to(model.dtype)[None]
     with torch.inference_mode(False), torch.enable_grad():
-        passed = run(model.module, framed, taps=[site.point], start=site.point, fed=[head], stop=trace.stop)
+        passed = run(model.module, framed, start=site.points, fed=[head], stop=trace.stop)
     trace.spent.forwards += 1
     trace.spent.seconds += time.perf_counter() - began
-    return passed.fed[head].flatten(), passed.taps[site.point]
+    return passed.fed[head].flatten(), {point: passed.taps[point] for point in site.points}
 
 
 def _same_label(vectors: NDArray[np.float16], labels: tuple[str, ...], metric: Metric) -> NDArray[np.float64]:

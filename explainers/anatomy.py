@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,71 +10,26 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .agreement import AGREES, agreements
+from .layouts import FEWEST_CELLS, Grid, Layout, in_order, lying
 from .rules.attended import Attending, AttentionLayer, Seen, layer_of
 from .rules.guided import rectifies
 from .rules.opened import opened
 from .rules.places import FUSED, SOFTMAX, Places
 from .shapes import Maps
+from .sites import Part, Site
 from .taps import Call, Point, first_tensor, run, watch
 
 DepthName = Literal["early", "middle", "late", "last"]
 DEPTHS: tuple[DepthName, ...] = ("early", "middle", "late", "last")
 
-FEWEST_CELLS = 4
-"""A grid with fewer cells than this places nothing."""
-
 MOST_PREFIX_TOKENS = 64
 """Class, distillation and register tokens before the patches; real networks have up to 16 or so."""
-
 
 NO_ATTENTION = "has no attention of one patch to another"
 
 FEW_PREFIX_TOKENS = 8
 """Up to here, as many channels as cells is the likelier accident than as many channels as cells and prefix tokens."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a module's output holds channels over a grid: which axis is which, and how many tokens come before it."""
-
-    form: Literal["NCHW", "NHWC", "tokens", "channels-first tokens"]
-    channels: int
-    grid: tuple[int, int]
-    prefix: int = 0
-
-    def maps(self, output: Tensor) -> Maps:
-        """The output (1, …) of that module as maps (K, h, w); prefix tokens dropped."""
-        match self.form:
-            case "NCHW":
-                return output[0]
-            case "NHWC":
-                return output[0].permute(2, 0, 1)
-            case "tokens":
-                return output[0, self.prefix :].T.reshape(-1, *self.grid)
-            case _:
-                return output[0, :, self.prefix :].reshape(-1, *self.grid)
-
-    def put(self, output: Tensor, maps: Tensor) -> Tensor:
-        """N outputs like `output` (1, …) with these maps (N, K, h, w) in them; prefix tokens as they were."""
-        match self.form:
-            case "NCHW":
-                return maps
-            case "NHWC":
-                return maps.permute(0, 2, 3, 1)
-            case "tokens":
-                tokens, axis = maps.flatten(2).mT, 1
-            case _:
-                tokens, axis = maps.flatten(2), 2
-        prefix = output.narrow(axis, 0, self.prefix)
-        return torch.cat([prefix.expand(len(maps), *prefix.shape[1:]), tokens], axis)
-
-
-@dataclass(frozen=True)
-class Site:
-    """A point whose output is maps over a grid, and how to read them."""
-
-    point: Point
-    layout: Layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +73,12 @@ class Anatomy:
     """Why there is no attention, as the end of a sentence."""
     embedding: Point | None = None
     """The module whose input is the pooled embedding: the last one with weights before the scores."""
-    loose: dict[str, Layout] = field(default_factory=dict)
+    loose: dict[str, Site] = field(default_factory=dict)
     """Every other point with maps, for module paths given from Python."""
+    partial: str = ""
+    """Which part of the network the last maps show, and how much of the score that is; empty where it is all."""
+    agreement: float | None = None
+    """How far the places of the last maps agree with the pixels that move them; None where there are none to hold."""
 
     @property
     def one_grid(self) -> bool:
@@ -134,8 +93,7 @@ class Anatomy:
         if not self.sites:
             raise LookupError(self.without_maps)
         if depth in self.loose:
-            path, _, call = depth.partition("#")
-            return Site(Point(path, int(call or 0)), self.loose[depth])
+            return self.loose[depth]
         raise LookupError(
             f"There are no maps over a grid at depth “{depth}”; try {', '.join(DEPTHS)} or a module path."
         )
@@ -157,56 +115,51 @@ def read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor
 def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tensor]) -> Anatomy:
     calls: list[Call] = []
     seen = _Functions(calls)
-    with seen:
+    with seen, Places(inputs) as places:
         output, _ = watch(module, inputs, calls)
     if not isinstance(output, Tensor):
         raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
-    found = _sites(calls, (inputs.shape[-2], inputs.shape[-1]), seen.attention)
-    dominators = _dominators(output, inputs)
-    trunk = _outermost(call for call in found if call.node in dominators)
     head_call = _head_call(calls, output)
-    class_maps = _class_maps(trunk, output)
-    if class_maps is not None:
-        # Grad-CAM and its kin read features; the class maps themselves are read by CAM.
-        before = [f for f in trunk if f.order < class_maps.order and f.layout.channels != class_maps.layout.channels]
-        trunk = before or trunk
-
-    blocks_of = [f for f in trunk if f.layout.form == "tokens"]
-    attention, pooled, without_attention = _attention(module, inputs.detach(), seen, objective)
-    last, read_from = _last(module, inputs.detach(), trunk, found, objective)
-    if last is None or last.order < len(calls) / 2:  # the picture goes on in branches that meet in no maps
-        branch = _branch(module, inputs.detach(), found, objective)
-        if branch is not None and (last is None or branch.order > last.order):
-            last, read_from, trunk = branch, branch.site, [*trunk, branch]
-    if last is None:
-        why = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture."
-        return Anatomy(
-            sites={},
-            trunk=(),
-            head=None,
-            without_maps=why,
-            without_head=why,
-            rectifiers=seen.rectifiers,
-            attention=attention,
-            pooled=pooled,
-            without_attention=without_attention,
-            embedding=head_call.point if head_call else None,
-        )  # fmt: skip
-    trunk = [f for f in trunk if f.order <= last.order]
-    head, why = _head(calls, last, head_call, class_maps)
-    return Anatomy(
-        sites=_by_depth(trunk, read_from),
-        trunk=tuple(f.site for f in trunk),
-        head=head,
-        without_head=why,
-        rectifiers=seen.rectifiers,
-        attention=attention,
-        blocks=_blocks(attention, seen.softmax, blocks_of),
-        pooled=pooled,
-        without_attention=without_attention,
-        embedding=head_call.point if head_call else None,
-        loose={str(f.site.point): f.layout for f in found},
-    )
+    attention, pooled, without_attention = _attention(module, inputs.detach(), seen, places, objective)
+    found = _found(module, inputs.detach(), calls, places, seen.attention)
+    del places
+    rest: dict[str, Any] = {
+        "rectifiers": seen.rectifiers,
+        "attention": attention,
+        "pooled": pooled,
+        "without_attention": without_attention,
+        "embedding": head_call.point if head_call else None,
+    }
+    why, agreement = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over it.", None
+    slopes = _slopes(output, found, objective)
+    while (picked := _picked(module, inputs, output, found, slopes, len(calls), objective)) is not None:
+        sites = _by_depth(picked)
+        distinct = list(dict.fromkeys(sites.values()))
+        agree = dict(zip(distinct, agreements(module, inputs.detach(), distinct), strict=True))
+        agreement = agree[picked.site]
+        if agreement is None or agreement >= AGREES:
+            good = [depth for depth in DEPTHS if (a := agree[sites[depth]]) is None or a >= AGREES]
+            sites = {d: sites[next(g for g in good if DEPTHS.index(g) >= DEPTHS.index(d))] for d in DEPTHS}
+            head, without_head = _head(calls, picked, head_call)
+            blocks_of = [f for f in picked.through if f.layout.form == "tokens"]
+            return Anatomy(
+                sites=sites,
+                trunk=picked.trunk_sites,
+                head=head,
+                without_head=without_head,
+                blocks=_blocks(attention, seen.softmax, blocks_of),
+                loose={str(f.site): f.site for f in found},
+                partial=picked.partial,
+                agreement=agreement,
+                **rest,
+            )
+        why = (
+            f"Its maps at {picked.site} do not lie where their cells should: changing a part of the picture moves "
+            "other cells than those over it, so there is nothing to lay over it."
+        )
+        wrong = {f.node for f in found if f.site.point in picked.site.points}
+        found = [f for f in found if f.node not in wrong]
+    return Anatomy(sites={}, trunk=(), head=None, without_maps=why, without_head=why, agreement=agreement, **rest)
 
 
 # --- private: which outputs are maps ---------------------------------------------------------------------------------
@@ -219,28 +172,45 @@ class _Found:
     module: nn.Module
     tensor: Tensor
     node: Any
+    size: Grid
 
     @property
     def layout(self) -> Layout:
         return self.site.layout
 
+    @property
+    def maps(self) -> Maps:
+        return self.layout.cells(self.tensor.detach())[0]
 
-def _sites(calls: list[Call], size: tuple[int, int], attention: list[tuple[int, int, int]]) -> list[_Found]:
+
+def _found(
+    module: nn.Module, inputs: Tensor, calls: list[Call], places: Places, attention: list[tuple[int, int, int]]
+) -> list[_Found]:
+    """Every output that is maps over a grid: by where its numbers came from, or by its shape where that is not known.
+
+    What only has the shape is tried: its cells have to be moved by the pixels that they would lie over.
+    """
     found: list[_Found] = []
-    grids: list[tuple[int, int]] = []
-    squares = {(heads, queries, keys) for heads, queries, keys in attention}
+    guessed: list[_Found] = []
+    grids: list[Grid] = []
+    squares, size = set(attention), (inputs.shape[-2], inputs.shape[-1])
     for order, call in enumerate(calls):
         tensor = first_tensor(call.output)
         if tensor is None or tensor.grad_fn is None or tensor.ndim not in (3, 4) or tensor.shape[0] != 1:
             continue
         if tuple(tensor.shape[1:]) in squares:
             continue  # an attention matrix, which is square too
-        layout = _layout(tensor, size, grids, call.module)
+        at = places.at(tensor)
+        layout = _layout(tensor, size, grids, call.module) if at is None else lying(at, size)
         if layout is not None:
             if layout.grid not in grids[-1:]:
                 grids.append(layout.grid)
-            found.append(_Found(order, Site(call.point, layout), call.module, tensor, _origin(tensor.grad_fn)))
-    return found
+            site = Site.of(Part(call.point, layout), size=size)
+            found.append(_Found(order, site, call.module, tensor, _origin(tensor.grad_fn), size))
+            guessed += found[-1:] if at is None else []
+    tried = agreements(module, inputs, [f.site for f in guessed])
+    wrong = {f.node for f, agreement in zip(guessed, tried, strict=True) if agreement is None or agreement < AGREES}
+    return [f for f in found if f.node not in wrong]
 
 
 def _origin(node: Any) -> Any:
@@ -250,7 +220,7 @@ def _origin(node: Any) -> Any:
     return node
 
 
-def _layout(tensor: Tensor, size: tuple[int, int], grids: list[tuple[int, int]], module: nn.Module) -> Layout | None:
+def _layout(tensor: Tensor, size: Grid, grids: list[Grid], module: nn.Module) -> Layout | None:
     if tensor.ndim == 4:
         _, a, b, c = tensor.shape
         first, last = _is_grid((b, c), size), _is_grid((a, b), size)
@@ -265,11 +235,11 @@ def _layout(tensor: Tensor, size: tuple[int, int], grids: list[tuple[int, int]],
     split = _token_grid(a, size, grids) if b > 1 else None
     whole = next((grid for grid in reversed(grids) if grid[0] * grid[1] == b), None) if a > 1 else None
     if whole and (split is None or split[1] > FEW_PREFIX_TOKENS):
-        return Layout("channels-first tokens", a, whole)
-    return Layout("tokens", b, *split) if split else None
+        return in_order("channels-first tokens", a, whole, 0)
+    return in_order("tokens", b, *split) if split else None
 
 
-def _is_grid(grid: tuple[int, int], size: tuple[int, int]) -> bool:
+def _is_grid(grid: Grid, size: Grid) -> bool:
     """Whether rows and columns stand in the picture's proportion, to within the rounding of strided layers."""
     (h, w), (height, width) = grid, size
     if h * w < FEWEST_CELLS or h > height or w > width:
@@ -278,7 +248,7 @@ def _is_grid(grid: tuple[int, int], size: tuple[int, int]) -> bool:
     return abs(h - height / stride) <= 1 and abs(w - width / stride) <= 1 and (height != width or h == w)
 
 
-def _token_grid(tokens: int, size: tuple[int, int], grids: list[tuple[int, int]]) -> tuple[tuple[int, int], int] | None:
+def _token_grid(tokens: int, size: Grid, grids: list[Grid]) -> tuple[Grid, int] | None:
     """Grid and number of prefix tokens of a sequence: the latest grid seen, or the fewest tokens over a full grid."""
     for grid in reversed(grids):
         prefix = tokens - grid[0] * grid[1]
@@ -292,7 +262,7 @@ def _token_grid(tokens: int, size: tuple[int, int], grids: list[tuple[int, int]]
     return None
 
 
-def _factor(cells: int, size: tuple[int, int]) -> tuple[int, int] | None:
+def _factor(cells: int, size: Grid) -> Grid | None:
     height, width = size
     rows = round((cells * height / width) ** 0.5)
     for h in (rows, rows - 1, rows + 1):
@@ -358,11 +328,134 @@ def _outermost(found: Iterator[_Found]) -> list[_Found]:
     return sorted(best.values(), key=lambda f: f.order)
 
 
+def _slopes(output: Tensor, found: list[_Found], objective: Callable[[Tensor], Tensor]) -> dict[Any, Tensor]:
+    """The slope of the objective at every output that it depends on, by node."""
+    score, outer = objective(output), _outermost(iter(found))
+    if not score.requires_grad or not outer:
+        return {}
+    slopes = torch.autograd.grad(score, [f.tensor for f in outer], retain_graph=True, allow_unused=True)
+    return {f.node: slope for f, slope in zip(outer, slopes, strict=True) if slope is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class _Picked:
+    """Where the last maps are read, and what leads to them."""
+
+    site: Site
+    last: _Found
+    """The last of its points, or, where it is read behind that, the point before."""
+    trunk: list[_Found]
+    """Through which everything flows, up to there; without the parts of several branches."""
+    through: list[_Found]
+    """The same to the end of the network."""
+    class_maps: _Found | None = None
+    partial: str = ""
+
+    @property
+    def trunk_sites(self) -> tuple[Site, ...]:
+        sites = [f.site for f in self.trunk]
+        return tuple(sites if len(self.site.parts) == 1 else [*sites, self.site])
+
+
+def _picked(
+    module: nn.Module,
+    inputs: Tensor,
+    output: Tensor,
+    found: list[_Found],
+    slopes: dict[Any, Tensor],
+    calls: int,
+    objective: Callable[[Tensor], Tensor],
+) -> _Picked | None:
+    """The last maps: where all flows through one place, in the second half of the network; else in each branch."""
+    dominators = _dominators(output, inputs)
+    through = _outermost(f for f in found if f.node in dominators)
+    trunk, class_maps = through, _class_maps(through, output)
+    if class_maps is not None:
+        # Grad-CAM and its kin read features; the class maps themselves are read by CAM.
+        before = [f for f in trunk if f.order < class_maps.order and f.layout.channels != class_maps.layout.channels]
+        trunk = before or trunk
+    still = inputs.detach()
+    last, read_from = _last(module, still, trunk, found, slopes, objective)
+    if last is None or last.order < calls / 2:  # the picture goes on in branches that meet in no maps
+        branches, share = _branches(module, still, output, found, slopes, objective)
+        deeper = len(branches) > 1 and share > ALL
+        if branches and (last is None or deeper):
+            site = Site.of(*(f.site.parts[0] for f in branches), size=branches[0].size)
+            trunk = [f for f in trunk if f.order < branches[0].order]
+            trunk += branches if len(branches) == 1 else []
+            return _Picked(site, branches[-1], trunk, through, None, _told(site, share))
+    if last is None:
+        return None
+    assert read_from is not None
+    return _Picked(read_from, last, [f for f in trunk if f.order <= last.order], through, class_maps)
+
+
+ALL = 0.99
+"""Maps through which so much of the score's slope flows show all of it, as far as a picture can."""
+
+
+def _told(site: Site, share: float) -> str:
+    if share > ALL:
+        return ""
+    carried = f"which carries {100 * share:.0f} % of what moves the scores; the rest goes around it"
+    return f"This shows the way through {site}, {carried}."
+
+
+def _branches(
+    module: nn.Module,
+    inputs: Tensor,
+    output: Tensor,
+    found: list[_Found],
+    slopes: dict[Any, Tensor],
+    objective: Callable[[Tensor], Tensor],
+) -> tuple[list[_Found], float]:
+    """The last maps of each branch and call that the scores depend on, and which share of their slope flows through.
+
+    From the scores down, each way is followed up to the first maps whose cells count. The share is of the slope at the
+    pixels: what is left of it along the whole slope when all these maps are held still, taken from one.
+    """
+    outer = [f for f in _outermost(iter(found)) if f.node in slopes]
+    counting = {f.node: f for f in outer if f.layout.cells(slopes[f.node]).any()}
+    ends: list[_Found] = []
+    waiting, visited = [output.grad_fn], set[Any]()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in visited:
+            continue
+        visited.add(node)
+        if node in counting:
+            ends.append(counting[node])
+        else:
+            waiting.extend(before for before, _ in node.next_functions)
+    if not ends:
+        return [], 0.0
+    ends.sort(key=lambda f: f.order)
+    leaves = run(module, inputs, start=[f.site.point for f in ends])
+    direct = torch.autograd.grad(objective(leaves.output), [leaves.taps[f.site.point] for f in ends], allow_unused=True)
+    ends = [f for f, s in zip(ends, direct, strict=True) if s is not None and f.layout.cells(s).any()]
+    whole = _at_pixels(module, inputs, (), objective)
+    around = _at_pixels(module, inputs, [f.site.point for f in ends], objective)
+    if whole is None or not whole.any():
+        return ends, 1.0
+    rest = 0.0 if around is None else float((around * whole).sum() / whole.square().sum())
+    return ends, min(1.0, max(0.0, 1 - rest))
+
+
+def _at_pixels(
+    module: nn.Module, inputs: Tensor, cut: Sequence[Point], objective: Callable[[Tensor], Tensor]
+) -> Tensor | None:
+    """The slope of the objective at the pixels, with nothing flowing through some points."""
+    leaf = inputs.clone().requires_grad_()
+    score = objective(run(module, leaf, cut=cut).output)
+    return torch.autograd.grad(score, leaf, allow_unused=True)[0] if score.requires_grad else None
+
+
 def _last(
     module: nn.Module,
     inputs: Tensor,
     trunk: list[_Found],
     found: list[_Found],
+    slopes: dict[Any, Tensor],
     objective: Callable[[Tensor], Tensor],
 ) -> tuple[_Found | None, Site | None]:
     """The last site whose cells the score depends on, and where best to read it.
@@ -373,29 +466,17 @@ def _last(
     """
     for position in range(len(trunk) - 1, -1, -1):
         f = trunk[position]
-        raw = _slope(module, inputs, f.site, objective)
+        raw = slopes.get(f.node)
         if raw is None:
             continue
         if not raw.any():  # a head of zeros: no site can be told from another by its slopes
             return trunk[-1], trunk[-1].site
-        if not f.layout.maps(raw).any():  # only the prefix tokens are read from here on
+        if not f.layout.cells(raw).any():  # only tokens beside the patches are read from here on
             continue
         if position == len(trunk) - 1:
             return f, f.site
         return f, _normalized(module, inputs, f, found, objective) or f.site
     return None, None
-
-
-def _branch(
-    module: nn.Module, inputs: Tensor, found: list[_Found], objective: Callable[[Tensor], Tensor]
-) -> _Found | None:
-    """Where the picture flows in several branches to the end: the last normalized maps in any of them that count."""
-    normalized = [f for f in found if "Norm" in type(f.module).__name__]
-    for f in reversed(normalized):
-        slope = _slope(module, inputs, f.site, objective)
-        if slope is not None and f.layout.maps(slope).any():
-            return f
-    return None
 
 
 def _normalized(
@@ -405,7 +486,7 @@ def _normalized(
         if g.order > f.order and g.layout == f.layout and g.node is not f.node:
             around = _slope(module, inputs, f.site, objective, cut=g.site.point)
             through = _slope(module, inputs, g.site, objective)
-            if around is None or through is None or f.layout.maps(around).any() or not g.layout.maps(through).any():
+            if around is None or through is None or f.layout.cells(around).any() or not g.layout.cells(through).any():
                 return None
             return g.site
     return None
@@ -423,15 +504,17 @@ def _slope(
     return slope
 
 
-def _by_depth(trunk: list[_Found], last: Site | None) -> dict[DepthName, Site]:
+def _by_depth(picked: _Picked) -> dict[DepthName, Site]:
     """Named depths: the last site of each of the last grids; where they are fewer, with points halfway between."""
-    stages: list[_Found] = []
-    for f, after in zip(trunk, [*trunk[1:], None], strict=True):
+    trunk, stages = picked.trunk, list[_Found]()
+    for f, after in zip(trunk, [*trunk[1:], None][: len(trunk)], strict=True):
         if after is None or after.layout.grid != f.layout.grid:
             stages.append(f)
     alike = {stage: [f for f in trunk if f.layout == stage.layout] for stage in stages}
     halfway = {stage: points[(len(points) - 1) // 2] for stage, points in alike.items()}
     match stages[-len(DEPTHS) :]:
+        case []:  # branches from the pixels on
+            return dict.fromkeys(DEPTHS, picked.site)
         case [only]:
             n = len(alike[only])
             chosen = [alike[only][max(0, round(n * share) - 1)] for share in (0.25, 0.5, 0.75, 1.0)]
@@ -441,24 +524,18 @@ def _by_depth(trunk: list[_Found], last: Site | None) -> dict[DepthName, Site]:
             chosen = [first, second, halfway[third], third]
         case four:
             chosen = four
-    sites = {name: f.site for name, f in zip(DEPTHS, chosen, strict=True)}
-    if last is not None:
-        sites["last"] = last
-    return sites
+    return {name: f.site for name, f in zip(DEPTHS, chosen, strict=True)} | {"last": picked.site}
 
 
 # --- private: attention ----------------------------------------------------------------------------------------------
 
 
 def _attention(
-    module: nn.Module, inputs: Tensor, seen: _Functions, objective: Callable[[Tensor], Tensor]
+    module: nn.Module, inputs: Tensor, seen: _Functions, places: Places, objective: Callable[[Tensor], Tensor]
 ) -> tuple[tuple[AttentionLayer, ...], tuple[int, ...], str]:
     """The attentions and how they lie over the picture; which tokens without a place the scores read; or why not."""
     if not seen.attention and not seen.products:
         return (), (), NO_ATTENTION
-    pixels = inputs.detach()
-    with torch.no_grad(), Places(pixels) as places:
-        run(module, pixels, graph=False)
     layers = tuple(layer for found in places.found if (layer := layer_of(found)))
     if layers:
         return layers, _pooled(module, inputs, layers[-1], objective), ""
@@ -536,24 +613,24 @@ def _head_call(calls: list[Call], output: Tensor) -> Call | None:
 
 def _class_maps(trunk: list[_Found], output: Tensor) -> _Found | None:
     for f in reversed(trunk):
-        if f.layout.channels == output.numel() and _same(f.layout.maps(f.tensor).mean((1, 2)), output):
+        if f.layout.channels == output.numel() and f.site.plain and _same(f.maps.mean((1, 2)), output):
             return f
     return None
 
 
-def _head(
-    calls: list[Call], last: _Found, head: Call | None, class_maps: _Found | None
-) -> tuple[LinearHead | ClassMaps | None, str]:
-    if class_maps is not None:
-        return ClassMaps(class_maps.site), ""
+def _head(calls: list[Call], picked: _Picked, head: Call | None) -> tuple[LinearHead | ClassMaps | None, str]:
+    if picked.class_maps is not None:
+        return ClassMaps(picked.class_maps.site), ""
+    if len(picked.site.parts) > 1:
+        return None, f"its scores come from several branches or calls ({picked.site})"
+    last = picked.last
     between = _between(calls, last, head)
     if head is None:
         return None, f"its scores do not come from one linear layer ({between})"
     matrix = _matrix(head.module)
     assert matrix is not None
     weight, bias = matrix
-    pooled = last.layout.maps(last.tensor).mean((1, 2))
-    if not _same(pooled, head.inputs[0]):
+    if not last.site.plain or not _same(last.maps.mean((1, 2)), head.inputs[0]):
         return None, f"its head does not read the plain average of the last maps ({between})"
     return LinearHead(weight, bias, last.site), ""
 

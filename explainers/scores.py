@@ -316,7 +316,7 @@ def grid(model: Classifier) -> tuple[int, int]:
     height, width = model.framing.size
     shorter = min(height, width)
     last = model.anatomy.sites.get("last")
-    coarse = last is not None and min(last.layout.grid) < 10
+    coarse = last is not None and min(last.grid) < 10
     count = min(8, shorter) if shorter < 128 else 7 if coarse else 14
     return round(count * height / shorter), round(count * width / shorter)
 

@@ -43,8 +43,8 @@ class Pass:
 
     output: Tensor
     taps: dict[Point, Tensor]
-    start: Point | None
-    """Where the graph begins; None when it begins at the pixels, or when there is no graph."""
+    start: tuple[Point, ...] = ()
+    """Where the graph begins; nowhere when it begins at the pixels, or when there is no graph."""
     fed: dict[Point, Tensor] = field(default_factory=dict)
     """What went into modules, where that was asked for."""
 
@@ -110,7 +110,7 @@ def run(
     inputs: Tensor,
     *,
     taps: Sequence[Point] = (),
-    start: Point | None = None,
+    start: Point | Sequence[Point] | None = None,
     cut: Sequence[Point] = (),
     fed: Sequence[Point] = (),
     graph: bool = True,
@@ -119,8 +119,9 @@ def run(
     """One forward pass of `module` on `inputs` (N, 3, H, W), with the outputs at `taps` kept.
 
     With `start`, no graph is recorded before that point: its output becomes a leaf, and the graph runs from there to
-    the end, so that a gradient at the last maps costs about nothing beside the pass. Without it the graph begins at
-    `inputs`, which should then require a gradient. `cut` detaches points, for asking what flows around them; of those
+    the end, so that a gradient at the last maps costs about nothing beside the pass. Of several, each becomes a leaf,
+    and what flows from one through another counts for the latter alone. Without it the graph begins at `inputs`, which
+    should then require a gradient. `cut` detaches points, for asking what flows around them; of those
     in `fed`, what the module is given is kept as well.
 
     A tap keeps the module's output itself and hands a copy downstream, because the next operation may be in place.
@@ -129,21 +130,23 @@ def run(
 
     Raises `LookupError` when a tapped module did not run, or put out no tensor, and whatever the module raises.
     """
+    starts = () if start is None else (start,) if isinstance(start, Point) else tuple(start)
     how = conduct(module)
     if how.alone and len(inputs) > 1:
         parts = [
-            run(module, one, taps=taps, start=start, cut=cut, fed=fed, graph=graph, stop=stop)
+            run(module, one, taps=taps, start=starts, cut=cut, fed=fed, graph=graph, stop=stop)
             for one in torch.split(inputs, 1)
         ]
         taken, given = (
             {point: torch.cat([each[point] for each in kept]) for point in kept[0]}
             for kept in ([part.taps for part in parts], [part.fed for part in parts])
         )
-        return Pass(torch.cat([part.output for part in parts]), taken, start, given)
-    wanted = frozenset(taps) | {p for p in (start,) if p}
+        return Pass(torch.cat([part.output for part in parts]), taken, starts, given)
+    wanted = frozenset(taps) | frozenset(starts)
     graph, always = graph and how.graph is not False, bool(how.graph)
-    recorder = _Taps({}, wanted, start if graph else None, frozenset(cut), stop, frozenset(fed), linked=always)
-    late = start is not None and not always
+    leaves = frozenset(starts) if graph else frozenset()
+    recorder = _Taps({}, wanted, leaves, frozenset(cut), stop, frozenset(fed), linked=always)
+    late = bool(starts) and not always
     if (
         graph
         and late
@@ -168,7 +171,7 @@ def run(
         output = output.detach()
         recorder.kept = {point: tensor.detach() for point, tensor in recorder.kept.items()}
     _mend(output, _layout(inputs))
-    return Pass(output, recorder.kept, start, recorder.given)
+    return Pass(output, recorder.kept, starts, recorder.given)
 
 
 def resume(
@@ -279,7 +282,7 @@ def _layout(inputs: Tensor) -> torch.memory_format:
 class _Taps:
     names: dict[int, str]
     wanted: frozenset[Point]
-    start: Point | None
+    start: frozenset[Point]
     cut: frozenset[Point]
     stop: Callable[[], bool] | None
     feeding: frozenset[Point] = frozenset()
@@ -309,7 +312,7 @@ class _Taps:
             if point in self.wanted:  # kept with its graph, which ends here
                 self.kept[point] = tensor
             return _replaced(output, _leaf(tensor, linked=self.linked).clone())
-        if point == self.start:
+        if point in self.start:
             # The surrounding pass runs without a graph; from here on it is wanted, until `run` restores the mode.
             torch.set_grad_enabled(True)
             tensor = _leaf(tensor)
@@ -344,7 +347,7 @@ class _Resumed:
         if point not in self.given:
             return None
         self.waiting.discard(point)
-        if self.reached is not None:
+        if self.reached is not None and not self.waiting:
             self.reached()
         if self.graph:  # from here on, until `resume` restores the mode
             torch.set_grad_enabled(True)

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from .anatomy import DEPTHS, ClassMaps, Site
+from .anatomy import DEPTHS, ClassMaps
 from .baselines import BaselineName, baseline
 from .classifier import Classifier, owned
 from .errors import DoesNotApply, PictureError, QuestionError, Stopped
@@ -24,6 +24,7 @@ from .results import Heatmap, Step
 from .rules.attended import Attending, AttentionLayer, Row, Seen
 from .rules.attention import Spelled
 from .shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes
+from .sites import Outputs, Site
 from .taps import Pass, Point, resume, run
 
 T = TypeVar("T")
@@ -209,9 +210,8 @@ class Trace:
                 for place, trace in enumerate(traces):
                     one = slice(place, place + 1)
                     trace._memory.logits = logits[place]
-                    trace._memory.slopes[where, target] = slopes[place] if where == PIXELS else slopes[one]
-                    if isinstance(where, Point):
-                        trace._memory.maps[where] = maps[one]
+                    trace._memory.slopes[where, target] = [slope[one] for slope in slopes]
+                    trace._memory.maps |= {point: tensor[one] for point, tensor in maps.items()}
             yield from traces
 
     @property
@@ -260,15 +260,14 @@ class Trace:
         """What the network put out at a depth, as channels over its grid; prefix tokens dropped."""
         site = self.site(depth)
         with self._turn():
-            kept = self._memory.maps.get(site.point)
-            tensor = self._pass_through(site).taps[site.point].detach() if kept is None else kept
-            return _full(site.layout.maps(tensor))
+            return _full(site.maps(self._outputs(site)))
 
     def slopes(self, depth: str | Site = "last") -> Slopes:
         """The gradient of the score with respect to `maps(depth)`; zero where the score does not depend on them."""
         site = self.site(depth)
         with self._turn():
-            return _full(site.layout.maps(self._gradient(site.point, lambda: self._at(site))))
+            slopes = self._gradient(site.points, lambda: self._at(site))
+            return _full(site.slopes(dict(zip(site.points, slopes, strict=True)))[0])
 
     def logit_slopes(self) -> Logits:
         """The gradient of the score with respect to the logits: what each logit counts for. Takes no pass."""
@@ -280,7 +279,8 @@ class Trace:
     def pixel_slopes(self) -> Pixels:
         """The gradient of the score with respect to the pixels in [0, 1]; the network's normalization is inside."""
         with self._turn():
-            return self._gradient(PIXELS, self._at_pixels)
+            (slope,) = self._gradient((), self._at_pixels)
+            return slope[0]
 
     def logits_at(self, pixels: Batch) -> Tensor:
         """The network's logits (N, C) for other pictures (N, 3, H, W) in [0, 1], without a graph."""
@@ -307,7 +307,7 @@ class Trace:
                 if self._memory.logits is None and len(part) == 1 and torch.equal(part[0], self._pixels()):
                     self._memory.logits = logits[0].detach()  # under any rule, what comes out is what always does
                 began = time.perf_counter()
-                slopes.append(self._backward(score.sum(), leaf))
+                slopes += self._backward(score.sum(), [leaf])
                 self.spent.backwards += len(part)
                 self.spent.seconds += time.perf_counter() - began
                 scores.append(score.detach())
@@ -321,10 +321,10 @@ class Trace:
         site, target, scores = self.site(depth), self._target(), []
         with self._turn():
             like = self._framed(self._pixels())
-            own = self._pass_through(site).taps[site.point].detach()
+            own = self._outputs(site)
             for part in torch.split(maps, self.at_once_from(site)):
                 began = time.perf_counter()
-                output = self._resume(site, like, site.layout.put(own, part.to(own)))
+                output = self._resume(site, like, site.put(own, part), len(part))
                 scores.append(target.of(_full(output)))
                 self.spent.forwards += len(part)
                 self.spent.seconds += time.perf_counter() - began
@@ -334,12 +334,12 @@ class Trace:
         """The gradient of any weighted sum of the logits, `weights` (C,), with respect to `maps(depth)`."""
         site = self.site(depth)
         with self._turn():
-            passed, tensor = self._at(site)
+            passed, tensors = self._at(site)
             began = time.perf_counter()
-            slope = self._backward((_full(passed.output[0]) * weights.clone()).sum(), tensor, keep=True)
+            slopes = self._backward((_full(passed.output[0]) * weights.clone()).sum(), tensors, keep=True)
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
-            return _full(site.layout.maps(slope))
+            return _full(site.slopes(dict(zip(site.points, slopes, strict=True)))[0])
 
     def slope_changes(self, along: Maps, depth: str | Site = "last") -> Slopes:
         """How the slopes at a depth change along a direction (K, h, w): the Hessian of the score times `along`."""
@@ -347,19 +347,16 @@ class Trace:
         with self._turn():
             began = time.perf_counter()
             with Spelled():  # fused attention has no second derivative
-                passed = run(
-                    self.classifier.module, self._framed(self._pixels()), taps=[site.point], start=site.point,
-                    stop=self.stop,
-                )  # fmt: skip
-                tensor = passed.taps[site.point]
+                passed = run(self.classifier.module, self._framed(self._pixels()), start=site.points, stop=self.stop)
+                tensors = [passed.taps[point] for point in site.points]
                 score = target.of(passed.output[0])
-                slope = self._backward(score, tensor, create_graph=True)
-                inner = (site.layout.maps(slope) * along.to(slope)).sum()
-                change = self._backward(inner, tensor) if inner.requires_grad else torch.zeros_like(tensor)
+                slopes = self._backward(score, tensors, create_graph=True)
+                inner = (site.slopes(dict(zip(site.points, slopes, strict=True)))[0] * along.to(slopes[0])).sum()
+                changes = self._backward(inner, tensors) if inner.requires_grad else [each * 0 for each in tensors]
             self.spent.forwards += 1
             self.spent.backwards += 2
             self.spent.seconds += time.perf_counter() - began
-            return _full(site.layout.maps(change.detach()))
+            return _full(site.slopes(dict(zip(site.points, (c.detach() for c in changes), strict=True)))[0])
 
     def attention(
         self, layers: Iterable[int] | None = None, *, query: Query | Mapping[int, Query] = "read"
@@ -429,7 +426,7 @@ class Trace:
                 began = time.perf_counter()
                 score = target.of(passed.output[0])
                 outs = [seen.out for seen in linked.values() if seen.out is not None]
-                for index, slope in zip(linked, self._grad(score, outs, keep=True), strict=True):
+                for index, slope in zip(linked, self._backward(score, outs, keep=True), strict=True):
                     slopes[index, target] = slope
                 self.spent.backwards += 1
                 self.spent.seconds += time.perf_counter() - began
@@ -456,12 +453,12 @@ class Trace:
             passed = run(self.classifier.module, framed, taps=points, start=points[0], stop=self.stop)
             tensors = [passed.taps[point] for point in points]
             score = target.of(passed.output[0])
-            slopes = self._grad(score, tensors)
+            slopes = self._backward(score, tensors)
             self.spent.forwards += 1
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
             return [
-                (_full(site.layout.maps(tensor.detach())), _full(site.layout.maps(slope)))
+                (_full(site.maps({site.point: tensor.detach()})), _full(site.maps({site.point: slope})))
                 for site, tensor, slope in zip(sites, tensors, slopes, strict=True)
             ]
 
@@ -489,7 +486,7 @@ class Trace:
             tokens = torch.cat([passed.taps[point] for point in points])
             logits = resume(module, like, {points[-1]: tokens}, graph=True, stop=self.stop)
             outs = [seen.out for seen in linked.values() if seen.out is not None]
-            found = self._grad(target.of(_full(logits)).sum(), outs)
+            found = self._backward(target.of(_full(logits)).sum(), outs)
             self.spent.forwards += 2
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
@@ -523,9 +520,9 @@ class Trace:
 
     def at_once_from(self, depth: str | Site) -> int:
         """How many versions of the maps at a depth run as one batch: more where only the head comes after them."""
-        point, trunk = self.site(depth).point, self.classifier.anatomy.trunk
-        whole = self.classifier.manner.alone or not self._memory.resumes.get((point, None), True)
-        return self.at_once * (1 if whole or not trunk or trunk[-1].point != point else HEADS_AT_ONCE)
+        points, trunk = self.site(depth).points, self.classifier.anatomy.trunk
+        whole = self.classifier.manner.alone or not self._memory.resumes.get((points, None), True)
+        return self.at_once * (1 if whole or not trunk or trunk[-1].points != points else HEADS_AT_ONCE)
 
     def step(
         self,
@@ -559,8 +556,8 @@ class Trace:
                     self._memory.maps.setdefault(point, tensor.detach())
                 if self._memory.logits is None:
                     self._memory.logits = _full(passed.output[0].detach())
-            short = sites["last"].point if sites else None
-            self._memory.passes = [p for p in self._memory.passes if p.start is not None and p.start == short]
+            short = sites["last"].points if sites else None
+            self._memory.passes = [p for p in self._memory.passes if p.start and p.start == short]
             for key in list(self._memory.slopes)[:-KEPT_SLOPES]:
                 del self._memory.slopes[key]
             self._memory.leaf = None
@@ -586,11 +583,11 @@ class Trace:
     def _target(self) -> Target:
         return replace(self.target, index=self.class_index)
 
-    def _sites(self) -> list[Point]:
-        """Every point that is worth keeping in any pass that comes by it, in order."""
+    def _sites(self) -> list[Site]:
+        """Every site that is worth keeping in any pass that comes by it, in order."""
         anatomy = self.classifier.anatomy
-        named = [anatomy.sites[depth].point for depth in DEPTHS if depth in anatomy.sites]
-        return [*named, anatomy.head.site.point] if isinstance(anatomy.head, ClassMaps) else named
+        named = [anatomy.sites[depth] for depth in DEPTHS if depth in anatomy.sites]
+        return [*named, anatomy.head.site] if isinstance(anatomy.head, ClassMaps) else named
 
     def _pixels(self) -> Tensor:
         if self._memory.pixels is None:
@@ -606,19 +603,31 @@ class Trace:
         return self._pass_through(sites["last"]) if sites else self._pass_from_pixels()
 
     def _pass_through(self, site: Site) -> Pass:
+        """A pass in whose graph the site's points stand; where they are several, each for itself, as leaves."""
         for passed in self._memory.passes:
-            if site.point in passed.taps and passed.taps[site.point].requires_grad:
+            if all(point in passed.taps and passed.taps[point].requires_grad for point in site.points) and (
+                passed.start == site.points or len(site.points) == 1
+            ):
                 return passed
         named = self._sites()
-        taps = named[named.index(site.point) :] if site.point in named else [site.point]
-        return self._run(taps, site.point, self._pixels())
+        after = named[named.index(site) :] if site in named else [site]
+        return self._run([point for each in after for point in each.points], site.points, self._pixels())
+
+    def _outputs(self, site: Site) -> Outputs:
+        """What came out of a site's points, of whatever pass came by them."""
+        known = dict(self._memory.maps)
+        for passed in self._memory.passes:
+            known |= {point: tensor.detach() for point, tensor in passed.taps.items()}
+        if any(point not in known for point in site.points):
+            known = {point: tensor.detach() for point, tensor in self._pass_through(site).taps.items()}
+        return {point: known[point] for point in site.points}
 
     def _pass_from_pixels(self) -> Pass:
         for passed in self._memory.passes:
-            if passed.start is None:
+            if not passed.start:
                 return passed
         leaf = self._pixels().clone().requires_grad_()
-        passed = self._run(self._sites(), None, leaf)
+        passed = self._run([point for each in self._sites() for point in each.points], (), leaf)
         self._memory.leaf = leaf
         return passed
 
@@ -644,39 +653,40 @@ class Trace:
         self.spent.seconds += time.perf_counter() - began
         return _full(passed.output)
 
-    def _pass_at(self, pixels: Tensor, start: str, target: Target) -> tuple[Point | str, Tensor, Tensor, Tensor]:
-        """One batch: where the graph began, what came out there, the slopes of the scores there, and the logits."""
+    def _pass_at(
+        self, pixels: Tensor, start: str, target: Target
+    ) -> tuple[tuple[Point, ...], Outputs, list[Tensor], Tensor]:
+        """One batch: the points where the graph began, what came out there, the slopes there, and the logits."""
         began = time.perf_counter()
         leaf = pixels.detach().clone().requires_grad_(start == PIXELS)
-        point = None if start == PIXELS else self.site(start).point
-        passed = run(
-            self.classifier.module, self._framed(leaf), taps=[point] if point else [], start=point, stop=self.stop
-        )
-        maps = passed.taps[point] if point else leaf
-        slopes = self._backward(target.of(passed.output).sum(), maps)
+        points = () if start == PIXELS else self.site(start).points
+        passed = run(self.classifier.module, self._framed(leaf), start=points, stop=self.stop)
+        maps = {point: passed.taps[point] for point in points}
+        slopes = self._backward(target.of(passed.output).sum(), [*maps.values()] or [leaf])
         self.spent.forwards += len(pixels)
         self.spent.backwards += len(pixels)
         self.spent.seconds += time.perf_counter() - began
-        return point or PIXELS, maps.detach(), slopes, _full(passed.output.detach())
+        kept = {point: tensor.detach() for point, tensor in maps.items()}
+        return points, kept, slopes, _full(passed.output.detach())
 
-    def _resume(self, site: Site, like: Tensor, tensor: Tensor) -> Tensor:
-        """The output when the maps at a site are those: from there on, or from the last site before, or all of it."""
-        module, given = self.classifier.module, {site.point: tensor}
+    def _resume(self, site: Site, like: Tensor, given: dict[Point, Tensor], count: int) -> Tensor:
+        """The output for `count` versions of maps at a site: from there on, or from the last site before, or all."""
+        module = self.classifier.module
         for start in self._starts(site):
-            if not self._memory.resumes.get((site.point, start), True):
+            if not self._memory.resumes.get((site.points, start), True):
                 continue
             before = {} if start is None else {start: self._known(start, like)}
-            before = {point: own.expand(len(tensor), *own.shape[1:]) for point, own in before.items()}
+            before = {point: own.expand(count, *own.shape[1:]) for point, own in before.items()}
             try:
                 return resume(module, like, before | given, stop=self.stop)
             except LookupError:
-                self._memory.resumes[site.point, start] = False
+                self._memory.resumes[site.points, start] = False
         return resume(module, like, given, skip=False, stop=self.stop)
 
     def _starts(self, site: Site) -> list[Point | None]:
         """Where a pass may begin for other maps at a site: there, or, where a class token goes around it, before it."""
-        trunk = [each.point for each in self.classifier.anatomy.trunk]
-        return [None] if site.point in trunk or not trunk else [None, trunk[-1]]
+        trunk = [each.points for each in self.classifier.anatomy.trunk]
+        return [None] if site.points in trunk or not trunk or len(trunk[-1]) > 1 else [None, trunk[-1][0]]
 
     def _known(self, point: Point, like: Tensor) -> Tensor:
         """What came out of a point for this picture (1, …)."""
@@ -749,11 +759,7 @@ class Trace:
             self._memory.attention_slopes.clear()
         return known
 
-    def _backward(self, score: Tensor, tensor: Tensor, *, keep: bool = False, create_graph: bool = False) -> Tensor:
-        """The gradient of a number with respect to a tensor of its graph; zeros where it does not depend on it."""
-        return self._grad(score, [tensor], keep=keep, create_graph=create_graph)[0]
-
-    def _grad(
+    def _backward(
         self, score: Tensor, tensors: Sequence[Tensor], *, keep: bool = False, create_graph: bool = False
     ) -> list[Tensor]:
         """The gradients of a number with respect to tensors; zeros for those that it does not depend on.
@@ -769,7 +775,7 @@ class Trace:
             raise DoesNotApply(self._no_gradient)
         return [torch.zeros_like(t) if slope is None else slope for t, slope in zip(tensors, found, strict=True)]
 
-    def _run(self, taps: list[Point], start: Point | None, pixels: Tensor) -> Pass:
+    def _run(self, taps: list[Point], start: tuple[Point, ...], pixels: Tensor) -> Pass:
         began = time.perf_counter()
         framed = self._framed(pixels)
         module = self.classifier.module
@@ -784,26 +790,27 @@ class Trace:
         self._memory.passes.append(passed)
         return passed
 
-    def _at(self, site: Site) -> tuple[Pass, Tensor]:
+    def _at(self, site: Site) -> tuple[Pass, list[Tensor]]:
         passed = self._pass_through(site)
-        return passed, passed.taps[site.point]
+        return passed, [passed.taps[point] for point in site.points]
 
-    def _at_pixels(self) -> tuple[Pass, Tensor]:
+    def _at_pixels(self) -> tuple[Pass, list[Tensor]]:
         passed = self._pass_from_pixels()
         assert self._memory.leaf is not None
-        return passed, self._memory.leaf
+        return passed, [self._memory.leaf]
 
-    def _gradient(self, where: Point | str, at: Callable[[], tuple[Pass, Tensor]]) -> Tensor:
-        """The slope at a place, shaped as the tensor there; `at` gives the pass and that tensor where needed."""
+    def _gradient(self, where: tuple[Point, ...], at: Callable[[], tuple[Pass, list[Tensor]]]) -> list[Tensor]:
+        """The slopes at points, or at the pixels (1, 3, H, W) for none; `at` gives the pass and the tensors there."""
         if not self._memory.passes and self._memory.logits is None:
             at()  # first, so that finding the winning class takes no pass of its own
         target = self._target()
         key = (where, target)
         if key not in self._memory.slopes:
-            passed, tensor = at()
+            passed, tensors = at()
             began = time.perf_counter()
             score = target.of(passed.output[0])
-            self._memory.slopes[key] = self._backward(score, tensor, keep=True)
+            slopes = self._backward(score, tensors, keep=True)
+            self._memory.slopes[key] = slopes if where else [slope[None] for slope in slopes]
             self.spent.backwards += 1
             self.spent.seconds += time.perf_counter() - began
         return self._memory.slopes[key]
@@ -831,8 +838,9 @@ class _Memory:
     passes: list[Pass] = field(default_factory=list)
     maps: dict[Point, Tensor] = field(default_factory=dict)
     """What passes had kept that have been released."""
-    slopes: dict[tuple[Point | str, Target], Tensor] = field(default_factory=dict)
-    resumes: dict[tuple[Point, Point | None], bool] = field(default_factory=dict)
+    slopes: dict[tuple[tuple[Point, ...], Target], list[Tensor]] = field(default_factory=dict)
+    """At the points of a site, or, for no point, at the pixels (1, 3, H, W)."""
+    resumes: dict[tuple[tuple[Point, ...], Point | None], bool] = field(default_factory=dict)
     """Where the network was seen to run on, or not, from maps alone."""
     rows: dict[tuple[int, Query], Row] = field(default_factory=dict)
     held: dict[int, Seen] = field(default_factory=dict)

@@ -62,7 +62,7 @@ def _tell(trace: Trace, maps: Maps, weights: Tensor, weighs: str, summed: Heat, 
 def _names(trace: Trace, maps: Maps) -> tuple[str, ...]:
     """The class that each map belongs to, where the network draws a map for every class; else nothing."""
     head, labels = trace.classifier.anatomy.head, trace.classifier.labels
-    drawn = isinstance(head, ClassMaps) and head.site.layout.grid == tuple(maps.shape[1:])
+    drawn = isinstance(head, ClassMaps) and head.site.grid == tuple(maps.shape[1:])
     return tuple(labels) if drawn and len(labels) == len(maps) else ()
 
 

@@ -69,6 +69,7 @@ class Row:
     why: str = ""
     single: float = float("nan")
     double: float = float("nan")
+    agreement: float | None = None
 
     @property
     def good(self) -> bool:
@@ -125,9 +126,9 @@ def placed(model: ex.Classifier, picture: np.ndarray) -> str:
     trace = ex.look(model, picture)
     leaf = trace.pixels.clone().requires_grad_()
     framed = model.framing.normalize(leaf).to(model.dtype)[None]
-    maps = site.layout.maps(run(model.module, framed, taps=(site.point,)).taps[site.point])
+    maps = site.maps(run(model.module, framed, taps=site.points).taps)
     signs = torch.randn(maps.shape[0], generator=torch.Generator().manual_seed(0)).to(maps)
-    h, w = site.layout.grid
+    h, w = site.grid
     hits = 0
     for top in (True, False):
         for left in (True, False):
@@ -155,23 +156,28 @@ def missed(model: ex.Classifier, picture: np.ndarray) -> float:
     return max(ex.explain(trace, "deeplift", reference=r).result.adds_up.residual for r in ("gray", "blur"))
 
 
+def told(agreement: float | None) -> str:
+    return "  – " if agreement is None else f"{agreement:4.2f}"
+
+
 def examine(kind: str, family: str, name: str, build: Callable[[], ex.Classifier]) -> Row:
     began = time.perf_counter()
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
     picture = np.repeat(np.repeat(picture[::8, ::8], 8, 0), 8, 1)
     where = grad_cam = gradient = cam = "–"
-    spots = "–"
+    spots, agreement = "–", None
     single = double = float("nan")
     try:
         model = build()
         anatomy = model.anatomy
         if not anatomy.sites:
             return Row(
-                kind, family, name, "none", "–", "–", "–", "–", time.perf_counter() - began, anatomy.without_maps
-            )
-        site = anatomy.sites["last"]
-        grid = site.layout.grid
-        where = f"{site.point} {site.layout.form} {grid[0]}×{grid[1]}+{site.layout.prefix}"
+                kind, family, name, "none", "–", "–", "–", "–", time.perf_counter() - began, anatomy.without_maps,
+                agreement=anatomy.agreement,
+            )  # fmt: skip
+        site, agreement = anatomy.sites["last"], anatomy.agreement
+        grid = site.grid
+        where = f"{site} {site.layout.form} {grid[0]}×{grid[1]}+{site.layout.extra}"
         trace = ex.look(model, picture)
         grad_cam = judge(ex.explain(trace, "grad_cam", signed=True).native, grid)
         gradient = judge(ex.explain(trace, "gradient").native, model.framing.size)
@@ -184,8 +190,9 @@ def examine(kind: str, family: str, name: str, build: Callable[[], ex.Classifier
     except Exception as error:  # a sweep goes on
         why = f"{type(error).__name__}: {str(error).splitlines()[0][:150] if str(error) else ''}"
     return Row(
-        kind, family, name, where, grad_cam, gradient, spots, cam, time.perf_counter() - began, why, single, double
-    )
+        kind, family, name, where, grad_cam, gradient, spots, cam, time.perf_counter() - began, why, single, double,
+        agreement,
+    )  # fmt: skip
 
 
 def torchvision_networks() -> Iterator[tuple[str, Callable[[], ex.Classifier]]]:
@@ -430,7 +437,7 @@ def main() -> int:
         rows.append(row)
         print(
             f"{row.kind:12} {row.family:24} {row.where:58} Grad-CAM {row.grad_cam:10} gradient {row.gradient:10} "
-            f"placed {row.placed} CAM {row.cam:3} DeepLIFT misses {row.single:.0e} / {row.double:.0e} "
+            f"placed {row.placed} agree {told(row.agreement)} CAM {row.cam:3} DeepLIFT misses {row.single:.0e} / {row.double:.0e} "
             f"{row.seconds:5.1f} s  {row.why}",
             flush=True,
         )

@@ -38,7 +38,7 @@ def test_maps_are_found_and_explained_with_no_setting(kind):
     row = examine("timm", kind, name, build)
     assert row.good, row
     layout = models[0].anatomy.sites["last"].layout
-    assert (layout.form, layout.grid, layout.prefix) == (form, grid, prefix)
+    assert (layout.form, layout.grid, layout.extra) == (form, grid, prefix)
     if kind not in MIXES_ALL:
         assert row.placed == "4/4"
 

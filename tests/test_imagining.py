@@ -241,7 +241,7 @@ def objectives(model):
     wanted = ex.look(model, torch.rand(96, 96, 3, generator=noise()).numpy()).maps("late")
     yield Channel(site, 3)
     yield Neuron(site, 3, (1, 2))
-    yield Direction(site, torch.randn(site.layout.channels, generator=noise()), power=1)
+    yield Direction(site, torch.randn(site.channels, generator=noise()), power=1)
     yield Likeness(site, wanted)
     yield ClassScore(Target(2, 5))
 

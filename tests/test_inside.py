@@ -46,7 +46,7 @@ def test_a_field_is_what_arithmetic_says(path, side):
     model = wrapped(Strided())
     site = model.anatomy.site(path)
     field = receptive_field(model, site)
-    stride = 64 // site.layout.grid[0]
+    stride = 64 // site.grid[0]
     assert field.size == (side, side)
     assert field.stride == (stride, stride)
     # With padding 1, the field of cell (i, j) is centered on pixel (i, j) times the stride.

@@ -11,11 +11,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import Layout
 from ..classifier import Classifier
 from ..errors import DoesNotApply, QuestionError
 from ..images import Framing
-from ..taps import Point, run
+from ..sites import Outputs, Site
+from ..taps import run
 
 EmbeddedAt = Literal["pooled", "late", "middle", "early", "pixels"]
 """Where the vectors are read: what the head is fed with, the average of the maps at a depth, or the pixels themselves.
@@ -50,9 +50,9 @@ def embed(
 
     Raises `DoesNotApply` where the network has neither a head that is fed with a vector nor maps over a grid.
     """
-    wanted = {place: _layout(model, place) for place in places if place != "pixels"}
+    wanted = {place: _site(model, place) for place in places if place != "pixels"}
     head = model.anatomy.embedding
-    taps = [found[0] for found in wanted.values() if found is not None]
+    taps = [point for found in wanted.values() if found is not None for point in found.points]
     fed = [head] if head is not None and any(found is None for found in wanted.values()) else []
     framed = model.framing.normalize(pixels).to(model.device, model.dtype)
     with torch.no_grad():
@@ -66,7 +66,7 @@ def embed(
                 assert head is not None
                 vectors[place] = passed.fed[head].detach().flatten(1).float().cpu()
             else:
-                vectors[place] = pooled(found[1], passed.taps[found[0]].detach()).float().cpu()
+                vectors[place] = pooled(found, passed.taps).float().cpu()
         if "pixels" in places:
             vectors["pixels"] = nn.functional.adaptive_avg_pool2d(pixels, _PIXEL_CELLS).flatten(1).float().cpu()
         logits = passed.output.detach().float().cpu()
@@ -76,17 +76,9 @@ def embed(
     return Embedded(vectors, *model.head.decided(logits))
 
 
-def pooled(layout: Layout, output: Tensor) -> Tensor:
-    """The plain average over the grid (N, K) of a module's output for N pictures; prefix tokens dropped."""
-    match layout.form:
-        case "NCHW":
-            return output.mean((2, 3))
-        case "NHWC":
-            return output.mean((1, 2))
-        case "tokens":
-            return output[:, layout.prefix :].mean(1)
-        case _:
-            return output[:, :, layout.prefix :].mean(2)
+def pooled(site: Site, outputs: Outputs) -> Tensor:
+    """The plain average over the grid (N, K) of what came out at a site for N pictures."""
+    return site.batch(outputs).detach().mean((2, 3))
 
 
 def averages(model: Classifier) -> bool:
@@ -127,8 +119,8 @@ def _spelled(framing: Framing) -> str:
 _SMALL, _LARGE = 0.01, 30_000.0  # between them half precision keeps three digits of all that matters in a vector
 
 
-def _layout(model: Classifier, place: str) -> tuple[Point, Layout] | None:
-    """The point and layout to average over; None for the vector that the head is fed with."""
+def _site(model: Classifier, place: str) -> Site | None:
+    """The site to average over; None for the vector that the head is fed with."""
     if place not in PLACES:
         raise QuestionError(f"Pictures are embedded at {', '.join(PLACES)}, not at “{str(place)[:40]}”.")
     if place == "pooled":
@@ -136,7 +128,6 @@ def _layout(model: Classifier, place: str) -> tuple[Point, Layout] | None:
             return None
         place = "last"
     try:
-        site = model.anatomy.site(place)
+        return model.anatomy.site(place)
     except LookupError as error:
         raise DoesNotApply(f"{model.name} gives pictures no vector to compare them by: {error}") from error
-    return site.point, site.layout

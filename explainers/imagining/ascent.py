@@ -12,15 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..anatomy import Site
 from ..classifier import Classifier
 from ..errors import DoesNotApply
 from ..shapes import Batch, Heat, MapsBatch, Scores
+from ..sites import Site
 from ..taps import Pass, Point, run
 from ..trace import Spent
 from .canvas import Canvas, mean_color
 from .objectives import Objective
-from .passes import batch_of_maps
 from .recipes import Recipe
 
 PREVIEWS = 24
@@ -164,13 +163,13 @@ class _Climb:
 
     def _pass(self, pictures: Batch, *, graph: bool) -> tuple[Scores, Tensor]:
         sites = [site for site in (self.objective.site, self.apart) if site is not None]
-        points: list[Point] = list(dict.fromkeys(site.point for site in sites))
+        points: list[Point] = list(dict.fromkeys(point for site in sites for point in site.points))
         framed = self.model.framing.normalize(pictures).to(self.model.dtype)
         passed = self._run(framed, points, graph=graph)
         maps = {point: _full(tensor) for point, tensor in passed.taps.items()}
 
         def at(site: Site | None) -> MapsBatch | None:
-            return None if site is None else batch_of_maps(site, maps[site.point])
+            return None if site is None else site.batch(maps)
 
         own = at(self.objective.site)
         score = self.objective(_full(passed.output), own)

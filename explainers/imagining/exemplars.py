@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..anatomy import Site
 from ..classifier import Classifier
 from ..shapes import Batch, MapsBatch
+from ..sites import Site
 from ..trace import Spent
 from .passes import at_once, peek
 
@@ -64,7 +64,7 @@ def receptive_field(model: Classifier, site: Site, *, spent: Spent | None = None
     that mix neighbors on the way (Winograd, FFT; on a GPU) may widen it a little.
     """
     height, width = model.framing.size
-    h, w = site.layout.grid
+    h, w = site.grid
     middle = (h // 2, w // 2)
     lows, highs = [0, 0, 0, 0], [height, width, height, width]
     while any(low < high for low, high in zip(lows, highs, strict=True)):
@@ -105,7 +105,7 @@ def exemplars(
             spent.forwards += len(part)
     peak, cell = torch.cat(peaks), torch.cat(cells)  # (N, channels)
     order = peak.argsort(stable=True, dim=0, descending=True)[:count]
-    width = site.layout.grid[1]
+    width = site.grid[1]
     return [
         [Exemplar(int(n), divmod(int(cell[n, k]), width), float(peak[n, k])) for n in order[:, k]]
         for k in range(len(channels))

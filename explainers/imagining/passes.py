@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..anatomy import Site
 from ..classifier import Classifier
 from ..shapes import Batch, MapsBatch
+from ..sites import Site
 from ..taps import run
 from ..trace import MOST_AT_ONCE, PIXELS_AT_ONCE
 
@@ -20,14 +20,9 @@ def peek(
     """Logits (N, C) and, at a site, maps (N, K, h, w) for pictures (N, 3, H, W) in [0, 1], in single precision."""
     with torch.inference_mode(False), torch.no_grad():
         inputs = model.framing.normalize(pictures.to(model.device)).to(model.dtype)
-        passed = run(model.module, inputs, taps=[site.point] if site else [], graph=False, stop=stop)
-        maps = batch_of_maps(site, passed.taps[site.point]).float() if site else None
+        passed = run(model.module, inputs, taps=site.points if site else (), graph=False, stop=stop)
+        maps = site.batch(passed.taps).float() if site else None
         return passed.output.float(), maps
-
-
-def batch_of_maps(site: Site, output: Tensor) -> MapsBatch:
-    """What came out at a site for N pictures, as maps (N, K, h, w)."""
-    return torch.stack([site.layout.maps(one[None]) for one in output])
 
 
 def at_once(model: Classifier) -> int:

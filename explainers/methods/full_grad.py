@@ -81,10 +81,9 @@ def _placed(part: Tensor, anatomy: Anatomy) -> Tensor | None:
     if part.ndim == 3 and part.numel() > 1:
         return part[0]
     if part.ndim == 2:
-        for layout in [site.layout for site in anatomy.trunk] + list(anatomy.loose.values()):
-            h, w = layout.grid
-            if part.shape[1] in (h * w, layout.prefix + h * w):
-                return part[0, part.shape[1] - h * w :].view(h, w)
+        for layout in [site.layout for site in (*anatomy.trunk, *anatomy.loose.values())]:
+            if part.shape[1] == len(layout.order) + layout.extra:
+                return part[0, list(layout.order)].view(layout.grid)
     return None
 
 

@@ -41,11 +41,11 @@ def imagine_channel(
     believe the natural pictures first.
     """
     site = site_of(model, depth)
-    number = channel % site.layout.channels
+    number = channel % site.channels
     objective: Objective = WholeChannel(site, number)
     recipe = RECIPES[how]
     if place is not None:
-        cell = min(place[0], site.layout.grid[0] - 1), min(place[1], site.layout.grid[1] - 1)
+        cell = min(place[0], site.grid[0] - 1), min(place[1], site.layout.grid[1] - 1)
         objective, recipe = Neuron(site, number, cell), recipe.gentle()
     beside, natural = natural_best(model, objective, spent=asked.spent, stop=asked.stop)
     states = imagine(

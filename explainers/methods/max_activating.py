@@ -43,7 +43,7 @@ def max_activating(
     Beware: the best of a few pictures; and the outline is what can matter, of which the middle mostly does.
     """
     site = site_of(model, depth)
-    number = channel % site.layout.channels
+    number = channel % site.channels
     own = natural_pictures(model)
     pictures = framed(model, own or pond_pictures())
     (found,) = exemplars(model, site, pictures, [number], count=count, spent=asked.spent, stop=asked.stop)
@@ -55,7 +55,7 @@ def max_activating(
         shown = cut(picture, box, ground) if crops else _outlined(picture, box)
         tiles.append(Tile(colors(shown), f"{one.activation:.2g}", one.activation))
     height, width = field.size
-    note = f"Channel {number} of {site.layout.channels}; each place sees {height} × {width} pixels"
+    note = f"Channel {number} of {site.channels}; each place sees {height} × {width} pixels"
     whole = height >= model.framing.size[0] and width >= model.framing.size[1]
     note += ", the whole picture." if whole else f" of {' × '.join(map(str, model.framing.size))}."
     if not own:

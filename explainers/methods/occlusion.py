@@ -62,8 +62,8 @@ def occlusion(
 def _grid(trace: Trace) -> tuple[tuple[int, int], bool]:
     """Rows and columns of the network's last maps, or a usual number; and whether their cells are tokens."""
     sites = trace.classifier.anatomy.sites
-    layout = sites["last"].layout if sites else None
-    return (layout.grid, "tokens" in layout.form) if layout else ((CELLS // 2, CELLS // 2), False)
+    site = sites["last"] if sites else None
+    return (site.grid, "tokens" in site.layout.form) if site else ((CELLS // 2, CELLS // 2), False)
 
 
 def _cells(pixels: int, grid: int, *, whole: bool = False) -> Tensor:

@@ -25,14 +25,18 @@ from .opened import opened
 from .shadows import (
     CHANGES,
     MOVES,
+    SCATTERED,
     Shadow,
     constant,
     constantly,
+    farthest_apart,
+    mixes,
     nowhere,
     numbered,
     padded,
     runs,
     somewhere,
+    span,
     spread,
 )
 
@@ -76,11 +80,19 @@ class Places(TorchFunctionMode):
         rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
         self._known: Any = WeakTensorKeyDictionary()
         self._known[pixels] = Place(torch.complex(rows, columns).to(pixels.device).expand(pixels.shape))
+        self._moved: Any = WeakTensorKeyDictionary()
+        """Every tensor that was made from pixels, with a place or without; what is chosen by one has no fixed place."""
+        self._moved[pixels] = True
         self.calls = 0
         """Softmax and fused calls so far, of whatever kind."""
         self.found: list[Found] = []
         self.without = 0
         """Products that mix tokens, or channels, with no matrix of tokens: linear attention and its kin."""
+
+    def at(self, x: Tensor) -> Shadow | None:
+        """Where the numbers of a tensor of this pass came from; None where that was not followed."""
+        place = self._place(x)
+        return None if place is None else place.at
 
     def __enter__(self) -> Places:
         super().__enter__()  # type: ignore[no-untyped-call]
@@ -94,7 +106,12 @@ class Places(TorchFunctionMode):
         call = self.calls
         self.calls += func in SOFTMAX or func is FUSED
         out = func(*args, **kwargs)
-        if any(self._place(each) for each in tree_leaves((args, kwargs))):
+        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        if any(each in self._moved for each in given):
+            for each in tree_leaves(out):
+                if isinstance(each, Tensor):
+                    self._moved[each] = True
+        if any(self._place(each) for each in given):
             # What comes out of a form that is not known here has no place.
             with suppress(RuntimeError, IndexError, TypeError, ValueError, KeyError):
                 self._follow(func, out, args, kwargs, call)
@@ -107,7 +124,12 @@ class Places(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name == "__get__":
             name = getattr(func.__self__, "__name__", "")
-        if func is FUSED:
+        if mixes(name):
+            return
+        if name in _CHOOSES and any(each in self._moved for each in _chosen_by(args, kwargs)):
+            for each in tree_leaves(out):  # which numbers come here depends on the picture
+                self._tell(each, Place(nowhere(each)))
+        elif func is FUSED:
             self._fused(out, call, *args[:3], **kwargs)
         elif name == "__setitem__":
             self._written(*args)
@@ -119,24 +141,49 @@ class Places(TorchFunctionMode):
             self._tell(out, self._product(out.shape, args[1], args[2]))
         elif name == "einsum":
             self._einsum(out, *args)
-        elif isinstance(out, Tensor) and (place := self._place(args[0] if args else None) or self._any(out, args)):
-            change = CHANGES.get(name)
-            if func in SOFTMAX:
-                dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
-                place = replace(place, along=numbered(out, dim), call=call, softmax=out.shape)
-            elif name == "linear" or (change is None and place.at.shape != out.shape):
-                place = _each(place, lambda s: spread(s, out.shape))
-            elif change is not None:
-                place = _each(place, lambda s: change(s, out, *args[1:], **kwargs))
-            self._tell(out, place)
+        elif isinstance(out, Tensor):
+            self._change(func, out, args, kwargs, name, call)
+
+    def _change(self, func: Any, out: Tensor, args: Any, kwargs: Any, name: str, call: int) -> None:
+        """What is computed number by number, or by windows."""
+        place = self._together(out, args)
+        if place is None:
+            return
+        change = CHANGES.get(name)
+        if func in SOFTMAX:
+            dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
+            place = replace(place, along=numbered(out, dim), call=call, softmax=out.shape)
+        elif name == "linear" or (change is None and place.at.shape != out.shape):
+            place = _each(place, lambda s: spread(s, out.shape))
+        elif change is not None:
+            place = _each(place, lambda s: change(s, out, *args[1:], **kwargs))
+        self._tell(out, place)
 
     def _tell(self, out: Any, place: Place | None) -> None:
         if place is not None and isinstance(out, Tensor) and out.shape == place.at.shape:
             self._known[out] = place
 
-    def _any(self, out: Tensor, args: Any) -> Place | None:
-        places = [p for each in args if (p := self._place(each))]
-        return next((p for p in places if p.at.shape == out.shape), places[0] if places else None)
+    def _together(self, out: Tensor, args: Any) -> Place | None:
+        """The place of what is made of several tensors, number by number: of the one that reaches farthest.
+
+        Beside it, what was pooled and spread out again moves nothing; but where another one reaches as far and lies
+        elsewhere, as a mirrored copy does, the two have no place together.
+        """
+        places = [p for each in tree_leaves(args) if (p := self._place(each))]
+        alike = [p for p in places if p.at.shape == out.shape]
+        if len(alike) < 2:
+            first = self._place(args[0]) if args else None
+            return first if first and not alike else next(iter(alike or places), None)
+        spans = [span(p.at) for p in alike]
+        best = max(range(len(alike)), key=lambda i: spans[i][0] + spans[i][1])
+        farthest = alike[best]
+        for other, reach in zip(alike, spans, strict=True):
+            as_far = all(r >= 0.5 * whole for r, whole in zip(reach, spans[best], strict=True))
+            if other is not farthest and as_far and any(reach):
+                apart = farthest_apart(other.at, farthest.at)
+                if any(a > SCATTERED * whole for a, whole in zip(apart, spans[best], strict=True)):
+                    return Place(nowhere(out))
+        return farthest
 
     def _move(self, func: Any, out: Any, args: Any, kwargs: Any, name: str) -> None:
         if name in ("view", "view_as"):  # of a shadow, whose strides are its own
@@ -219,6 +266,11 @@ class Places(TorchFunctionMode):
 
     def _einsum(self, out: Tensor, equation: str, *operands: Any) -> None:
         given = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
+        if len(given) == 1 and (place := self._place(given[0])):
+            left, _, right = equation.replace(" ", "").partition("->")
+            if sorted(left) == sorted(right):  # axes that change places
+                self._tell(out, _each(place, lambda s: torch.einsum(equation, s)))
+            return
         if len(given) != 2 or "." in equation or "->" not in equation:
             return
         left, right, result = equation.replace(" ", "").replace("->", ",").split(",")
@@ -243,6 +295,13 @@ class Places(TorchFunctionMode):
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+_CHOOSES = {"__getitem__", "gather", "index_select", "take_along_dim", "grid_sample", "grid_sampler"}
+"""Functions that are told by a tensor which numbers to take."""
+
+
+def _chosen_by(args: Any, kwargs: Any) -> list[Tensor]:
+    return [each for each in tree_leaves((args[1:], kwargs)) if isinstance(each, Tensor)]
 
 
 def _sources(args: Any) -> list[Tensor]:

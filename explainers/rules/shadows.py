@@ -23,13 +23,68 @@ def readable(shadow: Shadow) -> Tensor:
 
 
 MOVES = {
-    "T", "mT", "__getitem__", "cat", "chunk", "clone", "concat", "concatenate", "contiguous", "data", "detach",
-    "expand", "flatten", "flip", "gather", "index_select", "movedim", "narrow", "permute", "pixel_shuffle",
-    "pixel_unshuffle", "repeat", "repeat_interleave", "reshape", "roll", "rot90", "select", "split", "split_with_sizes",
-    "squeeze", "stack", "swapaxes", "swapdims", "t", "take_along_dim", "tensor_split", "tile", "transpose", "unbind",
-    "unflatten", "unsqueeze", "view", "view_as",
+    "T", "mT", "__getitem__", "broadcast_to", "cat", "channel_shuffle", "chunk", "clone", "column_stack", "concat",
+    "concatenate", "contiguous", "data", "detach", "dsplit", "dstack", "expand", "expand_as", "flatten", "flip",
+    "fliplr", "flipud", "gather", "hsplit", "hstack", "index_select", "moveaxis", "movedim", "narrow",
+    "native_channel_shuffle", "permute", "pixel_shuffle", "pixel_unshuffle", "ravel", "repeat", "repeat_interleave",
+    "reshape", "reshape_as", "roll", "rot90", "row_stack", "select", "split", "split_with_sizes", "squeeze", "stack",
+    "swapaxes", "swapdims", "t", "take_along_dim", "tensor_split", "tile", "transpose", "unbind", "unflatten",
+    "unsafe_chunk", "unsafe_split", "unsqueeze", "view", "view_as", "vsplit", "vstack",
 }  # fmt: skip
 """Functions that move numbers about and change none."""
+
+MIXES = {
+    "cdist", "histc", "index_add", "index_copy", "index_put", "inverse", "masked_scatter", "matrix_exp", "msort", "put",
+    "scatter", "scatter_add", "scatter_reduce", "sort",
+}  # fmt: skip
+"""Functions whose output may have the shape of what went in, and other places: they are not followed."""
+
+SCATTERED = 0.25
+"""Numbers that are summed and lie farther apart than this share of all places have no place together."""
+
+
+def mixes(name: str) -> bool:
+    """Whether a function sets numbers to other places than it found them at, in a way that is not followed."""
+    return name.rstrip("_") in MIXES or name.startswith(("fft_", "linalg_"))
+
+
+def narrowed(shadow: Shadow) -> Shadow:
+    """The shadow with one entry along each axis along which it was only stretched."""
+    for axis, stride in enumerate(shadow.stride()):
+        if stride == 0 and shadow.shape[axis] > 1:
+            shadow = shadow.narrow(axis, 0, 1)
+    return shadow
+
+
+def span(shadow: Shadow) -> tuple[float, float]:
+    """How far rows and columns reach, of what has a place."""
+    small = narrowed(shadow)
+    found = []
+    for part in (small.real, small.imag):
+        kept = part[part.isfinite()]
+        found.append(float(kept.max() - kept.min()) if len(kept) else 0.0)
+    return found[0], found[1]
+
+
+def farthest_apart(a: Shadow, b: Shadow) -> tuple[float, float]:
+    """How far two shadows lie apart at most, in rows and in columns, where both have a place."""
+    between = narrowed(a) - narrowed(b)
+    rows, columns = (part[part.isfinite()].abs() for part in (between.real, between.imag))
+    return float(rows.max()) if len(rows) else 0.0, float(columns.max()) if len(columns) else 0.0
+
+
+def scattered(shadow: Shadow, dim: int) -> bool:
+    """Whether numbers along an axis lie far apart from each other, measured by all places of the shadow."""
+    small = narrowed(shadow)
+    if small.shape[dim] == 1:
+        return False
+    for part, whole in zip((small.real, small.imag), span(small), strict=True):
+        apart = part.nan_to_num(-math.inf, -math.inf, -math.inf).amax(dim) - part.nan_to_num(
+            math.inf, math.inf, math.inf
+        ).amin(dim)
+        if whole > NEAR and float(apart.nan_to_num(0, 0, 0).max()) > SCATTERED * whole:
+            return True
+    return False
 
 
 def constantly(args: Any, kwargs: Any) -> bool:
@@ -104,6 +159,8 @@ def spread(shadow: Shadow, shape: torch.Size) -> Shadow:
 
 def _windowed(shadow: Shadow, out: Tensor, size: Any, stride: Any, padding: Any, dilation: Any) -> Shadow:
     """The middle of each window of a convolution or pooling over (N, C, H, W), alike for all channels."""
+    if scattered(shadow, 1):
+        return nowhere(out)
     at = mean(shadow, 1, True)
     for axis in (2, 3):
         k, s, d = (_pair(each)[axis - 2] for each in (size, stride, dilation))
@@ -164,13 +221,69 @@ def _reduced(shadow: Shadow, _out: Tensor, dim: Any = None, keepdim: bool = Fals
     return mean(shadow, tuple(range(shadow.ndim)) if dim is None else dim, keepdim)
 
 
-def _one_axis(shadow: Shadow, out: Tensor, *_: Any, **__: Any) -> Shadow:
-    """A convolution over (N, C, L) that keeps the length."""
-    return mean(shadow, 1, True).expand(out.shape)
+def _folded(
+    shadow: Shadow,
+    out: Tensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Shadow:
+    """The middle of all that is laid over one another."""
+
+    def middle(part: Tensor) -> Tensor:
+        known = part.isfinite()
+        laid = [
+            fn.fold(x.float(), output_size, kernel_size, dilation, padding, stride)
+            for x in (part.masked_fill(~known, 0), known)
+        ]
+        return (laid[0] / laid[1]).to(part)
+
+    return mean(_by_parts(shadow, middle), 1, True).expand(out.shape)
+
+
+def _sampled(shadow: Shadow, out: Tensor, grid: Tensor, *_: Any, **__: Any) -> Shadow:
+    """Pictures read at other places: positions are read there, too."""
+    channel = mean(shadow, 1, True)
+    laid = grid.detach().float()
+    return _by_parts(
+        channel, lambda part: fn.grid_sample(part.float(), laid, padding_mode="border", align_corners=False)
+    ).expand(out.shape)
+
+
+def _along(shadow: Shadow, out: Tensor, size: Any, stride: Any, padding: Any, dilation: Any) -> Shadow:
+    """The middle of each window of a convolution or pooling over (N, C, L)."""
+    size, stride, padding, dilation = (
+        each[0] if isinstance(each, list | tuple) else each for each in (size, stride, padding, dilation)
+    )
+    pads = padding if isinstance(padding, str) else (0, padding)
+    row = _windowed(shadow[:, :, None], out[:, :, None], (1, size), (1, stride), pads, (1, dilation))
+    return row[:, :, 0]
+
+
+def _convolved_along(
+    shadow: Shadow, out: Tensor, weight: Tensor, _bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, *_: Any, **__: Any,
+) -> Shadow:  # fmt: skip
+    return _along(shadow, out, weight.shape[2], stride, padding, dilation)
+
+
+def _pooled_along(
+    shadow: Shadow, out: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *_: Any, **__: Any
+) -> Shadow:
+    return _along(shadow, out, kernel_size, stride or kernel_size, padding, 1)
+
+
+def _resized_along(shadow: Shadow, out: Tensor, *_: Any, **__: Any) -> Shadow:
+    channel = mean(shadow, 1, True)
+    return _by_parts(channel, lambda part: fn.adaptive_avg_pool1d(part, out.shape[-1])).expand(out.shape)
 
 
 CHANGES: dict[str, Callable[..., Shadow]] = {
     "conv2d": _convolved, "max_pool2d": _pooled, "avg_pool2d": _pooled, "adaptive_avg_pool2d": _resized,
     "adaptive_max_pool2d": _resized, "interpolate": _stretched, "conv_transpose2d": _stretched, "unfold": _unfolded,
-    "mean": _reduced, "amax": _reduced, "amin": _reduced, "sum": _reduced, "conv1d": _one_axis,
+    "mean": _reduced, "amax": _reduced, "amin": _reduced, "sum": _reduced, "conv1d": _convolved_along,
+    "max_pool1d": _pooled_along, "avg_pool1d": _pooled_along, "adaptive_avg_pool1d": _resized_along,
+    "adaptive_max_pool1d": _resized_along, "fold": _folded, "grid_sample": _sampled, "grid_sampler": _sampled,
 }  # fmt: skip

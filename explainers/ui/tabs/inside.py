@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from ... import engine
-from ...anatomy import DEPTHS, Site
+from ...anatomy import DEPTHS
 from ...classifier import Classifier
 from ...drawing import colored
 from ...errors import DoesNotApply, QuestionError, Stopped
@@ -27,6 +27,7 @@ from ...imagining.worlds import framed, natural_pictures, pond_pictures
 from ...registry import filling
 from ...results import Tile, Tiles
 from ...shapes import Batch
+from ...sites import Site
 from ...trace import Spent, Target, Trace
 from .. import endpoints as endpoint
 from .. import panes
@@ -83,7 +84,7 @@ def channel(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """One channel: natural pictures that excite it most, then a picture that is grown for it."""
     trace = _trace(given, shelf, stop)
     model, site = trace.classifier, trace.site(_site(given, trace))
-    number = _whole(given, "channel", 0, site.layout.channels - 1)
+    number = _whole(given, "channel", 0, site.channels - 1)
     pictures, whose = _natural(trace, shelf)
     (found,) = exemplars(model, site, pictures, [number], count=EXEMPLARS, stop=stop)
     field = receptive_field(model, site)
@@ -232,8 +233,8 @@ def _site(given: Json, trace: Trace) -> str:
 
 def _depth(name: str, trace: Trace) -> Json:
     site: Site = trace.site(name)
-    height, width = site.layout.grid
-    return {"id": name, "channels": site.layout.channels, "height": height, "width": width, "path": str(site.point)}
+    height, width = site.grid
+    return {"id": name, "channels": site.channels, "height": height, "width": width, "path": str(site.point)}
 
 
 def _natural(trace: Trace, shelf: Shelf) -> tuple[Batch, str]:
