@@ -437,7 +437,8 @@ def main() -> int:
         rows.append(row)
         print(
             f"{row.kind:12} {row.family:24} {row.where:58} Grad-CAM {row.grad_cam:10} gradient {row.gradient:10} "
-            f"placed {row.placed} agree {told(row.agreement)} CAM {row.cam:3} DeepLIFT misses {row.single:.0e} / {row.double:.0e} "
+            f"placed {row.placed} agree {told(row.agreement)} CAM {row.cam:3} "
+            f"DeepLIFT misses {row.single:.0e} / {row.double:.0e} "
             f"{row.seconds:5.1f} s  {row.why}",
             flush=True,
         )
