@@ -14,7 +14,7 @@ from .taps import Point, run
 STRIPS = 4
 """Strips across and strips down: each is one pass."""
 
-AGREES = 0.3
+AGREES = 0.5
 """Least correlation, along rows and along columns, of where cells are said to lie with what moves them.
 
 A grid whose cells are shuffled, turned or folded has 0, give or take one over the root of their number.

@@ -19,7 +19,7 @@ from .gallery import Gallery, fitting
 from .heads import SCORES, Prediction, ScoreName
 from .images import Picture, PictureSource
 from .outputs import OwnTarget
-from .registry import Method
+from .registry import Method, Need
 from .scores import Scorecard
 from .scores import judge as _judge
 from .sources import SUGGESTED, Suggestion
@@ -153,7 +153,7 @@ def stream(
             score=asked.target.explained,
             head=model.head,
             own=own,
-            said=_said(chosen, asked.target, view),
+            said=_said(chosen, model, asked.target, view),
             method=chosen,
             options=checked,
             spent=replace(asked.spent),
@@ -274,11 +274,11 @@ def _target(model: Classifier, target: str | int | None, versus: str | int | Non
     return Target(index, against, score, model.head)
 
 
-def _said(method: Method, target: Target, view: Trace | None) -> tuple[str, ...]:
-    """What has to be said of the score that is explained: that it is another one, or what its digits do not tell."""
+def _said(method: Method, model: Classifier, target: Target, view: Trace | None) -> tuple[str, ...]:
+    """What has to be said of the score that is explained, and of the part of the network that its maps show."""
+    said = [model.anatomy.partial] if Need.MAPS in method.needs else []
     if not method.class_specific:
-        return ()
-    said = []
+        return tuple(filter(None, said))
     if target.score not in (None, target.explained):
         what = "the number itself" if target.head.kind == "regression" else f"“{target.explained}”"
         said.append(f"The network's head ({target.head.kind}) has no score “{target.score}”: {what} is explained.")

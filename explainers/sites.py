@@ -90,13 +90,21 @@ class Site:
         return torch.cat([self._laid(i, self._cells(i, outputs)) for i in range(len(self.parts))], 1)
 
     def slopes(self, slopes: Outputs) -> MapsBatch:
-        """Gradients at the points' outputs as gradients (N, K, h, w) at `batch`."""
+        """Gradients at the points' outputs as gradients (N, K, h, w) at `batch`.
+
+        Where a part does not reach, its maps are zero, and its slopes stand at their mean: so neither products nor
+        averages change by what is not there.
+        """
         if self.plain:
             return self.batch(slopes)
         shared = []
         for i in range(len(self.parts)):
             cells = self._cells(i, slopes)
-            shared.append(self._laid(i, cells / self._counts(i, cells).clamp_min(1)))
+            cells = cells / self._counts(i, cells).clamp_min(1)
+            reached = (self._index(i, cells) >= 0).view(self.grid)
+            laid = self._laid(i, cells)
+            mean = laid.sum((2, 3), keepdim=True) / reached.sum()
+            shared.append(torch.where(reached, laid, mean))
         return torch.cat(shared, 1)
 
     def put(self, own: Outputs, maps: MapsBatch) -> dict[Point, Tensor]:
