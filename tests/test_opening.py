@@ -162,6 +162,13 @@ class LargeLogits(Network):
         return super().forward(x) / 100 + 1000
 
 
+class SmallLogits(Network):
+    """So small that the type has fewer digits left for them."""
+
+    def forward(self, x):
+        return super().forward(x) * 1e-37 * 1e-3
+
+
 class Attends(Network):
     """Attention within a picture, by torch's own fused layer."""
 
@@ -190,7 +197,9 @@ class Draws(Network):
         return f
 
 
-@pytest.mark.parametrize("kind", [Network, GroupNormed, InstanceNormed, Normed, LargeLogits, Attends, Calm, Draws])
+@pytest.mark.parametrize(
+    "kind", [Network, GroupNormed, InstanceNormed, Normed, LargeLogits, SmallLogits, Attends, Calm, Draws]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_an_ordinary_network_is_run_in_batches_and_nothing_is_said(kind, dtype):
     model = wrapped(kind().to(dtype))

@@ -136,8 +136,10 @@ def _more_than_weights(file: Path) -> str:
         with zipfile.ZipFile(file) as parts:
             if any(part.endswith(("/constants.pkl", "/code/__torch__.py")) for part in parts.namelist()):
                 return f"is TorchScript; ex.wrap(torch.jit.load(“{file.name}”).eval()) takes it."
-    except (OSError, zipfile.BadZipFile):
-        pass  # written by a torch before 1.6, or no file of torch's at all
+    except (OSError, zipfile.BadZipFile):  # written by a torch before 1.6, or no file of torch's at all
+        with suppress(OSError), file.open("rb") as opened:
+            if opened.read(1) != pickle.PROTO:
+                return "cannot be read as a file of torch's."
     try:
         torch.load(file, map_location="meta", weights_only=True)
     except pickle.UnpicklingError:
