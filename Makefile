@@ -12,13 +12,21 @@ else
   INSTALL   = uv pip install --quiet --python $(BIN)/python
 endif
 
-.PHONY: run test check format bench truth sweep clean
+.PHONY: run test quick check format bench truth sweep clean
+
+# Side by side, each on one thread: on few cores threads wait for each other more than they work.
+WORKERS ?= 2
+TESTED  := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+QUICK   := $(addprefix tests/test_, contract.py layers.py registry.py identities.py)
 
 run: $(VENV)/.ready
 	$(BIN)/python app.py
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest
+	$(TESTED)
+
+quick: $(VENV)/.ready-test
+	$(TESTED) $(QUICK)
 
 check: $(VENV)/.ready-test
 	$(BIN)/ruff check .

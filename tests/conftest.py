@@ -1,5 +1,15 @@
-"""One thread for each test: on few cores torch's own threads wait for each other more than they work."""
+"""How the suite runs: torch on one thread, and a line in the end for each reason that tests were skipped for."""
+
+import os
+from collections import Counter
 
 import torch
 
-torch.set_num_threads(1)
+# On few cores torch's own threads wait for each other more than they work.
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+def pytest_terminal_summary(terminalreporter):
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")

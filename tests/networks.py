@@ -1,8 +1,9 @@
-"""The two real networks that the tests know: ImageNet's SqueezeNet and CIFAR-10's ResNet-20."""
+"""Networks that several tests know: ImageNet's SqueezeNet, CIFAR-10's ResNet-20, and a small transformer."""
 
 from pathlib import Path
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -11,10 +12,11 @@ from explainers.images import Framing
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 PHOTOS = DATA / "photos"
+WITHOUT_SHARED = "needs the real weights and pictures of ../shared, which a clone does not have"
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def squeezenet():
+def squeezenet(dtype=torch.float32):
     """SqueezeNet 1.0, trained on ImageNet: 1 × 1 convolution, ReLU, pooling; so its class maps are there already."""
     weights = _weights("squeezenet1_0.imagenet.safetensors")
     from torchvision.models import squeezenet1_0
@@ -23,16 +25,20 @@ def squeezenet():
     network = squeezenet1_0()
     network.load_state_dict(weights, strict=True)
     return ex.wrap(
-        network.eval(), labels=_IMAGENET_CATEGORIES, framing=Framing(size=(227, 227), resize=256), name="squeezenet1_0"
+        network.eval().to(dtype),
+        labels=_IMAGENET_CATEGORIES,
+        framing=Framing(size=(227, 227), resize=256),
+        name="squeezenet1_0",
     )
 
 
-def resnet20():
+def resnet20(dtype=torch.float32):
     """ResNet-20, trained on CIFAR-10; pooling and one linear layer, so CAM applies exactly."""
     weights = _weights("resnet20.cifar10.safetensors")
     network = ResNet20()
     network.load_state_dict(weights, strict=True)
-    return ex.wrap(network.eval(), labels=CIFAR_CLASSES, framing=Framing(size=(32, 32), mode="squash"), name="resnet20")
+    framing = Framing(size=(32, 32), mode="squash")
+    return ex.wrap(network.eval().to(dtype), labels=CIFAR_CLASSES, framing=framing, name="resnet20")
 
 
 class ResNet20(nn.Module):
@@ -70,25 +76,59 @@ class Block(nn.Module):
         return F.relu(out)
 
 
+class Transformer(nn.Module):
+    """Patches of 8 × 8, a class token, three blocks of attention and a linear head.
+
+    With two, a patch would be read through a norm alone, which its length does not matter to: AttCAT would be 0.
+    """
+
+    def __init__(self, size, classes, width=12):
+        super().__init__()
+        count = 1 + size[0] // 8 * (size[1] // 8)
+        self.patches, self.first = nn.Conv2d(3, width, 8, stride=8), nn.Parameter(torch.randn(1, 1, width))
+        self.place = nn.Parameter(torch.randn(1, count, width) / 3)
+        self.blocks = nn.Sequential(*(AttentionBlock(width) for _ in range(3)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
+
+    def forward(self, x):
+        first = self.first.expand(len(x), -1, -1)
+        return self.read(self.blocks(torch.cat([first, self.patches(x).flatten(2).mT], 1) + self.place))
+
+    def read(self, tokens):
+        return self.head(self.norm(tokens)[:, 0])
+
+
+class AttentionBlock(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm2, self.mlp = nn.LayerNorm(width), nn.Sequential(nn.Linear(width, 24), nn.GELU(), nn.Linear(24, width))
+
+    def forward(self, x):
+        q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return x + self.mlp(self.norm2(x))
+
+
 def photo(name):
     """The path of the photograph whose name ends so."""
-    if not PHOTOS.is_dir():
-        pytest.skip("needs the photographs beside the project (../shared/data/photos)")
-    return next(PHOTOS.glob(f"*_{name}.JPEG"))
+    return next(shared("photos").glob(f"*_{name}.JPEG"))
 
 
 def cifar(label, number=0):
     """The path of a CIFAR-10 test picture."""
-    path = DATA / "cifar10" / label / f"{number:04d}.jpg"
-    if not path.is_file():
-        pytest.skip("needs the CIFAR-10 pictures beside the project (../shared/data/cifar10)")
+    return shared("cifar10", label, f"{number:04d}.jpg")
+
+
+def shared(*parts):
+    """The path of real data beside the project; a clone has none, and the last lines of the run say so."""
+    path = DATA.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(WITHOUT_SHARED)
     return path
 
 
 def _weights(name):
-    path = DATA / "models" / name
-    if not path.is_file():
-        pytest.skip(f"needs the real weights beside the project (../shared/data/models/{name})")
     from safetensors.torch import load_file
 
-    return load_file(path)
+    return load_file(shared("models", name))

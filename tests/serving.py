@@ -1,6 +1,7 @@
 """A running server for the tests that need one."""
 
 import gc
+import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -14,6 +15,9 @@ QUIET = [
     pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # gradio's own use of pandas, twice
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
 ]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+IN_BROWSER = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on this machine")]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from tolerance import close, rounding
 
 import explainers as ex
 from explainers import registry
@@ -182,7 +183,7 @@ def test_answers_what_the_package_answers(client):
     trace = ex.look(ex.load("pond:cnn"), pond.render(pond.scene("test", 1), 384).pixels)
     here = ex.explain(trace, "grad_cam", versus="Pyronella ciliosa", signed=True)
     with np.load(heat) as saved:
-        np.testing.assert_allclose(saved["native"], here.native, rtol=1e-4, atol=1e-6)
+        assert close(saved["native"], here.native, rounding(10_000, here.native))  # more than it takes in a row
     assert payload["versus"]["label"] == "Pyronella ciliosa"
     assert payload["options"] == here.options
 

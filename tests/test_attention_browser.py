@@ -1,19 +1,11 @@
 """The tab “Attention”, used as a visitor uses it: in Chromium, with mouse and keys."""
 
-import shutil
-
 import pytest
+from playwright import sync_api as playwright
 
-from tests.serving import QUIET, served
+from tests.serving import CHROMIUM, IN_BROWSER, QUIET, served
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [
-    *QUIET,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-]
+pytestmark = [*QUIET, *IN_BROWSER]
 READY = "(what) => document.querySelector('.attention .frame')?.dataset.ready === what"
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tolerance import close, operations, rounding
 from torch import nn
 
 import explainers as ex
@@ -23,6 +24,7 @@ from explainers.results import Heatmap
 from explainers.trace import PIXELS
 
 SIZE = (48, 48)
+TOLD = 5e-4  # agreements are told to three digits; of two values that rounding alone tells apart, ranks may be swapped
 PLAIN = Framing(size=SIZE, mode="squash", mean=(0, 0, 0), std=(1, 1, 1))
 
 
@@ -98,7 +100,10 @@ def test_each_variant_is_what_its_recipe_makes_of_the_picture_and_says_what_the_
     for number, tile in enumerate(variants):
         picture, recipe = Pipeline.parse("rotation, posterize(bits=2, p=1)").sample(picture_of(trace), 3 + number)
         assert np.array_equal(tile.values, picture.permute(1, 2, 0).numpy())
-        assert tile.value == pytest.approx(float(trace.score(pixels_of([picture], trace))[0] - whole), abs=1e-5)
+        assert tile.value == pytest.approx(
+            float(trace.score(pixels_of([picture], trace))[0] - whole),
+            abs=rounding(operations(trace.classifier.module), whole),
+        )
         assert tile.caption.endswith(str(recipe))
         assert tile.caption.startswith(("bright", "dark"))
 
@@ -133,16 +138,16 @@ def test_a_sweep_flips_where_it_must():
 
 def test_a_band_spans_what_was_drawn_and_the_neutral_place_has_none(trace):
     answer = ex.explain(trace, "robustness", transform="noise", points=5, seeds=4)
-    line = answer.result.lines[0]
-    assert (line.low <= line.values + 1e-6).all()
-    assert (line.values <= line.high + 1e-6).all()
-    assert line.low[0] == pytest.approx(line.high[0], abs=1e-6)
+    line, near = answer.result.lines[0], rounding(2 * 4)  # the mean of four probabilities, told in single precision
+    assert (line.low <= line.values + near).all()
+    assert (line.values <= line.high + near).all()
+    assert line.low[0] == pytest.approx(line.high[0], abs=near)
     assert line.high[-1] > line.low[-1]
 
 
 def test_the_control_is_flat_and_its_bar_exactly_zero(trace):
     flat = ex.explain(trace, "robustness", transform="nothing").result.lines[0].values
-    assert np.ptp(flat) < 1e-6
+    assert np.ptp(flat) <= rounding(operations(trace.classifier.module))
     for measure in ("change", "flips"):
         bars = ex.explain(trace, "weak_spots", measure=measure, points=3).result
         assert bars.labels[0] == "Nothing (control)"
@@ -167,7 +172,6 @@ def agreements(answer):
 def test_the_control_agrees_fully(trace):
     for text in ("classic", "noise", "aug_mix"):
         control, _ = agreements(ex.explain(trace, "consistency", pipeline=text, samples=4))
-        assert control == pytest.approx(1, abs=1e-3)
         assert f"{control:.3f}" == "1.000"
 
 
@@ -206,16 +210,16 @@ def test_the_flipped_network_gives_the_flipped_map():
     for name in ("gradient", "input_x_gradient"):
         own = ex.explain(ex.look(plain, picture), name, target=0).result
         mirrored = ex.explain(ex.look(flipped, turned.permute(1, 2, 0).numpy()), name, target=0).result
-        assert np.allclose(mirrored.heat[:, ::-1], own.heat, atol=1e-6)
-        assert compared(mirrored, own, recipe, SIZE).agreement == pytest.approx(1, abs=1e-6)
+        assert close(mirrored.heat[:, ::-1], own.heat, rounding(2 * operations(plain.module), own.heat))
+        assert compared(mirrored, own, recipe, SIZE).agreement == pytest.approx(1, abs=TOLD)
 
 
 def test_mean_and_drift_are_those_of_the_maps(trace):
     answer = ex.explain(trace, "consistency", pipeline="color_jitter", samples=3, explained_by="gradient")
     _, mean, drift, *maps = answer.result.tiles
     heats = np.stack([tile.values / np.abs(tile.values).max() for tile in maps])
-    assert np.allclose(mean.values, heats.mean(0), atol=1e-5)
-    assert np.allclose(drift.values, heats.std(0), atol=1e-5)
+    assert close(mean.values, heats.mean(0), rounding(4))
+    assert close(drift.values, heats.std(0), rounding(8))
 
 
 def test_mixtures_without_a_way_back_are_left_out_and_counted(trace):
@@ -252,7 +256,7 @@ def test_a_map_is_found_by_its_name_or_the_quickest_is_taken(trace):
 @pytest.mark.parametrize("start", ["last", "early", PIXELS])
 def test_batched_passes_give_what_single_ones_give(start):
     model = ex.load("digits:cnn")
-    trace = ex.look(model, smooth())
+    trace, terms = ex.look(model, smooth()), 2 * operations(model.module)  # there and back
     others = torch.rand(11, *trace.pixels.shape, generator=torch.Generator().manual_seed(1))
     view = trace.ask(ex.engine.Target(index=3))
     before = view.spent.forwards
@@ -260,22 +264,23 @@ def test_batched_passes_give_what_single_ones_give(start):
     assert view.spent.forwards - before == view.spent.backwards == 11
     for batched, pixels in zip(together, others, strict=True):
         batched, alone = batched.ask(batched.target), view.elsewhere(pixels)
-        assert torch.allclose(batched.logits, alone.logits, atol=1e-4)
+        assert close(batched.logits, alone.logits, rounding(terms, alone.logits))
         if start == PIXELS:
-            assert torch.allclose(batched.pixel_slopes(), alone.pixel_slopes(), atol=1e-4)
+            assert close(batched.pixel_slopes(), alone.pixel_slopes(), rounding(terms, alone.pixel_slopes()))
         else:
-            assert torch.allclose(batched.maps(start), alone.maps(start), atol=1e-4)
-            assert torch.allclose(batched.slopes(start), alone.slopes(start), atol=1e-4)
+            assert close(batched.maps(start), alone.maps(start), rounding(terms, alone.maps(start)))
+            assert close(batched.slopes(start), alone.slopes(start), rounding(terms, alone.slopes(start)))
         assert batched.spent.forwards == batched.spent.backwards == 0
 
 
 @pytest.mark.parametrize("method", [m.id for m in registry.maps() if sum(m.passes) <= 4])
 def test_every_quick_map_can_be_asked_for_from_a_batch(trace, method):
     if registry.find(method).why_not(trace.classifier):
-        pytest.skip("does not suit the network here")
+        trace = ex.look(ex.load("pond:vit"), trace.picture)
     by = map_method(method, trace.classifier)
     (view,) = trace.all_elsewhere(trace.pixels[None], by.start(by.check({})))
-    assert np.allclose(heat_of(view, by).heat, ex.explain(trace, method).native, atol=1e-5)
+    native, network = ex.explain(trace, method).native, trace.classifier.module
+    assert close(heat_of(view, by).heat, native, rounding(2 * operations(network), native))
 
 
 # Two pictures --------------------------------------------------------------------------------------------------------
@@ -304,8 +309,8 @@ def test_a_blend_resembles_first_one_and_then_the_other():
     answer = ex.explain(trace, "mixup", second=smooth(2), points=5, explained_by="gradient")
     first, second = (line.values for line in answer.result.lines[:2])
     assert answer.result.along.tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert first[-1] == pytest.approx(1, abs=1e-3)
-    assert second[0] == pytest.approx(1, abs=1e-3)
+    assert first[-1] == pytest.approx(1, abs=TOLD)
+    assert second[0] == pytest.approx(1, abs=TOLD)
 
 
 def test_without_a_second_picture_a_pond_creature_is_taken(trace):

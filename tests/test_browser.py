@@ -2,26 +2,19 @@
 
 import io
 import re
-import shutil
 import sys
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright import sync_api as playwright
 
 from explainers import pond, registry
 from explainers.ui import pictures
-from tests.serving import QUIET, served
+from tests.serving import CHROMIUM, IN_BROWSER, QUIET, served
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [
-    *QUIET,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-]
+pytestmark = [*QUIET, *IN_BROWSER]
 
 WELCOME = pond.LABELS_A[pond.scene("test", int(pictures.WELCOME.partition(":")[2])).class_a]
 DONE = "() => window.sightglass?.status?.state === 'done'"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tolerance import rounding
 from torch import nn
 
 import explainers as ex
@@ -11,6 +12,8 @@ from explainers.images import Framing
 from explainers.trace import Target
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+NEAR = rounding(10_000, 1, torch.float64)
+"""Of fewer than 200 operations there and back, on logits to which up to fifty times what tells them apart is added."""
 
 
 def network(shift: float = 0.0) -> nn.Module:
@@ -42,17 +45,17 @@ def test_t17_three_class_activation_maps_are_one_on_a_linear_head():
     cam = torch.einsum("k,khw->hw", head.weight[2], maps)
     grad_cam = torch.einsum("k,khw->hw", slopes.mean((1, 2)), maps)
     hires_cam = (slopes * maps).sum(0)
-    assert relative(cells * grad_cam, cam) <= 1e-12
-    assert relative(cells * hires_cam, cam) <= 1e-12
-    assert relative(cam.mean() + head.bias[2], trace.logits[2]) <= 1e-12
+    assert relative(cells * grad_cam, cam) <= NEAR
+    assert relative(cells * hires_cam, cam) <= NEAR
+    assert relative(cam.mean() + head.bias[2], trace.logits[2]) <= NEAR
 
 
 @pytest.mark.parametrize("target", [Target(1), Target(1, versus=3), Target(1, score="log_prob")])
 def test_t14_one_vector_added_to_every_row_of_the_head_changes_nothing(target):
     plain, shifted = view(network(), target), view(network(shift=3.0), target)
-    assert relative(plain.logits.softmax(0), shifted.logits.softmax(0)) <= 1e-10
-    assert relative(shifted.slopes("last"), plain.slopes("last")) <= 1e-10
-    assert relative(shifted.pixel_slopes(), plain.pixel_slopes()) <= 1e-10
+    assert relative(plain.logits.softmax(0), shifted.logits.softmax(0)) <= NEAR
+    assert relative(shifted.slopes("last"), plain.slopes("last")) <= NEAR
+    assert relative(shifted.pixel_slopes(), plain.pixel_slopes()) <= NEAR
 
 
 def test_t14_but_the_map_of_a_bare_logit_does_change():
@@ -91,7 +94,7 @@ def test_t36_answers_do_not_depend_on_who_else_is_in_a_batch():
     (slopes,) = torch.autograd.grad(Target(2).of(module(model.framing.normalize(leaf))).sum(), leaf)
     for picture, together in zip(pictures, slopes, strict=True):
         alone = ex.look(model, picture).ask(Target(2)).pixel_slopes()
-        assert relative(alone, together) <= 1e-10
+        assert relative(alone, together) <= NEAR
 
 
 # What a double network is given is double ----------------------------------------------------------------------------
@@ -131,7 +134,7 @@ def test_an_untrained_network_has_no_score_on_plain_gray_and_deeplift_sums(untra
     assert float(untrained.ask(Target(1)).score(untrained.baseline("gray")[None])) == 0
     adds_up = ex.explain(untrained, "deeplift", target=1).result.adds_up
     assert adds_up.residual <= 1e-9
-    assert adds_up.whole == pytest.approx(float(untrained.ask(Target(1)).score(untrained.pixels[None])), rel=1e-12)
+    assert adds_up.whole == pytest.approx(float(untrained.ask(Target(1)).score(untrained.pixels[None])), rel=NEAR)
 
 
 def test_fair_shares_of_an_untrained_network_are_those_of_every_order(untrained):

@@ -3,7 +3,9 @@
 import json
 
 import pytest
-from sweep import FAMILIES, examine, timm_network
+import timm
+from networks import shared
+from sweep import examine, timm_network
 
 KINDS = {
     # family: (network, form, grid, prefix tokens): what anybody can read in its paper
@@ -44,10 +46,6 @@ def test_maps_are_found_and_explained_with_no_setting(kind):
 
 
 def test_the_sweep_knows_every_family_of_the_list():
-    if not FAMILIES.exists():
-        pytest.skip("the list of families is not beside this checkout")
-    import timm
-
-    families = json.loads(FAMILIES.read_text())
+    families = json.loads(shared("timm_families.json").read_text())
     assert len(families) == 98
     assert not [name for name in families.values() if not timm.is_model(name)]

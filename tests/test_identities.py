@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from networks import Transformer
+from tolerance import rounding
 from torch import nn
 
 import explainers as ex
@@ -10,6 +12,8 @@ from explainers.images import Framing
 
 SIDE, CELLS = 32, 8
 FRAMING = Framing(size=(SIDE, SIDE), mode="squash", mean=(0, 0, 0), std=(1, 1, 1))
+TOLD = rounding(8)
+"""The networks are in double precision; a map is told in single, in which occlusion adds up the 4 windows on a cell."""
 
 
 def seeded(network, dtype=torch.float64, seed=0):
@@ -68,7 +72,9 @@ def test_t1_the_gradient_is_a_finite_difference():
         with torch.no_grad():
             difference = (centered(pixels + step * v) - centered(pixels - step * v)) / (2 * step)
         along = float((slopes * v).sum())
-        good += abs(difference - along) <= 1e-6 * abs(along)
+        good += (
+            abs(difference - along) <= rounding(200, trace.logits, torch.float64) / step
+        )  # but where a kink is passed
     assert good >= 9
 
 
@@ -81,7 +87,7 @@ def shifted_twins():
     with torch.no_grad():
         shifted[-1].weight += torch.randn(8, generator=torch.Generator().manual_seed(9)).double()
     a, b = (ex.look(ex.wrap(n, framing=FRAMING), noise()) for n in (plain, shifted))
-    assert torch.allclose(a.logits.softmax(0), b.logits.softmax(0), atol=1e-6)
+    assert torch.allclose(a.logits.softmax(0), b.logits.softmax(0), rtol=0, atol=rounding(200, a.logits, torch.float64))
     return a, b
 
 
@@ -97,7 +103,7 @@ def test_t14_what_no_prediction_depends_on_changes_no_map(method, question):
             # It moves a share of the pixels at a time, by rank; where two rank alike, rounding decides which is first.
             assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] > 0.999
         else:
-            assert close(*maps, 1e-5)
+            assert close(*maps, TOLD)
 
 
 @pytest.mark.parametrize("method", ["cam", "grad_cam", "gradient"])
@@ -109,7 +115,7 @@ def test_t14_but_it_does_change_the_map_of_a_bare_logit(method):
 # T17 ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-6)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, rounding(200)), (torch.float64, TOLD)])
 def test_t17_cam_is_grad_cam_times_the_cells_and_adds_up_to_the_score(dtype, tolerance):
     network = seeded(pooled(), dtype)
     trace = ex.look(ex.wrap(network, framing=FRAMING), noise())
@@ -159,14 +165,14 @@ def test_t23_an_impulse_keeps_its_center_and_a_constant_stays_constant(size):
     assert abs((columns * e.heat).sum() / e.heat.sum() - 5.5 * side) <= 0.5
 
     flat = ask(Brightness().eval(), np.full((*size, 3), 100, np.uint8), "cam", target=0).heat
-    assert close(flat, np.full(size, flat[0, 0]), 1e-5)
+    assert close(flat, np.full(size, flat[0, 0]), TOLD)
     assert flat[0, 0] > 0
 
 
 def test_t23_heat_can_be_laid_on_with_its_sum_kept():
     native = np.random.default_rng(0).random((CELLS, CELLS))
     heat = FRAMING.unframe(native, (96, 64), keep_sum=True)
-    assert heat.sum() == pytest.approx(native.sum(), rel=1e-5)
+    assert heat.sum(dtype=np.float64) == pytest.approx(native.sum(), rel=TOLD)
 
 
 # T24 ----------------------------------------------------------------------------------------------------------------
@@ -235,7 +241,7 @@ def test_t35_a_network_behind_a_turn_sees_the_turned_picture_so(change, on_pictu
         target=0,
         channels=channels,
     )
-    assert close(turned.native, on_picture(plain), 1e-5)
+    assert close(turned.native, on_picture(plain), TOLD)
     assert not close(turned.native, plain, 0.1)
 
 
@@ -245,7 +251,7 @@ def test_t35_a_network_behind_swapped_colors_sees_the_swapped_picture_so():
     inverse = np.ascontiguousarray(noise()[:, :, [1, 2, 0]])
     for channels in ("strongest", "sum"):
         plain = ask(network, noise(), "gradient", target=0, channels=channels).native
-        assert close(ask(swapped, inverse, "gradient", target=0, channels=channels).native, plain, 1e-5)
+        assert close(ask(swapped, inverse, "gradient", target=0, channels=channels).native, plain, TOLD)
 
 
 @pytest.mark.parametrize("method", ["cam", "grad_cam"])
@@ -260,7 +266,7 @@ def test_t35_flipped_kernels_see_the_flipped_picture_so(method):
     plain = ask(network, picture, method, odd, target=0, signed=True).native
     flipped = ask(mirrored, np.ascontiguousarray(picture[:, ::-1]), method, odd, target=0, signed=True).native
     assert plain.shape == (9, 9)
-    assert close(flipped, plain[:, ::-1], 1e-5)
+    assert close(flipped, plain[:, ::-1], TOLD)
     assert not close(flipped, plain, 0.1)
 
 
@@ -270,18 +276,23 @@ def test_t35_a_network_on_a_ring_rolls_its_map_with_the_picture(method, stride):
     options = {} if method == "gradient" else {"signed": True}
     plain = ask(network, noise(), method, target=0, **options).native
     rolled = ask(network, np.roll(noise(), (8, -4), (0, 1)), method, target=0, **options).native
-    assert close(rolled, np.roll(plain, (8 // stride, -4 // stride), (0, 1)), 1e-5)
+    assert close(rolled, np.roll(plain, (8 // stride, -4 // stride), (0, 1)), TOLD)
     assert not close(rolled, plain, 0.1)
 
 
 # T36 ----------------------------------------------------------------------------------------------------------------
 
 
+def two_kinds():
+    """A network with pooling, and one with attention."""
+    torch.manual_seed(0)
+    for module in (seeded(pooled(), torch.float32), Transformer((SIDE, SIDE), 5).eval()):
+        yield ex.wrap(module, framing=FRAMING)
+
+
 @pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.maps])
 def test_t36_a_picture_has_its_map_whatever_was_asked_before(method):
-    model = ex.wrap(seeded(pooled(), torch.float32), framing=FRAMING)
-    if not {fit.method.id: fit for fit in ex.methods(model)}[method].applies:
-        pytest.skip("does not apply to a network with pooling")
+    model = next(model for model in two_kinds() if not ex.registry.find(method).why_not(model))
 
     def maps(order):
         answers = {i: ex.explain(ex.look(model, noise(i)), method, target=1).native for i in order}
@@ -301,7 +312,7 @@ def test_t36_answers_do_not_depend_on_the_order_of_questions():
 
     forward, backward = answers(questions), answers(reversed(questions))
     for question in questions:
-        assert close(forward[question], backward[question], 1e-6), question
+        assert close(forward[question], backward[question], TOLD), question
 
 
 # T38 ----------------------------------------------------------------------------------------------------------------
@@ -314,8 +325,8 @@ def test_t38_a_louder_network_has_a_louder_map_and_a_constant_changes_nothing(me
         louder[-1].weight *= 3
         louder[-1].bias.mul_(3).add_(7)
     one, three = (ask(n, noise(), method, target=2) for n in (plain, louder))
-    assert close(three.native, 3 * one.native, 1e-5)
-    assert three.prediction.logit == pytest.approx(3 * one.prediction.logit + 7, rel=1e-5)
+    assert close(three.native, 3 * one.native, TOLD)
+    assert three.prediction.logit == pytest.approx(3 * one.prediction.logit + 7, rel=TOLD)
 
 
 # T39 ----------------------------------------------------------------------------------------------------------------
@@ -340,9 +351,9 @@ def test_t39_what_is_not_connected_gets_no_heat():
     network, half = seeded(LeftOnly()), SIDE // 2
     slopes = ask(network, noise(), "gradient", target=0).native
     assert slopes[:, :half].max() > 0
-    assert slopes[:, half:].max() <= 1e-6 * slopes.max()
+    assert slopes[:, half:].max() == 0
     for method in ("cam", "grad_cam"):
         heat = np.abs(ask(network, noise(), method, target=0, signed=True).native)
         assert heat.shape == (CELLS, CELLS)
         assert heat[:, : CELLS // 2].max() > 0
-        assert heat[:, CELLS // 2 + 1 :].max() <= 1e-6 * heat.max()  # one cell of spill, by the 3 × 3 convolution
+        assert heat[:, CELLS // 2 + 1 :].max() == 0  # one cell of spill, by the 3 × 3 convolution

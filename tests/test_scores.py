@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from tolerance import rounding
 from torch import nn
 
 import explainers as ex
@@ -18,6 +19,8 @@ from explainers.scores import Plan, cell_means, coldest_first, gini, judge, shar
 
 SIDE = 32
 CELLS = (8, 8)
+NEAR = rounding(1000, 100, torch.float64)
+"""A score adds up 64 patches of 48 numbers, in all less than 100; a curve, at most a thousand steps after that."""
 SIX = Plan((0, 0.15, 0.3, 0.45, 0.6, 0.8, 1), 64)
 
 
@@ -26,7 +29,7 @@ class Patches(nn.Module):
 
     def __init__(self, worth):
         super().__init__()
-        self.worth = nn.Parameter(torch.as_tensor(worth, dtype=torch.float32).view(1, 1, *CELLS))
+        self.worth = nn.Parameter(torch.as_tensor(worth, dtype=torch.float64).view(1, 1, *CELLS))
 
     def forward(self, x):
         patches = nn.functional.avg_pool2d(x.mean(1, keepdim=True), SIDE // 8)
@@ -36,7 +39,7 @@ class Patches(nn.Module):
 
 def patches(worth, name="patches"):
     # Black is what the training pictures were on average, so a covered patch is worth nothing.
-    framing = Framing(size=(SIDE, SIDE), mode="squash", mean=(1e-9, 1e-9, 1e-9), std=(1, 1, 1))
+    framing = Framing(size=(SIDE, SIDE), mode="squash", mean=(1e-15, 1e-15, 1e-15), std=(1, 1, 1))
     return ex.wrap(Patches(worth).eval(), framing=framing, labels=("it", "not it"), name=name)
 
 
@@ -69,13 +72,15 @@ def test_the_curves_are_those_worked_out_by_hand(worth):
     order, counts = np.argsort(worth), [0, 10, 19, 29, 38, 51, 64]
     assert card.covered == pytest.approx([count / 64 for count in counts])
     left = [worth.sum() - worth[order[:count]].sum() for count in counts]
-    assert card.coldest_first == pytest.approx(left, abs=1e-4)
-    assert card.warmest_first == pytest.approx([worth[order[: 64 - count]].sum() for count in counts], abs=1e-4)
-    assert card.srg == pytest.approx(area(worth, order, counts), abs=1e-4)
-    assert card.span == pytest.approx(worth.sum(), abs=1e-4)
-    assert card.share == pytest.approx(card.srg / worth.sum(), abs=1e-4)
+    assert card.coldest_first == pytest.approx(left, abs=NEAR)
+    assert card.warmest_first == pytest.approx([worth[order[: 64 - count]].sum() for count in counts], abs=NEAR)
+    assert card.srg == pytest.approx(area(worth, order, counts), abs=NEAR)
+    assert card.span == pytest.approx(worth.sum(), abs=NEAR)
+    assert card.share == pytest.approx(card.srg / worth.sum(), abs=NEAR)
     sigmoid = 1 / (1 + np.exp(-np.array([worth[order[51:]].sum(), worth[order[:51]].sum()])))
-    assert [card.keep, card.drop] == pytest.approx(sigmoid, abs=1e-4)  # the warmest 13 of 64 alone, and all but them
+    assert [card.keep, card.drop] == pytest.approx(
+        sigmoid, abs=rounding(1)
+    )  # the warmest 13 of 64 alone, and all but them
 
 
 def test_the_true_order_beats_a_thousand_random_ones(worth):
@@ -103,7 +108,7 @@ def test_the_opposite_map_has_the_opposite_score():
     assert (coldest_first(-values, -noise) == coldest_first(values, noise)[::-1]).all()
     worth = np.random.default_rng(3).normal(0.3, 1, 64)  # without ties, the noise does not matter
     there, back = (judge(white(worth), heat(sign * worth), plan=SIX) for sign in (1, -1))
-    assert back.srg == pytest.approx(-there.srg, abs=1e-4)
+    assert back.srg == pytest.approx(-there.srg, abs=NEAR)
     assert back.verdict == "below"
     assert "backwards" in back.says
 
@@ -193,8 +198,8 @@ def test_rank_correlation_by_hand_and_with_ties():
 def test_focus_by_hand():
     one = np.zeros(10)
     one[3] = 7
-    assert gini(one) == pytest.approx(1 - 1 / 10, abs=1e-9)
-    assert gini(np.full(10, 3.0)) == pytest.approx(0, abs=1e-9)
+    assert gini(one) == pytest.approx(1 - 1 / 10, abs=NEAR)
+    assert gini(np.full(10, 3.0)) == pytest.approx(0, abs=NEAR)
     assert gini(np.zeros(4)) is None
     assert share_of_area(one, 0.5) == 0.1
     assert share_of_area(np.ones(10), 0.5) == 0.5
@@ -217,7 +222,7 @@ def test_every_plan_keeps_its_word_and_agrees_about_the_map(worth, plan):
     assert card.verdict == "above"
     assert card.spread == pytest.approx(judge(trace, heat(worth), plan=SIX).spread, rel=0.6)
     order = np.argsort(worth)
-    assert card.keep == pytest.approx(1 / (1 + np.exp(-worth[order[51:]].sum())), abs=1e-4)
+    assert card.keep == pytest.approx(1 / (1 + np.exp(-worth[order[51:]].sum())), abs=rounding(1))
 
 
 def test_the_plan_goes_by_speed_and_the_speed_by_the_best_time_seen(monkeypatch, worth):

@@ -16,6 +16,7 @@ import pytest
 import timm
 import torch
 from huggingface_hub import constants
+from networks import shared
 from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 from transformers import (
@@ -163,8 +164,7 @@ def test_a_network_without_a_head_has_no_labels():
 
 
 def test_torchvision_takes_a_file_with_the_published_labels_and_framing():
-    if not SQUEEZENET.is_file():
-        pytest.skip("shared/data is not beside the project")
+    shared()
     source = fetch(f"torchvision:squeezenet1_0?weights={SQUEEZENET}")
     assert (source.labels[281], len(source.labels)) == ("tabby", 1000)
     assert (source.framing.size, source.framing.resize) == ((224, 224), 256)
@@ -180,8 +180,6 @@ def test_torchvision_takes_a_file_with_the_published_labels_and_framing():
 
 @pytest.mark.parametrize("name", brains.NAMES)
 def test_the_pond_is_always_there(name):
-    if not (brains.WEIGHTS / f"{name}.safetensors").is_file():
-        pytest.skip("the pond's networks are not trained yet")
     source = fetch(f"pond:{name}", local=False)
     assert source.labels == brains.LABELS_A
     assert source.framing.size == (brains.SIZE, brains.SIZE)
@@ -189,8 +187,7 @@ def test_the_pond_is_always_there(name):
 
 
 def test_weights_of_another_network_are_counted():
-    if not SQUEEZENET.is_file():
-        pytest.skip("shared/data is not beside the project")
+    shared()
     shapes = {key: tensor.shape for key, tensor in load_file(SQUEEZENET).items()}
     own = {
         key: tensor.shape

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from tolerance import close, rounding
 from torch import nn
 from torch.nn.modules import module as hooks
 
@@ -54,7 +55,7 @@ def test_an_in_place_relu_after_the_tap_changes_neither_the_maps_nor_their_slope
     assert maps.min() < 0
     assert torch.equal(done.taps[start], maps)
     by_hand = (network.head.weight[2] / 64)[None, :, None, None] * (maps > 0)
-    assert torch.allclose(slope, by_hand, rtol=1e-6, atol=0)
+    assert close(slope, by_hand, rounding(2, by_hand))  # a division, and once more for the mean
 
 
 def test_watch_keeps_what_came_out_before_something_in_place_changed_it():
@@ -312,4 +313,5 @@ def test_slopes_that_arrive_with_the_channels_last_are_right_behind_a_batch_norm
     x = torch.randn(1, 6, 4, 5, dtype=dtype).requires_grad_()
     (slope,) = torch.autograd.grad(run(Tokens().eval(), x).output.sum(), x)
     scale = (norm.weight / (norm.running_var + norm.eps).sqrt())[:, None, None]
-    assert torch.allclose(slope[0], (mix.T.view(6, 4, 5) * scale).detach(), rtol=1e-5)
+    expected = (mix.T.view(6, 4, 5) * scale).detach()
+    assert close(slope[0], expected, rounding(5, expected, dtype))

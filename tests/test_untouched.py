@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import itertools
 import random
 import tracemalloc
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from networks import Transformer
+from tolerance import close, operations, rounding
 from torch import nn
 from torch.nn.modules import module as hooks
 
@@ -18,7 +21,6 @@ from explainers.images import Framing
 
 FRAMING = Framing(size=(32, 32), mode="squash")
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-METHODS = [m.id for m in ex.methods() if m.maps]
 
 
 class Network(nn.Module):
@@ -39,16 +41,39 @@ class Network(nn.Module):
         return self.head(self.drop(x.mean((2, 3))))
 
 
-def network(**changes):
+class Attending(Transformer):
+    """Patches and blocks of attention, for the methods that want those."""
+
+    def __init__(self):
+        super().__init__((32, 32), 4)
+        self.fail = False
+
+    def read(self, tokens):
+        if self.fail:
+            raise ZeroDivisionError("in the middle")
+        return super().read(tokens)
+
+
+def network(kind=Network):
     torch.manual_seed(0)
-    made = Network().eval()
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made
+    return kind().eval()
 
 
 def wrapped(module):
     return ex.wrap(module, framing=FRAMING)
+
+
+def suited(change=lambda kind: kind):
+    """Each method with the first of the two kinds of network, changed so, that it applies to."""
+    models = {kind: wrapped(network(change(kind))) for kind in (Network, Attending)}
+    return pytest.mark.parametrize(
+        ("method", "kind"),
+        [
+            pytest.param(m.id, fits[0], id=m.id)
+            for m in ex.methods()
+            if m.maps and (fits := [kind for kind, model in models.items() if not m.why_not(model)])
+        ],
+    )
 
 
 def applying(model):
@@ -138,12 +163,10 @@ def test_t37_training_goes_on_as_if_nobody_had_asked():
     assert torch.equal(*outcomes)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_t37_an_error_in_the_middle_of_the_model_leaves_nothing(method):
-    module = network()
+@suited()
+def test_t37_an_error_in_the_middle_of_the_model_leaves_nothing(method, kind):
+    module = network(kind)
     model = wrapped(module)
-    if method not in applying(model):
-        pytest.skip("does not apply to a network with pooling")
     module.fail = True
     before = state(module)
     trace = ex.look(model, PICTURE)
@@ -154,12 +177,10 @@ def test_t37_an_error_in_the_middle_of_the_model_leaves_nothing(method):
     assert np.array_equal(ex.explain(trace, method).native, ex.explain(ex.look(model, PICTURE), method).native)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_t37_a_stop_in_the_middle_leaves_nothing(method):
-    module = network()
+@suited()
+def test_t37_a_stop_in_the_middle_leaves_nothing(method, kind):
+    module = network(kind)
     model = wrapped(module)
-    if method not in applying(model):
-        pytest.skip("does not apply to a network with pooling")
     before = state(module)
     trace = ex.look(model, PICTURE)
     looks = []
@@ -197,10 +218,8 @@ def test_t37_fifty_explanations_keep_no_memory():
     model = wrapped(network())
 
     def fifty():
-        for i in range(50):
-            trace = ex.look(model, PICTURE)
-            for method in applying(model):
-                ex.explain(trace, method, target=i % 4)
+        for i, method in zip(range(50), itertools.cycle(applying(model)), strict=False):
+            ex.explain(ex.look(model, PICTURE), method, target=i % 4)
 
     fifty()
     tensors = tensors_alive()
@@ -227,11 +246,9 @@ def test_t37_a_trace_that_is_let_go_of_frees_its_graph():
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("method", METHODS)
-def test_a_caller_without_gradients_gets_the_same_map(mode, method):
-    model = wrapped(network())
-    if method not in applying(model):
-        pytest.skip("does not apply to a network with pooling")
+@suited()
+def test_a_caller_without_gradients_gets_the_same_map(mode, method, kind):
+    model = wrapped(network(kind))
     plain = ex.explain(ex.look(model, PICTURE), method).native
     with mode():
         trace = ex.look(model, PICTURE)
@@ -268,12 +285,10 @@ def test_frozen_parameters_are_no_hindrance():
         assert np.array_equal(*maps)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_network_in_half_precision_is_asked_in_half_precision(method):
-    half, full = wrapped(network().to(torch.bfloat16)), wrapped(network())
+@suited()
+def test_a_network_in_half_precision_is_asked_in_half_precision(method, kind):
+    half, full = wrapped(network(kind).to(torch.bfloat16)), wrapped(network(kind))
     assert type(half.anatomy.head) is type(full.anatomy.head)
-    if method not in applying(half):
-        pytest.skip("does not apply to a network with pooling")
     e, exact = (ex.explain(ex.look(model, PICTURE), method, target=1) for model in (half, full))
     assert half.module.head.weight.dtype is torch.bfloat16
     assert e.native.dtype == np.float32
@@ -281,45 +296,40 @@ def test_a_network_in_half_precision_is_asked_in_half_precision(method):
     assert np.corrcoef(e.native.ravel(), exact.native.ravel())[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_network_in_half_precision_may_give_its_scores_in_full(method):
-    class Upcast(Network):
+@suited()
+def test_a_network_in_half_precision_may_give_its_scores_in_full(method, kind):
+    class Upcast(kind):
         def forward(self, x):
             return super().forward(x).float()
 
     torch.manual_seed(0)
     model = wrapped(Upcast().eval().to(torch.bfloat16))
-    if method not in applying(model):
-        pytest.skip("does not apply to a network with pooling")
     e = ex.explain(ex.look(model, PICTURE), method, target=1)
-    same = ex.explain(ex.look(wrapped(network().to(torch.bfloat16)), PICTURE), method, target=1)
+    same = ex.explain(ex.look(wrapped(network(kind).to(torch.bfloat16)), PICTURE), method, target=1)
     assert e.native.any()
     assert np.abs(e.native - same.native).max() <= 0.02 * same.native.max()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_network_with_a_single_score_is_asked_about_that(method):
-    class Some(Network):
-        def __init__(self, count):
-            super().__init__()
-            self.count = count
+def cut(kind, count=1):
+    """Networks of a kind that give only the first of their scores."""
 
+    class Some(kind):
         def forward(self, x):
-            return super().forward(x)[:, : self.count]
+            return super().forward(x)[:, :count]
 
-    torch.manual_seed(0)
-    one = Some(1).eval()
-    torch.manual_seed(0)
-    two = Some(2).eval()
-    if method not in applying(wrapped(one)):
-        pytest.skip("does not apply to a network that cuts its scores")
-    centered = ex.explain(ex.look(wrapped(one), PICTURE), method)
+    return Some
+
+
+@suited(cut)
+def test_a_network_with_a_single_score_is_asked_about_that(method, kind):
+    one, two = (wrapped(network(cut(kind, count))) for count in (1, 2))
+    centered = ex.explain(ex.look(one, PICTURE), method)
     if any(option.name == "alike" for option in centered.method.options):
         assert np.isfinite(centered.native).all()  # with a second class it is held against that
         return
-    bare = ex.explain(ex.look(wrapped(two), PICTURE), method, target=0, score="logit")
-    assert np.allclose(centered.native, bare.native, rtol=1e-5, atol=1e-8)
-    assert ex.explain(ex.look(wrapped(one), PICTURE), "gradient").native.any()
+    bare = ex.explain(ex.look(two, PICTURE), method, target=0, score="logit")
+    assert close(centered.native, bare.native, rounding(2 * operations(one.module), bare.native))
+    assert ex.explain(ex.look(one, PICTURE), "gradient").native.any()
 
 
 def test_a_network_that_normalizes_its_input_in_place_is_read_like_any_other():
@@ -341,7 +351,7 @@ def test_a_network_that_normalizes_its_input_in_place_is_read_like_any_other():
         assert torch.equal(trace.pixels, FRAMING.frame(trace.picture))
     assert answers[0][0] == answers[1][0]
     for one, other in zip(answers[0][1:], answers[1][1:], strict=True):
-        assert np.allclose(one, other, rtol=1e-4, atol=1e-7)
+        assert close(one, other, rounding(2 * operations(model.module), one))
 
 
 def test_a_network_built_under_inference_mode_is_answered_with_a_sentence():
@@ -403,7 +413,11 @@ def test_a_module_used_twice_is_read_each_time():
     assert torch.equal(trace.maps("last"), maps)
     weights = (module.head.weight[1] - module.head.weight.mean(0)).detach()
     heat = torch.einsum("k,khw->hw", weights, maps).numpy()
-    assert np.allclose(ex.explain(trace, "cam", target=1, signed=True).native, heat, rtol=1e-4, atol=1e-6)
+    assert close(
+        ex.explain(trace, "cam", target=1, signed=True).native,
+        heat,
+        rounding(8, np.abs(maps).max() * weights.abs().sum()),
+    )
 
 
 def test_functions_in_place_after_the_last_module_are_not_taken_for_its_output():
@@ -428,7 +442,7 @@ def test_functions_in_place_after_the_last_module_are_not_taken_for_its_output()
     with pytest.raises(DoesNotApply, match="linear head"):  # the head reads the ReLU of these maps
         ex.explain(trace, "cam")
     slopes = ((module.head.weight[2] - module.head.weight.mean(0)) / 64).detach()[:, None, None] * (maps > 0)
-    assert torch.allclose(trace.ask(ex.trace.Target(2)).slopes("last"), slopes, rtol=1e-5, atol=1e-8)
+    assert close(trace.ask(ex.trace.Target(2)).slopes("last"), slopes, rounding(8, slopes))
 
 
 def test_modules_that_hand_on_tuples_are_no_hindrance():
@@ -460,10 +474,10 @@ def test_modules_that_hand_on_tuples_are_no_hindrance():
 def test_a_backbone_has_nothing_to_ask_about_and_says_so():
     model = ex.wrap(network(), labels=(), framing=FRAMING)
     trace = ex.look(model, PICTURE)
-    for method in METHODS:
-        if ex.registry.find(method).class_specific:
+    for method in ex.registry.maps():
+        if method.class_specific:
             with pytest.raises(DoesNotApply, match="without classes"):
-                ex.explain(trace, method)
+                ex.explain(trace, method.id)
     with pytest.raises(DoesNotApply, match="no classes"):
         trace.top()
     with pytest.raises(QuestionError, match="no classes"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from networks import cifar, photo, resnet20, squeezenet
+from tolerance import rounding
 from torch import nn
 
 import explainers as ex
@@ -14,6 +15,8 @@ from explainers.working import TOLD
 
 FRAMING = Framing(size=(32, 32), mode="squash", mean=(0, 0, 0), std=(1, 1, 1))
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+SINGLE = rounding(64)
+"""Networks are in double precision; what is told is in single, and at most 64 such numbers are added up here."""
 
 SUMMING = ["grad_cam", "grad_cam_plus_plus", "xgrad_cam", "finer_cam", "shapley_cam", "score_cam", "ablation_cam"]
 
@@ -32,14 +35,14 @@ class Pooled(nn.Module):
 
 
 def look(network, picture=PICTURE):
-    return ex.look(ex.wrap(network.eval(), framing=FRAMING), picture)
+    return ex.look(ex.wrap(network.double().eval(), framing=FRAMING), picture)
 
 
 def told(trace, method, **question):
     return ex.explain(trace, method, working=True, **question)
 
 
-def close(a, b, tolerance=1e-5):
+def close(a, b, tolerance=SINGLE):
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     return np.abs(a - b).max() <= tolerance * max(np.abs(b).max(), 1e-12)
 
@@ -90,7 +93,7 @@ def test_each_sum_is_the_one_before_and_a_weight_times_a_map(bend):
     before, strengths = np.zeros_like(maps[0]), []
     for of_map, of_sum in zip(e.working[: 2 * TOLD : 2], e.working[1 : 2 * TOLD : 2], strict=True):
         k = channel(of_map)
-        assert np.array_equal(of_map.heat, maps[k])
+        assert np.array_equal(of_map.heat, maps[k].astype(np.float32))
         assert of_map.signed == (maps[k].min() < 0)
         before = before + np.float32(of_map.weight) * maps[k]
         assert close(of_sum.heat, before)
@@ -111,10 +114,10 @@ def test_the_total_of_cam_comes_to_the_score(question):
     others = {0: trace.logits.mean(), 1: 0}[len(question)] if "versus" not in question else trace.logits[0]
     score = float(trace.logits[3] - others)
     told_sums = sums(told(trace, "cam", target=3, **question).working)
-    assert told_sums[-1].total == pytest.approx(score, abs=1e-5)
+    assert told_sums[-1].total == pytest.approx(score, abs=SINGLE)
     assert f"{told_sums[-1].total:.3g}" in told_sums[-1].sentence
     for step in told_sums[:-1]:
-        assert step.total == pytest.approx(float(step.heat.mean()), abs=1e-5)
+        assert step.total == pytest.approx(float(step.heat.mean()), abs=SINGLE)
 
 
 @pytest.mark.parametrize("question", [{"score": "probability"}, {"score": "log_prob"}, {"counterfactual": True}])
@@ -151,7 +154,7 @@ def test_by_hand_one_bright_place_against_a_wash_of_green():
     assert close(second.heat, red)
     assert close(both.heat, 3 * red - green)
     assert "brings +0.19 of the score" in both.sentence
-    assert [one.total, both.total, mean.total] == pytest.approx([-0.2, 3 / 16 - 0.2, 3 / 16 - 0.2 + 0.5], abs=1e-6)
+    assert [one.total, both.total, mean.total] == pytest.approx([-0.2, 3 / 16 - 0.2, 3 / 16 - 0.2 + 0.5], abs=SINGLE)
     assert "16 places" in mean.sentence
     assert "plus +0.5" in mean.sentence
     assert close(last.heat, (3 * red - green).clip(0))
@@ -201,13 +204,13 @@ def test_each_step_is_told_in_sentences(method, bend):
 
 
 def test_resnet20_leads_from_its_maps_to_the_logit():
-    trace = ex.look(resnet20(), cifar("frog"))
+    trace = ex.look(resnet20(torch.float64), cifar("frog"))
     head, best = trace.classifier.module.linear.weight.detach(), trace.class_index
     for step in shown(told(trace, "cam", score="logit").working):
-        assert step.weight == pytest.approx(float(head[best, channel(step)]), rel=1e-5)
+        assert step.weight == pytest.approx(float(head[best, channel(step)]), rel=SINGLE)
     e = told(trace, "cam")
     totals = [step.total for step in sums(e.working)]
-    assert totals[-1] == pytest.approx(float(trace.logits[best] - trace.logits.mean()), rel=1e-5)
+    assert totals[-1] == pytest.approx(float(trace.logits[best] - trace.logits.mean()), rel=SINGLE)
     assert len(totals) == TOLD + 2  # each told channel, the rest, the constant
     grad = told(trace, "grad_cam", signed=True)
     for a, b in zip(sums(e.working), sums(grad.working), strict=False):  # the same pictures, 64 cells apart
@@ -215,15 +218,15 @@ def test_resnet20_leads_from_its_maps_to_the_logit():
 
 
 def test_squeezenet_shows_the_map_of_the_class_itself():
-    trace = ex.look(squeezenet(), photo("tree_frog"))
+    trace = ex.look(squeezenet(torch.float64), photo("tree_frog"))
     maps, index = trace.maps(trace.classifier.anatomy.head.site), trace.classifier.labels.index("tree frog")
     own, added, others, mean, last = told(trace, "cam", target="tree frog").working
-    assert np.array_equal(own.heat, maps[index].numpy())
+    assert np.array_equal(own.heat, maps[index].float().numpy())
     assert own.weight == pytest.approx(1 - 1 / 1000)
     assert "“tree frog”" in own.sentence
     assert close(added.heat, 0.999 * own.heat)
     assert others.sentence.startswith("The maps of the 999 other classes")
-    assert mean.total == pytest.approx(float(trace.logits[index] - trace.logits.mean()), rel=1e-5)
+    assert mean.total == pytest.approx(float(trace.logits[index] - trace.logits.mean()), rel=SINGLE)
     assert "whatever the picture" not in mean.sentence  # the constant is in the maps already
     assert np.array_equal(last.heat, mean.heat.clip(0))
 
