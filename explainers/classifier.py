@@ -193,6 +193,8 @@ def _wrap(
     probe = framing.normalize(_probe(framing)).to(device, _dtype(module))[None]
     module = module if extra is None else outputs.accompanied(module, extra)
     if head == NO_HEAD:
+        if labels is not None or output is not None:
+            raise ModelError(f'head="{NO_HEAD}" is for a network without classes; leave `labels` and `output` out.')
         structure, module = Anatomy({}, (), None), outputs.headless(module)
         return Classifier(
             title, module, (), framing, device, structure, random_weights, notes, headless=True

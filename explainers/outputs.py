@@ -110,7 +110,7 @@ def adapted(module: nn.Module, probe: Tensor, wanted: Wanted | None, classes: in
     bare = module if isinstance(module, Adapted) and module.extra else Adapted(module, _as_it_is)
     named = isinstance(getattr(module, "main_input_name", None), str)
     raw = bare.raw(probe.clone())  # which a network may normalize in place
-    if isinstance(raw, Tensor) and _is_row(raw) and wanted is None:
+    if isinstance(raw, Tensor) and raw.is_floating_point() and _is_row(raw) and wanted is None:
         return (bare if named else module), raw
     read = _Numbers(_chosen(raw, wanted, classes, type(module).__name__))
     first = read(raw, 1)
@@ -202,7 +202,12 @@ class _Own:
                 f"The target function “{self.own.name}” fails on what the network puts out "
                 f"({type(error).__name__}{f': {told[0][:120]}' if told else ''})."
             ) from error
-        if not isinstance(score, Tensor) or score.shape not in ((count,), (count, 1)) or not score.is_floating_point():
+        if isinstance(score, Tensor) and not score.is_floating_point():
+            raise QuestionError(
+                f"The target function “{self.own.name}” gives {str(score.dtype).removeprefix('torch.')}; a score is a "
+                "floating number, such as a mean."
+            )
+        if not isinstance(score, Tensor) or score.shape not in ((count,), (count, 1)):
             raise QuestionError(
                 f"The target function “{self.own.name}” gives {_shape(score)} for {count} "
                 f"picture{'' if count == 1 else 's'}; it has to give one number for each, ({count},). Reduce over all "
@@ -229,11 +234,11 @@ def _chosen(raw: Any, wanted: Wanted | None, classes: int | None, title: str) ->
         if path is None:
             raise ModelError(f"{title} has no output “{wanted}”; it returned {_listed(leaves)}.")
         return path
-    leaves = [(path, tensor) for path, tensor in leaves if tensor.is_floating_point()]
+    numbers = [(path, tensor) for path, tensor in leaves if tensor.is_floating_point()]
     kinds = (_is_row, _is_column, _is_squeezed)
-    by_name = [(p, t) for p, t in leaves if p and p[-1] == _LOGITS and any(kind(t) for kind in kinds)]
+    by_name = [(p, t) for p, t in numbers if p and p[-1] == _LOGITS and any(kind(t) for kind in kinds)]
     for kind in kinds:
-        found = [(path, tensor) for path, tensor in leaves if kind(tensor)]
+        found = [(path, tensor) for path, tensor in numbers if kind(tensor)]
         by_count = [(path, tensor) for path, tensor in found if tensor.numel() == classes]
         sure = next((each for each in (by_name, found, by_count) if len(each) == 1), None)
         if sure:

@@ -181,6 +181,8 @@ class Method:
 
     def why_not(self, model: Classifier) -> str:
         """Why it does not apply to a network, as a sentence without a way out; empty where it does."""
+        if model.headless:
+            return f"{model.name} {model.no_classes}."
         reasons = [why for need in Need if need in self.needs and (why := need.lacking(model))]
         return f"{model.name} {reasons[0]}, so {self.title} does not apply." if reasons else ""
 

@@ -128,6 +128,7 @@ def test_where_several_could_be_meant_one_is_named(how):
         (lambda y, f: f, r"\(1, 8, 16, 16\).*one number for each class.*head=\"none\""),
         (lambda y, f: {"out": f, "aux": f}, r"out: \(1, 8, 16, 16\); aux: "),
         (lambda y, f: None, "NoneType"),
+        (lambda y, f: y.argmax(1, keepdim=True), r"returned \(1, 1\)"),
         (lambda y, f: [], "list"),
         (lambda y, f: y[0], r"\(4,\) for 3 pictures|\(4,\) for 2 pictures"),  # the first picture of a batch alone
         (lambda y, f: [y.sum(0, keepdim=True)], r"\(1, 4\) for 2 pictures"),

@@ -159,11 +159,12 @@ class Attending(nn.Module):
 
 
 WRONG = {
-    "one for all": (lambda out: out["out"].mean(), r"gives \(\) for 2 pictures.*\(2,\)"),
-    "the first alone": (lambda out: out["out"][0].mean((1, 2)), r"gives \(3,\) for 2 pictures"),
-    "a map": (lambda out: out["out"][:, 0], r"gives \(2, 32, 32\)"),
+    "one for all": (lambda out: out["out"].mean(), r"gives \(\) for 1 picture;.*\(1,\)"),
+    "the first alone": (lambda out: out["out"][0].mean((1, 2)), r"gives \(3,\) for 1 picture;"),
+    "a map": (lambda out: out["out"][:, 0], r"gives \(1, 32, 32\)"),
     "a number": (lambda out: 3.0, "gives float"),
-    "whole numbers": (lambda out: out["out"].flatten(1).argmax(1), r"gives \(2,\)"),
+    "whole numbers": (lambda out: out["out"].flatten(1).argmax(1), "gives int64"),
+    "one for any number of pictures": (lambda out: out["out"].mean()[None], r"gives \(1,\) for 2 pictures"),
     "a missing key": (lambda out: out["logits"].mean(1), "fails on what the network puts out.*KeyError"),
 }
 
@@ -183,6 +184,9 @@ def test_a_network_without_classes_says_what_it_wants():
         ex.look(model, PICTURE).top()
     with pytest.raises(QuestionError, match="leave `versus` out"):
         ex.explain(ex.look(model, PICTURE), "grad_cam", target=over_mask, versus=1)
+    assert all("target=a function" in fit.why_not for fit in ex.methods(model))
+    with pytest.raises(ModelError, match="leave `labels` and `output` out"):
+        ex.wrap(Segmenter().eval(), framing=FRAMING, head="none", output="out")
     with pytest.raises(ModelError, match='head="none"'):
         ex.wrap(Segmenter().eval(), framing=FRAMING)
 
