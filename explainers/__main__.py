@@ -82,10 +82,7 @@ def _explain(choice: argparse.Namespace) -> int:
     trace = look(model, choice.picture)
     options |= {"gallery": choice.gallery} if choice.gallery else {}
     answer = explain(trace, name, target=choice.target, versus=choice.versus, score=choice.score, **options)
-    try:
-        answer.save(choice.out, full=choice.full)
-    except OSError as error:
-        raise SightglassError(f"{choice.out} cannot be written: {error.strerror}.") from error
+    answer.save(choice.out, full=choice.full)
     print(answer.question)
     print(answer.alt)
     for note in answer.notes:

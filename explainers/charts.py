@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .classifier import Classifier
 from .galleries.embedding import EmbeddedAt
 from .galleries.faithful import NEAREST, accuracy, compared
-from .galleries.layout import PERPLEXITY, Frame, Kind, components, lay_out
+from .galleries.layout import PERPLEXITY, Frame, Kind, components, equal, lay_out
 from .galleries.neighbors import Metric, prepared
 from .gallery import Gallery
 
@@ -51,9 +51,9 @@ class Measures:
 def measured(
     vectors: NDArray[np.floating], points: NDArray[np.floating], labels: tuple[str, ...], metric: Metric = "cosine"
 ) -> Measures:
-    """What a map keeps, with PCA and a map by chance beside it."""
+    """What a map keeps, with PCA and a map by chance beside it; nothing where there is no nearer and farther."""
     count = min(NEAREST, (len(vectors) - 1) // 2)
-    if count < 1:
+    if count < 1 or equal(vectors) or equal(points):  # among equals nobody is nearer than another
         return Measures((), None)
     chance = np.random.default_rng(0).normal(size=(len(vectors), 2))
     flat = components(prepared(vectors, metric).numpy())[0]

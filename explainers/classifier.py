@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from . import anatomy as _anatomy
-from . import configured, heads, outputs
+from . import calls, configured, heads, outputs
 from . import labels as _labels
 from .anatomy import Anatomy
 from .errors import ModelError, QuestionError, SightglassError
@@ -86,15 +88,20 @@ class Classifier:
         return _labels.find(label, self.labels, self.name)
 
 
-def load(identifier: str, *, device: str | torch.device | None = None, local: bool = True) -> Classifier:
+def load(
+    identifier: str | os.PathLike[str], *, device: str | torch.device | None = None, local: bool = True
+) -> Classifier:
     """The classifier that an identifier names, ready to be asked.
 
     `timm:resnet50`, `torchvision:resnet50`, `hf:google/vit-base-patch16-224`, `pond:cnn`, or a folder. `device`
     defaults to a GPU where there is one. `local=False` refuses paths of this machine, for identifiers from outside.
     Raises `ModelError` with a sentence that says whether it is absent, gated, out of reach or too large.
     """
-    source = fetch(identifier, local=local)
-    module = source.module.to(_device(device))
+    place = calls.device(device)  # before anything is fetched for it
+    calls.switch("local", local)
+    name = str(Path(identifier).absolute()) if isinstance(identifier, os.PathLike) else identifier
+    source = fetch(name, local=local)
+    module = source.module.to(place)
     return wrap(
         module,
         labels=() if source.labels is None else source.labels,
@@ -134,7 +141,17 @@ def wrap(
     `ModelError` where the module is in training mode or does not do what a classifier does.
     """
     with torch.inference_mode(False):  # whatever mode the caller is in, since gradients will be asked for
+        if isinstance(module, Classifier):
+            raise ModelError("This is a classifier already; ask it, or wrap the module in it: ex.wrap(model.module).")
         module = unwrapped(module)
+        calls.network(module)
+        if framing is not None:
+            way_out = "such as Framing(size=(224, 224)), from explainers.images"
+            calls.expect(framing, Framing, "`framing` is a Framing", way_out, ModelError)
+        if name is not None:
+            calls.expect(name, str, "`name` is a text", "it stands in sentences", ModelError)
+        calls.switch("random_weights", random_weights)
+        calls.expect(notes, (list, tuple), "`notes` are sentences in a list", "put it in one", ModelError)
         return _wrap(
             module, labels, framing, name or type(module).__name__, head, output, extra, random_weights, tuple(notes)
         )  # fmt: skip
@@ -265,10 +282,6 @@ _owned: WeakKeyDictionary[Classifier, dict[OwnTarget, Classifier]] = WeakKeyDict
 
 def _dtype(module: nn.Module) -> torch.dtype:
     return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _named(

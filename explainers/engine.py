@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
 from torch import Tensor
 
-from . import registry
+from . import calls, registry
 from .anatomy import DEPTHS
 from .classifier import Classifier, owned
 from .errors import DoesNotApply, QuestionError, SightglassError
@@ -65,10 +66,8 @@ def look(
     (N, H, W, C) or a tensor (N, C, H, W), give a list of traces; a batch of one picture gives its trace. Raises
     `PictureError`.
     """
-    if not isinstance(model, Classifier):
-        raise QuestionError(
-            f"ex.look asks a classifier, not {type(model).__name__}; ex.wrap(module) or ex.load(name) makes one."
-        )
+    calls.expect(model, Classifier, "ex.look(model, picture) asks a classifier", calls.A_CLASSIFIER)
+    calls.switch("framed", framed)
     if isinstance(picture, list | tuple):
         return [_look(model, each, framed) for each in picture]
     if isinstance(picture, Tensor | np.ndarray) and picture.ndim == _BATCH:
@@ -79,12 +78,12 @@ def look(
 
 def explain(
     about: Trace | Classifier,
-    method: str,
+    method: str | Method,
     *,
     target: Asking | None = None,
     versus: str | int | None = None,
     score: ScoreName | None = None,
-    gallery: Gallery | str | None = None,
+    gallery: Gallery | str | os.PathLike[str] | None = None,
     second: PictureSource | None = None,
     stop: Callable[[], bool] | None = None,
     working: bool = False,
@@ -113,18 +112,24 @@ def explain(
 
 def stream(
     about: Trace | Classifier,
-    method: str,
+    method: str | Method,
     *,
     target: Asking | None = None,
     versus: str | int | None = None,
     score: ScoreName | None = None,
-    gallery: Gallery | str | None = None,
+    gallery: Gallery | str | os.PathLike[str] | None = None,
     second: PictureSource | None = None,
     stop: Callable[[], bool] | None = None,
     working: bool = False,
     **options: Any,
 ) -> Iterator[Explanation]:
     """Like `explain`, with every answer on the way: a method that streams sharpens its map until it is stopped."""
+    calls.expect(about, (Trace, Classifier), "ex.explain asks about a trace, or a classifier", calls.ASKS)
+    calls.stopping(stop)
+    calls.switch("working", working)
+    if gallery is not None:
+        way_out = "Gallery.open(…), from explainers.gallery, opens one"
+        calls.expect(gallery, (Gallery, str, os.PathLike), "`gallery` is a gallery, its name or folder", way_out)
     about, label, own = _about(about, target)
     trace, model = (about, about.classifier) if isinstance(about, Trace) else (None, about)
     chosen = registry.suitable(registry.find(method), model)
@@ -135,7 +140,9 @@ def stream(
         winning = model.labels[view.class_index]
         raise QuestionError(f"“{winning}” is the winning class itself; choose another one to hold against it.")
     if Gallery in chosen.given:
-        gallery = fitting(model) if gallery is None else Gallery.open(gallery) if isinstance(gallery, str) else gallery
+        gallery = (
+            gallery if isinstance(gallery, Gallery) else fitting(model) if gallery is None else Gallery.open(gallery)
+        )
     asked = _asked(chosen, model, view, wanted, stop)
     other = Second(None if second is None else Picture.read(second, show=model.framing.bands))
     values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, Second: other, type(gallery): gallery}
@@ -167,7 +174,7 @@ def stream(
 
 def compare(
     trace: Trace,
-    methods: Sequence[str],
+    methods: Iterable[str | Method],
     *,
     target: Asking | None = None,
     versus: str | int | None = None,
@@ -178,6 +185,10 @@ def compare(
 
     The pass starts where the most demanding of them needs it. Raises as `explain` does.
     """
+    calls.expect(trace, Trace, "ex.compare asks about a trace", calls.ASKS)
+    if isinstance(methods, str) or not isinstance(methods, Iterable):
+        raise QuestionError(f"ex.compare takes several methods in a list, such as ['cam'], not {calls.kind(methods)}.")
+    calls.stopping(stop)
     asked, _, _ = _about(trace, target)
     assert isinstance(asked, Trace)
     chosen = [registry.suitable(registry.find(name), asked.classifier) for name in methods]
@@ -196,6 +207,9 @@ def judge(trace: Trace, answer: Explanation, *, stop: Callable[[], bool] | None 
     Where the method takes few passes, it is asked about the strongest rival, too (the class of `versus`, if there is
     one), to tell whether the map depends on the class. Raises `QuestionError` for an answer about something else.
     """
+    calls.expect(trace, Trace, "ex.judge(trace, answer) takes a trace first", calls.ASKS)
+    calls.expect(answer, Explanation, "ex.judge(trace, answer) takes an answer", "ex.explain(trace, method) gives one")
+    calls.stopping(stop)
     if answer.model != trace.classifier.name or answer.picture_asked.digest != trace.picture.digest:
         raise QuestionError(f"This answer is about another picture or network than the trace of {answer.model}.")
     if answer.prediction is None:
@@ -228,6 +242,7 @@ def methods(model: Classifier | None = None) -> list[Method] | list[Fit]:
     """Every method; for a network, with whether it applies and why the rest does not."""
     if model is None:
         return list(registry.all_methods())
+    calls.expect(model, Classifier, "ex.methods(model) asks about a classifier", calls.A_CLASSIFIER)
     return [Fit(method, method.why_not(model)) for method in registry.all_methods()]
 
 

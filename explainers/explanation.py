@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from . import drawing, render
+from . import calls, drawing, render
 from .errors import QuestionError
 from .heads import DEFAULT_SCORE, NO_SLOPE, POINTS, Head, Prediction, ScoreName
 from .images import Framing, Picture
@@ -173,6 +173,12 @@ class Explanation:
         A picture of more than 1600 pixels is drawn with so many on its longer side, unless it is to be `full`. For a
         result of another kind, that drawn: tiles as a sheet, numbers as bars or lines.
         """
+        calls.number("opacity", opacity, 0, 1)
+        calls.switch("full", full)
+        if scale is not None:
+            calls.number("scale", scale, 0)
+        if colors is not None and colors not in render.PALETTES:
+            raise QuestionError(f"`colors` is one of {', '.join(render.PALETTES)}, not {str(colors)[:40]!r}.")
         if not isinstance(self.result, Heatmap):
             return drawing.drawn(self.result, self.source, self.framing, colors=colors)
         heat = self.heat if full else self.laid(render.DRAWN)
@@ -227,26 +233,27 @@ class Explanation:
 
         The numbers of a map are its own, `native`, with `frame` and `size`, from which `explainers.images.laid` makes
         `heat` on the original picture; with `full`, that is in the file, too, and the overlay is as large as the
-        picture. Raises `QuestionError` for another ending.
+        picture. Raises `QuestionError` for another ending, and where nothing can be written.
         """
-        path = Path(path)
+        calls.switch("full", full)
+        calls.written(path, partial(self._write, full=full), (".png", ".npz", ".json"))
+
+    def _write(self, path: Path, *, full: bool) -> None:
+        about = json.dumps(self.payload(), ensure_ascii=False)
         match path.suffix.lower():
             case ".png":
-                about = PngInfo()
-                about.add_itxt("Sightglass", json.dumps(self.payload(), ensure_ascii=False))
-                self.picture(full=full).save(path, pnginfo=about, **render.PNG)
+                beside = PngInfo()
+                beside.add_itxt("Sightglass", about)
+                self.picture(full=full).save(path, pnginfo=beside, **render.PNG)
             case ".npz":
-                about_json = json.dumps(self.payload(), ensure_ascii=False)
-                arrays: dict[str, Any] = self.result.arrays() | {"payload": np.array(about_json)}
+                arrays: dict[str, Any] = self.result.arrays() | {"payload": np.array(about)}
                 if isinstance(self.result, Heatmap):
                     size = self.picture_asked.size
                     arrays |= {"frame": np.array(self.framing.extent(size)), "size": np.array(size)}
                     arrays |= {"heat": self.heat} if full else {}
                 np.savez_compressed(path, **arrays)
-            case ".json":
+            case _:
                 path.write_text(json.dumps(self.payload(), ensure_ascii=False, indent=1) + "\n", "utf-8")
-            case other:
-                raise QuestionError(f"An explanation is saved as .png, .npz or .json, not as “{other}”.")
 
     @property
     def _function(self) -> str:

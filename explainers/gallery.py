@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .calls import expect
 from .classifier import Classifier
 from .errors import QuestionError
 from .galleries import built_in
@@ -91,6 +92,7 @@ class Gallery:
     @staticmethod
     def open(where: str | os.PathLike[str]) -> Gallery:
         """The gallery in a folder, or the built-in or offered one of that name. Raises `QuestionError`."""
+        expect(where, (str, os.PathLike), "A gallery is opened by its name or folder", "give one of them")
         if isinstance(where, str) and (where in built_in.NAMES or where in _offered):
             return _offered[where] if where in _offered else _built_in(where)
         folder = Path(where)

@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from . import calls
 from .anatomy import DEPTHS
 from .classifier import Classifier
 from .errors import DoesNotApply, QuestionError
@@ -285,10 +286,15 @@ def maps() -> tuple[Method, ...]:
     return tuple(method for method in all_methods() if method.maps)
 
 
-def find(name: str) -> Method:
-    """The method of that name. Raises `QuestionError` that names the nearest."""
+def find(name: str | Method) -> Method:
+    """The method of that name, or itself. Raises `QuestionError` that names the nearest, or all."""
     _discover()
-    name = name if isinstance(name, str) else str(name)
+    if isinstance(name, Method):
+        return name
+    if not isinstance(name, str):
+        raise QuestionError(
+            f"A method is named by a text, not by {calls.kind(name)}; there are {', '.join(sorted(_methods))}."
+        )
     if name not in _methods:
         meant = did_you_mean(nearest(name, sorted(_methods), spelled=_ways))
         hint = f".{meant} The list of methods has all." if meant else f"; there are {', '.join(sorted(_methods))}."

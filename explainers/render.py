@@ -22,6 +22,8 @@ SEQUENTIAL: tuple[PaletteName, ...] = ("ember", "moss")
 DIVERGING: PaletteName = "tide"
 """For signed maps: blue lowers, gray is zero, orange raises; told apart with every common color blindness."""
 
+PALETTES = (*SEQUENTIAL, DIVERGING)
+
 FADE = 0.85
 """Exponent from a value's share of the strongest to its opacity: weak heat shows, zero is transparent."""
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from . import calls
 from .anatomy import DEPTHS, ClassMaps
 from .baselines import BaselineName, baseline
 from .classifier import Classifier, owned
@@ -238,6 +239,7 @@ class Trace:
 
     def top(self, count: int = 5) -> list[Prediction]:
         """The most probable classes, first the winning one. Raises `DoesNotApply` for a backbone."""
+        count = calls.count("count", count)
         if not self.classifier.has_classes:
             raise DoesNotApply(f"{self.classifier.name} {self.classifier.no_classes}.")
         head, outputs = self.classifier.head, self.logits

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "explainers"
 
 LEVELS = [
     {"errors", "shapes", "spelling"},
-    {"heads", "outputs"},
+    {"calls", "heads", "outputs"},
     {"taps", "wrappers", "images", "labels", "results", "rules", "regions", "draws", "directions", "stretching"},
     {"layouts"},
     {"sites"},

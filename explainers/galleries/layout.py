@@ -56,7 +56,7 @@ def lay_out(
     if len(vectors) < FEWEST:
         raise QuestionError(f"A map takes {FEWEST} pictures at least; this gallery has {len(vectors)}.")
     rows = prepared(vectors, metric).numpy()
-    if _equal(rows):
+    if equal(rows):
         yield Frame(np.zeros((len(rows), 2), np.float32), 1.0)
     elif kind == "pca":
         yield Frame(components(rows)[0], 1.0)
@@ -74,8 +74,11 @@ def within(perplexity: float, pictures: int) -> float:
 def caveats(vectors: NDArray[np.floating], kind: Kind, perplexity: float) -> tuple[str, ...]:
     """What has to be known about a map of these vectors, each a sentence."""
     said = []
-    if _equal(vectors):
-        said.append("All vectors are equal, so the map shows nothing: the network makes no difference between them.")
+    if equal(vectors):
+        said.append(
+            "All vectors are equal, so the map shows nothing and keeps nothing to measure: "
+            "the network makes no difference between them."
+        )
     elif kind != "pca":
         if perplexity > within(perplexity, len(vectors)):
             said.append(
@@ -101,7 +104,7 @@ def place(
     that is the question `openTSNE.TSNEEmbedding.transform` puts. By PCA: its projection. By UMAP: the middle of its
     nearest, weighed by how near they are, from which UMAP's own transform starts.
     """
-    if _equal(vectors):
+    if equal(vectors):
         return np.asarray(points.mean(0), np.float32)
     if kind == "pca":
         _, axes, middle = components(prepared(vectors, metric).numpy())
@@ -190,16 +193,16 @@ def components(rows: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray
     return (centered @ chosen).astype(np.float32), chosen, middle
 
 
-# --- private ---------------------------------------------------------------------------------------------------------
-
-
-def _equal(vectors: NDArray[np.floating]) -> bool:
+def equal(vectors: NDArray[np.floating]) -> bool:
     """Whether all vectors (N, D) are one; where a few differ already, the rest is not looked at."""
     for part in (vectors[:200], vectors):
         rows = np.asarray(part, np.float32)
         if np.ptp(rows, axis=0).max() > 1e-6 * max(float(np.abs(rows).max()), 1e-12):
             return False
     return True
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
 
 
 def _tsne(

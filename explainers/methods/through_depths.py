@@ -6,9 +6,13 @@ from ..classifier import Classifier
 from ..errors import QuestionError
 from ..galleries.embedding import PLACES
 from ..galleries.faithful import accuracy
+from ..galleries.layout import equal
 from ..gallery import Gallery
 from ..registry import Family, explainer
 from ..results import Bars
+
+FEWEST = 3
+"""Of two pictures, each has the other for its only neighbor."""
 
 
 @explainer(
@@ -26,9 +30,13 @@ def through_depths(model: Classifier, gallery: Gallery) -> Bars:
     Beware: vectors are averages over the picture, so what an early layer knows of places is not counted.
     """
     vectors = gallery.vectors(model)
-    if len(set(gallery.labels)) < 2 or len(gallery) < 3:
+    if len(set(gallery.labels)) < 2:
         raise QuestionError(f"The gallery {gallery.name} has no two labels, so nothing can fall apart by label.")
+    if len(gallery) < FEWEST:
+        raise QuestionError(f"Labels fall apart among {FEWEST} pictures at least; {gallery.name} has {len(gallery)}.")
     places = [place for place in reversed(PLACES) if place in vectors.places]
+    if all(equal(vectors.at(place)) for place in places):
+        raise QuestionError(f"{model.name} makes no difference between any two pictures of {gallery.name}.")
     shares = [accuracy(vectors.at(place), gallery.labels) for place in places]
     counts = [gallery.labels.count(label) for label in set(gallery.labels)]
     note = f"Always naming the most frequent label would be right for {100 * max(counts) / len(gallery):.0f} %."
