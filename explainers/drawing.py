@@ -82,7 +82,7 @@ def colored(tile: Tile, scale: float | None = None, colors: PaletteName | None =
 
 
 def _sheet(tiles: Tiles, source: Picture | None, framing: Framing, colors: PaletteName | None) -> Image.Image:
-    small = source.reduced(within(source.size, SIDE)) if source is not None and tiles.over_picture else None
+    small = source.reduced(within(source.size, SIDE * SIDE)) if source is not None and tiles.over_picture else None
     pictures = [_tile(tile, source, small, framing, colors) for tile in tiles.tiles]
     if not pictures:
         return Image.new("RGB", (SIDE, SIDE), GROUND)

@@ -30,8 +30,8 @@ SCHEMA = 1
 COUNTERFACTUAL = "counterfactual"
 """The option under which a method's map is warm where it speaks against the class, whatever the method."""
 
-IN_WORDS = 512
-"""Pixels of the longer side on which the map is put into words: enough for percents."""
+IN_WORDS = 512 * 512
+"""Pixels on which the map is put into words: enough for percents."""
 
 ADDS_UP_WITHIN = 0.01
 """A map whose parts miss the whole by less than this share of it adds up, as far as a picture can show."""
@@ -103,10 +103,10 @@ class Explanation:
         heat.flags.writeable = False
         return heat
 
-    def laid(self, longest: int) -> NDArray[np.float32]:
-        """The heat on the picture with so many pixels on its longer side at most: `heat`, for a large photograph."""
+    def laid(self, pixels: int) -> NDArray[np.float32]:
+        """The heat on the picture reduced to so many pixels: what `heat` is, where a large photograph needs less."""
         size = self.picture_asked.size
-        return self.framing.unframe(self.native, size, at=render.within(size, longest))
+        return self.framing.unframe(self.native, size, at=render.within(size, pixels))
 
     @property
     def unit(self) -> str:
@@ -170,8 +170,8 @@ class Explanation:
     ) -> Image.Image:
         """The original, uncropped picture with the heat laid over it; `scale` makes several maps comparable.
 
-        A picture of more than 1600 pixels is drawn with so many on its longer side, unless it is to be `full`. For a
-        result of another kind, that drawn: tiles as a sheet, numbers as bars or lines.
+        A picture of more pixels than 1920 × 1080 is drawn with so many, unless it is to be `full`. For a result of
+        another kind, that drawn: tiles as a sheet, numbers as bars or lines.
         """
         calls.number("opacity", opacity, 0, 1)
         calls.switch("full", full)

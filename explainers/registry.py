@@ -34,7 +34,7 @@ ENTRY_POINTS = "explainers.methods"
 
 ASKED = ("target", "versus", "score", "gallery", "second", "stop", "working")
 """What every question says beside the options of its method."""
-RESERVED = {"about", "trace", "picture", "model", "method", "methods", "full", *ASKED}
+RESERVED = {"about", "trace", "picture", "model", "method", "methods", *ASKED}
 """Names that belong to every question, so that no option may take them."""
 
 GIVEN: dict[type, str] = {

@@ -30,8 +30,8 @@ FADE = 0.85
 SHOWN = 0.995
 """Share of a map's values that lie within its palette; the rest get the strongest color, too."""
 
-DRAWN = 1600
-"""Pixels of the longer side up to which a picture is drawn as large as it is; larger ones are drawn so large."""
+DRAWN = 1920 * 1080
+"""Pixels up to which a picture is drawn as large as it is: those of a usual screen. Larger ones are drawn so large."""
 
 PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 """How a PNG is written: by run lengths, five times as fast as zlib's usual way, and no larger for what we draw."""
@@ -41,9 +41,9 @@ _BLOCK = 65_536  # pixels that are blended at once, which a processor's cache ho
 Array = NDArray[np.float32]
 
 
-def within(size: tuple[int, int], longest: int = DRAWN) -> tuple[int, int]:
-    """The size (h, w) of the same proportions whose longer side is at most so many pixels; never larger."""
-    share = min(1.0, longest / max(size))
+def within(size: tuple[int, int], pixels: int = DRAWN) -> tuple[int, int]:
+    """The size (h, w) of the same proportions that has at most so many pixels, up to rounding; never larger."""
+    share = min(1.0, math.sqrt(pixels / (size[0] * size[1])))
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 

@@ -167,6 +167,16 @@ def test_every_method_is_an_endpoint(client, picture, method):
             assert laid(saved["native"], saved["frame"], saved["size"]).shape == (60, 90)
 
 
+def test_any_map_is_given_in_full_size(client, picture):
+    overlay, payload, numbers = client.predict(
+        picture=handle_file(picture), method="gradient", options={"channels": "sum"}, api_name="/full_size"
+    )
+    with np.load(numbers) as saved, Image.open(overlay) as drawn:
+        assert saved["heat"].shape == drawn.size[::-1] == tuple(saved["size"])
+        assert np.array_equal(saved["heat"], laid(saved["native"], saved["frame"], saved["size"]))
+    assert payload["options"]["channels"] == "sum"
+
+
 def test_galleries_are_named_and_never_paths(client):
     _, payload, _ = client.predict(scene="test:1", gallery="pond", api_name="/nearest")
     assert payload["gallery"] == "pond"

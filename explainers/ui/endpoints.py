@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -39,14 +40,13 @@ ABOUT_SECOND = "the other picture, as a file; a pond creature by default"
 ABOUT_GALLERY = "among which pictures; by default, those that have vectors of the network"
 ABOUT_TARGET = "the class in question, by label or number; the winning one by default"
 ABOUT_VERSUS = "rather than which class; by default, rather than all others"
-ABOUT_FULL = "draw a picture of more than 1600 pixels as large as it is, and put its heat, as large, into the numbers"
 MOST_CLASSES = 100
 
 log = logging.getLogger(__name__)
 
 
 def add(shelf: Shelf, heavy: Mapping[str, Any], light: Mapping[str, Any]) -> None:
-    """Add one endpoint for each method, and `predict`, `judge`, `models`, `methods`; within the app's blocks.
+    """Add one endpoint for each method, and those of the network and of any map; within the app's blocks.
 
     `heavy` and `light` are the arguments that say how many run at once.
     """
@@ -138,7 +138,6 @@ class _Parts:
         self.overlay = gr.Image(label="overlay", format="png", type="pil")
         self.payload = gr.JSON(label="payload")
         self.heat = gr.File(label="heat")
-        self.full = Given(False, {"type": "boolean"}, "full", ABOUT_FULL)
         self._options: dict[str, Given] = {}
 
     def question(self, method: Method) -> dict[str, Any]:
@@ -149,6 +148,14 @@ class _Parts:
         about |= {"second": self.second[0], "second_scene": self.second[1]} if Second in method.given else {}
         return about | {"model": model} | dict(zip(("target", "versus", "score"), self.target, strict=True))
 
+    def told(self, found: Explanation, *, full: bool = False) -> tuple[str, dict[str, Any], str]:
+        """An answer as endpoints give it: the overlay's file, the words, the numbers' file."""
+        return (
+            written(found, "png", self.overlay, full=full),
+            found.payload(),
+            written(found, "npz", self.heat, full=full),
+        )
+
     def option(self, option: Option) -> Given:
         """The control of an option; options that are alike in all share theirs."""
         if repr(option) not in self._options:
@@ -158,18 +165,9 @@ class _Parts:
 
 def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     inputs = parts.question(method) | {option.name: parts.option(option) for option in method.options}
-    inputs |= {"full": parts.full}
-
-    def told(found: Explanation, full: Any) -> Any:
-        overlay, heat = (
-            written(found, kind, owner, full=full) for kind, owner in (("png", parts.overlay), ("npz", parts.heat))
-        )
-        return overlay, found.payload(), heat
 
     def answer(*values: Any) -> Any:
         given = dict(zip(inputs, values, strict=True))
-        if not isinstance(given["full"], bool):
-            raise QuestionError("“full” is true or false.")
         options = {option.name: given[option.name] for option in method.options}
         checked = method.check(options, named_depths_only=True)
         asked: dict[str, Any] = {
@@ -182,7 +180,7 @@ def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str
             asked["gallery"] = galleries.on_offer(given["gallery"], shelf.network(model))
         if "picture" not in given:
             found = ex.explain(shelf.network(model), method.id, **asked, **checked)
-            return told(found, given["full"])
+            return parts.told(found)
         trace = shelf.trace(model, shown_of(given["picture"], given["scene"], shelf))
         if given.get("second") is not None or given.get("second_scene") is not None:
             asked["second"] = shown_of(given["second"], given["second_scene"], shelf).picture
@@ -190,7 +188,7 @@ def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str
             found = ex.explain(trace, method.id, **asked, **checked)
         finally:
             trace.release()
-        return told(found, given["full"])
+        return parts.told(found)
 
     gr.on(
         [],
@@ -224,37 +222,60 @@ def _add_predict(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None
 
 
 def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
-    def judge(
-        picture: Any, scene: Any, model: Any, target: Any, versus: Any, score: Any, name: Any, chosen: Any
-    ) -> Any:
-        method = registry.find(name)
-        if not isinstance(chosen, dict):
-            raise QuestionError('“options” are named values, such as {"depth": "late"}.')
-        checked = method.check(chosen, named_depths_only=True)
-        trace = shelf.trace(model_of(model, shelf), shown_of(picture, scene, shelf))
-        try:
-            found = ex.explain(
-                trace, method.id, target=_label(target), versus=_label(versus), score=question.score(score), **checked
-            )
-            return ex.judge(trace, found).payload()
-        finally:
-            trace.release()
+    """What takes any method by name: the scorecard of its map, and the map in full size."""
+
+    def judge(trace: Trace, found: Explanation) -> Any:
+        return ex.judge(trace, found).payload()
+
+    def full_size(_trace: Trace, found: Explanation) -> Any:
+        return parts.told(found, full=True)
 
     listed = [method.id for method in registry.maps()]
-    method = Given(listed[0], {"enum": listed}, "method", "the method whose map is judged")
+    method = Given(listed[0], {"enum": listed}, "method", "the method whose map it is about")
     options = Given({}, {"type": "object"}, "options", "the method's own options by name; the defaults for the rest")
     inputs = [*parts.picture, *parts.target, method, options]
     names = ["picture", "scene", "model", "target", "versus", "score", "method", "options"]
-    gr.on(
-        [],
-        endpoint(judge, "judge", dict(zip(names, inputs, strict=True))),
-        inputs,
-        [gr.JSON(label="scorecard")],
-        api_name="judge",
-        api_description="How far the map of a method can be trusted: the share of the score that lies between covering "
-        "its coldest and its warmest cells first, beside random maps.",
-        **limits,
+    given = dict(zip(names, inputs, strict=True))
+    about_judge = (
+        "How far the map of a method can be trusted: the share of the score that lies between covering its coldest and "
+        "its warmest cells first, beside random maps."
     )
+    about_full = (
+        "What the method's own endpoint gives, for pictures of more pixels than 1920 x 1080: the overlay as large as "
+        "the picture, and among the numbers `heat`, as large."
+    )
+    files = [parts.overlay, parts.payload, parts.heat]
+    for give, outputs, about in ((judge, [gr.JSON(label="scorecard")], about_judge), (full_size, files, about_full)):
+        name = give.__name__
+        call = endpoint(partial(_of_a_map, shelf, give), name, given)
+        gr.on([], call, inputs, outputs, api_name=name, api_description=about, **limits)
+
+
+def _of_a_map(
+    shelf: Shelf,
+    give: Callable[[Trace, Explanation], Any],
+    picture: Any,
+    scene: Any,
+    model: Any,
+    target: Any,
+    versus: Any,
+    score: Any,
+    name: Any,
+    chosen: Any,
+) -> Any:
+    """What is given for a method's map of a picture."""
+    method = registry.find(name)
+    if not isinstance(chosen, dict):
+        raise QuestionError('“options” are named values, such as {"depth": "late"}.')
+    checked = method.check(chosen, named_depths_only=True)
+    trace = shelf.trace(model_of(model, shelf), shown_of(picture, scene, shelf))
+    try:
+        found = ex.explain(
+            trace, method.id, target=_label(target), versus=_label(versus), score=question.score(score), **checked
+        )
+        return give(trace, found)
+    finally:
+        trace.release()
 
 
 def _add_lists(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:

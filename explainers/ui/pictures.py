@@ -20,7 +20,7 @@ from .. import pond
 from ..errors import PictureError, QuestionError
 from ..gallery import Gallery
 from ..images import BYTES_LIMIT, Picture
-from ..render import DRAWN, PNG, within
+from ..render import PNG, within
 
 Mask = NDArray[np.bool_]
 
@@ -89,7 +89,7 @@ class Shown:
         """The picture as the browser shows it."""
         lossless = self.rendering is not None or max(self.picture.size) <= SIDE
         # The network gets all pixels, and the browser as many as are drawn.
-        small = Image.fromarray(self.picture.reduced(within(self.picture.size, DRAWN)))
+        small = Image.fromarray(self.picture.reduced(within(self.picture.size)))
         return {
             "key": self.picture.digest,
             "scene": self.scene,
