@@ -167,7 +167,7 @@ def run(
     missing += [str(p) for p in recorder.feeding if p not in recorder.given]
     if missing:
         raise LookupError(f"no tensor came out of {', '.join(missing)} in this pass")
-    if always and not graph:
+    if always and not graph and not torch.is_grad_enabled():
         output = output.detach()
         recorder.kept = {point: tensor.detach() for point, tensor in recorder.kept.items()}
     _mend(output, _layout(inputs))

@@ -113,7 +113,7 @@ class Places(TorchFunctionMode):
                     self._moved[each] = True
         if any(self._place(each) for each in given):
             # What comes out of a form that is not known here has no place.
-            with suppress(RuntimeError, IndexError, TypeError, ValueError, KeyError):
+            with torch._C.DisableTorchFunction(), suppress(RuntimeError, IndexError, TypeError, ValueError, KeyError):
                 self._follow(func, out, args, kwargs, call)
         return out
 
