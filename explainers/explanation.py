@@ -153,7 +153,7 @@ class Explanation:
             return "no pass of its own; it was all there already"
         return f"{self.spent.forwards} forward, {self.spent.backwards} backward, {self.spent.seconds:.2f} s"
 
-    @property
+    @cached_property
     def alt(self) -> str:
         """The map in words."""
         heated = isinstance(self.result, Heatmap)
