@@ -26,6 +26,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 LABELS = ("crane", "heron", "crane", "newt", "water flea")  # two share a label, as in ImageNet
 
 METHODS = ex.methods()
+SPENT = ("steps", "samples", "designs", "draws", "pictures", "points")  # options by which an answer costs more
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.id)
 each_option = pytest.mark.parametrize(
     ("method", "option"),
@@ -95,7 +96,7 @@ def ask(model, method, **question):
 
 def few(method):
     """Options for an answer that is made with little, where nothing is asked about how good it is."""
-    return {o.name: int(o.minimum) for o in method.options if o.name in ("steps", "samples", "designs", "draws")}
+    return {o.name: int(o.minimum) for o in method.options if o.name in SPENT}
 
 
 def stream(model, method):
