@@ -41,7 +41,7 @@ class Ways(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self.exported |= isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket)
-        given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t in self._known]
+        given = [t for t in _valued(func, args, kwargs) if t in self._known]
         self.inside += 1
         try:
             out = func(*args, **kwargs)
@@ -96,7 +96,7 @@ class Mended(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        given = _valued(func, args, kwargs)
         out = self._mended(func, args, kwargs, linked=any(t.requires_grad for t in given))
         severed = any(t in self._severed for t in given)
         if (severed or any(t.requires_grad for t in given)) and passing() and _name(func) not in _SHAPED:
@@ -129,6 +129,15 @@ _SHAPED = {
     "rand_like", "randn_like", "zeros_like", "grad", "grad_fn", "requires_grad_", "register_hook", "retain_grad",
 }  # fmt: skip
 """Functions that take no value from what they are given."""
+
+
+_ALIKE = {"expand_as", "reshape_as", "to", "type_as", "view_as"}
+"""Functions that make their first tensor like another, of which they take the form only."""
+
+
+def _valued(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
+    """The tensors whose values go into a call."""
+    return [t for t in tree_leaves(args[:1] if _name(func) in _ALIKE else (args, kwargs)) if isinstance(t, Tensor)]
 
 
 def _name(func: Any) -> str:

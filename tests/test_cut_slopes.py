@@ -333,7 +333,18 @@ class Indexed(Network):
         return self.head(best[:, :5])
 
 
-@pytest.mark.parametrize("kind", [Network, StableSoftmax, Statistics, OwnDerivative, Frozen, PartlyFrozen, Indexed])
+class MadeAlike(Network):
+    """Constants are brought to the type and shape of what is computed; no value goes into them."""
+
+    def forward(self, x):
+        f = self.stem(x)
+        ramp = torch.linspace(0, 1, 12).to(f).expand_as(f) + torch.zeros(()).type_as(f) + torch.zeros_like(f)
+        return self.scores(self.left(f * ramp).relu(), self.right(f).relu() + f.new_ones(1))
+
+
+@pytest.mark.parametrize(
+    "kind", [Network, MadeAlike, StableSoftmax, Statistics, OwnDerivative, Frozen, PartlyFrozen, Indexed]
+)
 def test_where_nothing_is_cut_nothing_is_said(kind):
     model = wrapped(kind())
     assert not model.manner.cut
