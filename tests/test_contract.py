@@ -294,8 +294,9 @@ def test_what_is_within_bounds_runs(method, option):
         "numbers": (option.default, [option.minimum], (option.maximum,) * 2),
     }[option.kind]
     assert option.default in values or option.kind in ("integer", "number")
+    model = suited(method)[0]
     for value in values:
-        e = ask(suited(method)[0], method, **few(method) | {option.name: value})
+        e = ask(model, method, **few(method) | {option.name: value})
         assert e.options[option.name] == (tuple(value) if isinstance(value, list) else value)
         assert e.result.finite
 
@@ -317,9 +318,10 @@ def test_what_is_beyond_bounds_is_refused_in_words(method, option):
             wrong = [(option.minimum - 1e-3,), (float("nan"),), (0.0,) * (option.longest + 1), "0.5", 0.5, None]
         case _:
             wrong = [option.minimum - 1e-3, option.maximum + 1e-3, float("nan"), float("inf"), "0.5", None, 10**400]
+    model = suited(method)[0]
     for value in wrong:
         with pytest.raises(QuestionError) as caught:
-            ask(suited(method)[0], method, **{option.name: value})
+            ask(model, method, **{option.name: value})
         assert str(caught.value).endswith((".", "path."))
         assert "Traceback" not in str(caught.value)
         if option.kind != "choice":
