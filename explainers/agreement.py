@@ -1,8 +1,8 @@
-"""Whether maps lie where their layout says: measured once, by changing strips of a picture and seeing what moves."""
+"""Whether maps lie where their layout says: measured once, by noise that grows along a picture and what it moves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,42 +11,48 @@ from .shapes import Maps
 from .sites import Site
 from .taps import Point, run
 
-STRIPS = 4
-"""Strips across and strips down: each is one pass."""
-
 AGREES = 0.5
 """Least correlation, along rows and along columns, of where cells are said to lie with what moves them.
 
 A grid whose cells are shuffled, turned or folded has 0, give or take one over the root of their number.
 """
 
-_CHANGE = 0.5
-"""How strongly a strip is changed, in the deviations that a network's input is counted in."""
-
-_NARROW = 1.25
-"""Cells within so many strips are all moved by the same ones: it is asked whether by those that they lie in."""
+_NOISE = 0.3
+"""The strongest noise, in the deviations that a network's input is counted in."""
 
 
 def agreements(module: nn.Module, inputs: Tensor, sites: Sequence[Site]) -> list[float | None]:
     """For each site, how far the places of its cells agree with those whose pixels move them, at most 1.
 
-    A strip of the picture `inputs` (1, C, H, W) is changed by noise at a time; of each cell, the middle of the strips
-    is taken, weighed by how much its maps move, and held against where it is said to lie. The lower correlation of rows
-    and columns is given; None where nothing moves. Pictures run one by one and with one seed, so that neither company
-    nor chance takes part.
+    To the picture `inputs` (1, C, H, W) noise is added: everywhere alike, and then the same noise with a strength that
+    grows as the root of the row, and of the column. By how much less that moves a cell is the mean row, or column, of
+    the pixels that move it; it is held against where the cell is said to lie. The lower correlation of rows and columns
+    is given; None where nothing moves. Four passes, one by one and with one seed, so that neither company nor chance
+    takes part.
     """
     if not sites:
         return []
     points = tuple(dict.fromkeys(point for site in sites for point in site.points))
-    still = _maps(module, inputs, sites, points)
-    moved: list[list[list[Tensor]]] = [[[], []] for _ in sites]  # site, axis, strip: (h, w)
-    for axis, changed in _changed(inputs):
-        for each, before, after in zip(moved, still, _maps(module, changed, sites, points), strict=True):
-            each[axis].append((after - before).square().sum(0))
-    return [_lower(*(_along(torch.stack(strips), axis) for axis, strips in enumerate(each))) for each in moved]
+    noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(2)).to(inputs) * _NOISE
+    still, even, down, across = (
+        _maps(module, inputs + noise * strength, sites, points)
+        for strength in (0.0, 1.0, _grows(inputs, -2), _grows(inputs, -1))
+    )
+    found = []
+    for k in range(len(sites)):
+        moved = [(maps[k] - still[k]).square().sum(0) for maps in (even, down, across)]
+        along = [_correlation(moved[0], moved[axis + 1], axis) for axis in (0, 1)]
+        found.append(None if None in along else min(each for each in along if each is not None))
+    return found
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _grows(inputs: Tensor, axis: int) -> Tensor:
+    length = inputs.shape[axis]
+    shape = (-1, 1) if axis == -2 else (1, -1)
+    return ((torch.arange(length).to(inputs) + 0.5) / length).sqrt().view(shape)
 
 
 def _maps(module: nn.Module, inputs: Tensor, sites: Sequence[Site], points: Sequence[Point]) -> list[Maps]:
@@ -59,36 +65,17 @@ def _maps(module: nn.Module, inputs: Tensor, sites: Sequence[Site], points: Sequ
         return [site.maps(outputs).detach().double() for site in sites]
 
 
-def _changed(inputs: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """The axis and the picture, for strips across (0) and strips down (1)."""
-    noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(2)).to(inputs) * _CHANGE
-    for axis in (0, 1):
-        length = inputs.shape[axis + 2]
-        for strip in torch.arange(length).tensor_split(min(STRIPS, length)):
-            changed, at = inputs.clone(), (..., strip, slice(None)) if axis == 0 else (..., strip)
-            changed[at] += noise[at]
-            yield axis, changed
-
-
-def _along(moved: Tensor, axis: int) -> float | None:
-    """Correlation of places with what moves them, from energies (strips, h, w); None where it says nothing."""
-    strips, cells = moved.shape[0], moved.shape[axis + 1]
-    total = moved.sum(0)
-    counts = total > total.max() * torch.finfo(torch.float32).eps
-    if strips < 2 or cells < 2:
+def _correlation(even: Tensor, growing: Tensor, axis: int) -> float | None:
+    """Of where cells (h, w) are said to lie along an axis with the ratio of what moves them; None for no answer."""
+    cells = even.shape[axis]
+    if cells < 2:
         return 1.0
-    if not bool(total.isfinite().all()) or int(counts.sum()) < cells:
+    counts = even > even.max() * torch.finfo(torch.float32).eps
+    if not bool(even.isfinite().all()) or int(counts.sum()) < cells:
         return None
-    middle = torch.einsum("shw,s->hw", moved, torch.arange(strips).to(moved)) / total
     shape = (-1, 1) if axis == 0 else (1, -1)
-    said = ((torch.arange(cells).to(moved) + 0.5) * strips / cells - 0.5).view(shape).expand_as(total)
-    middle, said = middle[counts], said[counts]
-    if float(said.max() - said.min()) <= _NARROW:  # only a part of the picture reaches the network
-        return float((middle.mean() - said.mean()).abs() <= _NARROW)
-    a, b = middle - middle.mean(), said - said.mean()
+    said = torch.arange(cells).to(even).view(shape).expand_as(even)[counts]
+    measured = (growing / even)[counts]
+    a, b = measured - measured.mean(), said - said.mean()
     length = float(a.norm() * b.norm())
-    return float(a @ b) / length if length else 0.0
-
-
-def _lower(rows: float | None, columns: float | None) -> float | None:
-    return None if rows is None or columns is None else min(rows, columns)
+    return float(a @ b) / length if length else None

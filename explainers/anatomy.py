@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -130,15 +131,19 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         "without_attention": without_attention,
         "embedding": head_call.point if head_call else None,
     }
-    why, agreement = "It keeps no maps over a grid that the score depends on, so there is nothing to lay over it.", None
-    slopes = _slopes(output, found, objective)
-    while (picked := _picked(module, inputs, output, found, slopes, len(calls), objective)) is not None:
+    why, mixed = (
+        "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture.",
+        "",
+    )
+    agreement, mixed, slopes = None, "", _slopes(output, found, objective)
+    pick = partial(_picked, module, inputs, output, slopes=slopes, calls=len(calls), objective=objective)
+    while (picked := pick(found=found, trunk_only=bool(mixed))) is not None:
         sites = _by_depth(picked)
         distinct = list(dict.fromkeys(sites.values()))
         agree = dict(zip(distinct, agreements(module, inputs.detach(), distinct), strict=True))
         agreement = agree[picked.site]
-        if agreement is None or agreement >= AGREES:
-            good = [depth for depth in DEPTHS if (a := agree[sites[depth]]) is None or a >= AGREES]
+        if _agrees(agreement):
+            good = [depth for depth in DEPTHS if _agrees(agree[sites[depth]])]
             sites = {d: sites[next(g for g in good if DEPTHS.index(g) >= DEPTHS.index(d))] for d in DEPTHS}
             head, without_head = _head(calls, picked, head_call)
             blocks_of = [f for f in picked.through if f.layout.form == "tokens"]
@@ -149,7 +154,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
                 without_head=without_head,
                 blocks=_blocks(attention, seen.softmax, blocks_of),
                 loose={str(f.site): f.site for f in found},
-                partial=picked.partial,
+                partial=mixed or picked.partial,
                 agreement=agreement,
                 **rest,
             )
@@ -157,9 +162,19 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
             f"Its maps at {picked.site} do not lie where their cells should: changing a part of the picture moves "
             "other cells than those over it, so there is nothing to lay over it."
         )
-        wrong = {f.node for f in found if f.site.point in picked.site.points}
+        mixed = mixed or (
+            f"Maps are read before {picked.site}, where a cell no longer tells of the pixels under it: changing a part "
+            "of the picture moves other cells as much."
+        )
+        tried = agreements(module, inputs.detach(), [f.site for f in picked.through])
+        wrong = {f.node for f, a in zip(picked.through, tried, strict=True) if not _agrees(a)}
+        wrong |= {f.node for f in found if f.site.point in picked.site.points}
         found = [f for f in found if f.node not in wrong]
     return Anatomy(sites={}, trunk=(), head=None, without_maps=why, without_head=why, agreement=agreement, **rest)
+
+
+def _agrees(agreement: float | None) -> bool:
+    return agreement is None or agreement >= AGREES
 
 
 # --- private: which outputs are maps ---------------------------------------------------------------------------------
@@ -365,8 +380,13 @@ def _picked(
     slopes: dict[Any, Tensor],
     calls: int,
     objective: Callable[[Tensor], Tensor],
+    *,
+    trunk_only: bool,
 ) -> _Picked | None:
-    """The last maps: where all flows through one place, in the second half of the network; else in each branch."""
+    """The last maps: where all flows through one place, in the second half of the network; else in each branch.
+
+    With `trunk_only`, one place in the first half is better than several branches.
+    """
     dominators = _dominators(output, inputs)
     through = _outermost(f for f in found if f.node in dominators)
     trunk, class_maps = through, _class_maps(through, output)
@@ -376,8 +396,9 @@ def _picked(
         trunk = before or trunk
     still = inputs.detach()
     last, read_from = _last(module, still, trunk, found, slopes, objective)
-    if last is None or last.order < calls / 2:  # the picture goes on in branches that meet in no maps
-        branches, share = _branches(module, still, output, found, slopes, objective)
+    if last is None or (last.order < calls / 2 and not trunk_only):  # it goes on in branches that meet in no maps
+        late = {f.node: f for f in _outermost(iter(found)) if f.order >= calls / 2}
+        branches, share = _branches(module, inputs, output, found, late, slopes, objective)
         deeper = len(branches) > 1 and share > ALL
         if branches and (last is None or deeper):
             site = Site.of(*(f.site.parts[0] for f in branches), size=branches[0].size)
@@ -406,12 +427,14 @@ def _branches(
     inputs: Tensor,
     output: Tensor,
     found: list[_Found],
+    late: dict[Any, _Found],
     slopes: dict[Any, Tensor],
     objective: Callable[[Tensor], Tensor],
 ) -> tuple[list[_Found], float]:
     """The last maps of each branch and call that the scores depend on, and which share of their slope flows through.
 
-    From the scores down, each way is followed up to the first maps whose cells count. The share is of the slope at the
+    From the scores down, each way is followed up to the first maps whose cells count; where some of these come from one
+    place, in the second half of the network, it is read in their stead. The share is of the slope at the
     pixels: what is left of it along the whole slope when all these maps are held still, taken from one.
     """
     outer = [f for f in _outermost(iter(found)) if f.node in slopes]
@@ -429,7 +452,7 @@ def _branches(
             waiting.extend(before for before, _ in node.next_functions)
     if not ends:
         return [], 0.0
-    ends.sort(key=lambda f: f.order)
+    ends, inputs = _gathered(ends, [f for f in counting.values() if f.node in late], inputs), inputs.detach()
     leaves = run(module, inputs, start=[f.site.point for f in ends])
     direct = torch.autograd.grad(objective(leaves.output), [leaves.taps[f.site.point] for f in ends], allow_unused=True)
     ends = [f for f, s in zip(ends, direct, strict=True) if s is not None and f.layout.cells(s).any()]
@@ -439,6 +462,33 @@ def _branches(
         return ends, 1.0
     rest = 0.0 if around is None else float((around * whole).sum() / whole.square().sum())
     return ends, min(1.0, max(0.0, 1 - rest))
+
+
+def _gathered(ends: list[_Found], sources: list[_Found], pixels: Tensor) -> list[_Found]:
+    """The ends, with one source in the place of all those that get everything from it; the latest such source."""
+    left, taken = list(ends), list[_Found]()
+    for source in sorted(sources, key=lambda f: -f.order):
+        after = [f for f in left if f.order > source.order and f.node is not source.node]
+        fed = [f for f in after if _fed_by(f.node, source.node, pixels)]
+        if len(fed) > 1:
+            left = [f for f in left if f not in fed and f is not source]
+            taken.append(source)
+    return sorted(left + taken, key=lambda f: f.order)
+
+
+def _fed_by(node: Any, source: Any, pixels: Tensor) -> bool:
+    """Whether every way from a node of the graph down to the pixels passes through another one."""
+    waiting, visited, met = [node], set[Any](), False
+    while waiting:
+        each = waiting.pop()
+        if each is source:
+            met = True
+        elif each not in visited:
+            visited.add(each)
+            if getattr(each, "variable", None) is pixels:
+                return False
+            waiting.extend(before for before, _ in each.next_functions if before is not None)
+    return met
 
 
 def _at_pixels(

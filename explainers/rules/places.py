@@ -55,6 +55,8 @@ class Place:
     """The shape in which that softmax was taken."""
     crossed: bool = False
     """The places are those of keys alone: it came from a product with queries that have none."""
+    gathered: bool = False
+    """Made by a product of tensors, as attention is, for the places of its rows: it brings news from elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +168,8 @@ class Places(TorchFunctionMode):
     def _together(self, out: Tensor, args: Any) -> Place | None:
         """The place of what is made of several tensors, number by number: of the one that reaches farthest.
 
-        Beside it, what was pooled and spread out again moves nothing; but where another one reaches as far and lies
-        elsewhere, as a mirrored copy does, the two have no place together.
+        Beside it, what was pooled and spread out again moves nothing, nor does what attention brings to a token; but
+        where another one reaches as far and lies elsewhere, as a mirrored copy does, the two have no place together.
         """
         places = [p for each in tree_leaves(args) if (p := self._place(each))]
         alike = [p for p in places if p.at.shape == out.shape]
@@ -175,11 +177,11 @@ class Places(TorchFunctionMode):
             first = self._place(args[0]) if args else None
             return first if first and not alike else next(iter(alike or places), None)
         spans = [span(p.at) for p in alike]
-        best = max(range(len(alike)), key=lambda i: spans[i][0] + spans[i][1])
+        best = max(range(len(alike)), key=lambda i: (not alike[i].gathered, spans[i][0] + spans[i][1]))
         farthest = alike[best]
         for other, reach in zip(alike, spans, strict=True):
             as_far = all(r >= 0.5 * whole for r, whole in zip(reach, spans[best], strict=True))
-            if other is not farthest and as_far and any(reach):
+            if other is not farthest and other.gathered == farthest.gathered and as_far and any(reach):
                 apart = farthest_apart(other.at, farthest.at)
                 if any(a > SCATTERED * whole for a, whole in zip(apart, spans[best], strict=True)):
                     return Place(nowhere(out))
@@ -221,10 +223,10 @@ class Places(TorchFunctionMode):
             self.found.append(Found(call, True, shape, within, _regrouped(keys[..., 0], shape)))
         elif q is not None and v is not None and (channels := constant(v.at, -2)) is not None:
             self.without += 1
-            self._tell(out, Place(channels.expand(out.shape)))
+            self._tell(out, Place(channels.expand(out.shape), gathered=True))
             return
         if queries is not None:
-            self._tell(out, Place(queries.expand(out.shape)))
+            self._tell(out, Place(queries.expand(out.shape), gathered=True))
 
     def _product(self, shape: torch.Size, a: Tensor, b: Tensor) -> Place | None:
         """Of (…, n, k) and (…, k, m): the places of rows, or of columns where rows have none."""
@@ -244,10 +246,10 @@ class Places(TorchFunctionMode):
         if p is not None and rows is not None:
             along = None if p.along is None or q is not None else constant(p.along, -1)  # heads mixed by a constant
             at = rows.expand(shape)
-            return Place(at) if along is None else replace(p, at=at, along=along.expand(shape))
+            return Place(at, gathered=True) if along is None else replace(p, at=at, along=along.expand(shape))
         if columns is None:
             return None
-        return Place(columns.expand(shape), crossed=p is None and not isinstance(a, nn.Parameter))
+        return Place(columns.expand(shape), crossed=p is None and not isinstance(a, nn.Parameter), gathered=True)
 
     def _attended(
         self, shape: torch.Size, soft: Place, rows: Shadow | None, keys: Shadow | None, matrix: torch.Size,
@@ -255,14 +257,14 @@ class Places(TorchFunctionMode):
     ) -> Place | None:  # fmt: skip
         """A softmax over keys meets their values."""
         if keys is None or not somewhere(keys):
-            return None if rows is None else Place((rows.mT if turn else rows).expand(shape))
+            return None if rows is None else Place((rows.mT if turn else rows).expand(shape), gathered=True)
         if rows is None and not soft.crossed:  # a softmax of keys over the tokens, for no query in particular
             self.without += 1
             return None
         queries = None if rows is None else rows[..., 0]
         if soft.softmax == matrix:  # else its axes were turned since, which is not followed back
             self.found.append(Found(soft.call, False, tuple(matrix), queries, keys[..., 0]))
-        return None if rows is None else Place((rows.mT if turn else rows).expand(shape))
+        return None if rows is None else Place((rows.mT if turn else rows).expand(shape), gathered=True)
 
     def _einsum(self, out: Tensor, equation: str, *operands: Any) -> None:
         given = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
