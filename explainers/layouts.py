@@ -90,7 +90,7 @@ def lying(at: Shadow, size: Grid) -> Layout | None:
                 return Layout(form, at.shape[axis], (cells.shape[0], cells.shape[1]), box=_box(*lines, size))  # type: ignore[arg-type]
         return None
     for form, axis in (("tokens", 2), ("channels-first tokens", 1)):
-        if _level(at, axis):
+        if _level(at, axis) or not any(_arranged(at.select(axis, channel)[0]) for channel in (0, -1)):
             continue
         places = mean(at, axis)[0]  # (tokens,)
         arranged = _arranged(places)
