@@ -82,17 +82,19 @@ def lying(at: Shadow, size: Grid) -> Layout | None:
     """The layout of an output (1, …) whose numbers came from those places on a picture of `size`; None for no grid."""
     if at.ndim == 4:
         for form, axis in (("NCHW", 1), ("NHWC", 3)):
-            if _level(at, axis) or not _lines(at.select(axis, 0)[0], size, strict=False):
+            few = _few(at, axis)
+            if _level(at, axis) or not _lines(few.select(axis, 0)[0], size, strict=False):
                 continue
-            cells = mean(at, axis)[0]  # (h, w)
+            cells = mean(few, axis)[0]  # (h, w)
             lines = _lines(cells, size)
-            if lines and _together(at[0].movedim(axis - 1, 0), cells, lines, size):
+            if lines and _together(few[0].movedim(axis - 1, 0), cells, lines, size):
                 return Layout(form, at.shape[axis], (cells.shape[0], cells.shape[1]), box=_box(*lines, size))  # type: ignore[arg-type]
         return None
     for form, axis in (("tokens", 2), ("channels-first tokens", 1)):
-        if _level(at, axis) or not any(_arranged(at.select(axis, channel)[0]) for channel in (0, -1)):
+        few = _few(at, axis)
+        if _level(at, axis) or not any(_arranged(few.select(axis, channel)[0]) for channel in (0, -1)):
             continue
-        places = mean(at, axis)[0]  # (tokens,)
+        places = mean(few, axis)[0]  # (tokens,)
         arranged = _arranged(places)
         if arranged is None:
             continue
@@ -100,7 +102,7 @@ def lying(at: Shadow, size: Grid) -> Layout | None:
         chosen = torch.tensor(order, device=at.device)
         cells = places[chosen].view(grid)
         lines = _lines(cells, size)
-        within = at[0].movedim(axis - 1, 0)[:, chosen].reshape(-1, *grid)
+        within = few[0].movedim(axis - 1, 0)[:, chosen].reshape(-1, *grid)
         if lines and _together(within, cells, lines, size):
             extra = len(places) - len(order)
             return Layout(form, at.shape[axis], grid, tuple(order), extra, _box(*lines, size))  # type: ignore[arg-type]
@@ -126,8 +128,19 @@ _UNEVEN = 0.25
 _SAME_STEP = 0.6
 """A grid whose step is that much of an even division of the picture, or more, covers it; borders shorten the rest."""
 
+_FEW = 32
+"""So many channels tell where all of an output's lie."""
+
 _THIN = 4.0
 """A single row or column of cells that are longer than that for their width tells nothing of the other direction."""
+
+
+def _few(at: Shadow, channels: int) -> Shadow:
+    """The places of some channels, evenly chosen: they come in groups that lie alike, or all lie alike."""
+    count = at.shape[channels]
+    if count <= _FEW or at.stride(channels) == 0:
+        return at if at.stride(channels) else at.narrow(channels, 0, 1)
+    return at.index_select(channels, torch.linspace(0, count - 1, _FEW, device=at.device).round().long())
 
 
 def _level(at: Shadow, channels: int) -> bool:
