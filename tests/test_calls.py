@@ -120,13 +120,15 @@ def test_wrapping_takes_a_module(given, words):
     "options",
     [{"framing": 224}, {"framing": (224, 224)}, {"framing": {"size": 224}}, {"name": 3}, {"notes": "one text"},
      {"notes": {"a"}}, {"random_weights": "no"}, {"labels": 3}, {"labels": "cat"}, {"labels": {"a", "b", "c"}}],
-    ids=str,
+    ids=lambda v: str(v)[:24],
 )  # fmt: skip
 def test_wrapping_checks_the_rest(options):
     check(lambda: ex.wrap(MODULE, **{"framing": FRAMING, **options}), SightglassError)
 
 
-@pytest.mark.parametrize("name", [MODULE, None, 3, "", MODULE.state_dict(), ["pond:cnn"], b"pond:cnn"], ids=str)
+@pytest.mark.parametrize(
+    "name", [MODULE, None, 3, "", MODULE.state_dict(), ["pond:cnn"], b"pond:cnn"], ids=lambda v: str(v)[:24]
+)
 def test_loading_takes_a_name(name):
     check(lambda: ex.load(name), ModelError, "named by a short text")
 
@@ -179,7 +181,7 @@ def test_where_nothing_can_be_saved_is_said(path, words, tmp_path, monkeypatch):
     [{"opacity": "x"}, {"opacity": 2}, {"opacity": -0.1}, {"opacity": float("nan")}, {"opacity": None},
      {"opacity": True}, {"scale": "x"}, {"scale": -1}, {"scale": float("nan")}, {"scale": float("inf")},
      {"colors": "nope"}, {"colors": 3}, {"colors": ["ember"]}, {"full": "yes"}, {"full": 1}],
-    ids=str,
+    ids=lambda v: str(v)[:24],
 )  # fmt: skip
 def test_drawing_checks_what_it_is_told(options):
     (name,) = options
@@ -193,7 +195,7 @@ def test_drawing_checks_what_it_is_told(options):
      {"versus": [0]}, {"score": 3}, {"score": ["logit"]}, {"score": "nope"}, {"stop": True}, {"stop": 1},
      {"working": "x"}, {"gallery": 3}, {"gallery": ["digits"]}, {"gallery": MODEL}, {"second": 3}, {"second": TRACE},
      {"colour": 1}, {"depth": 3}, {"depth": None}],
-    ids=str,
+    ids=lambda v: str(v)[:24],
 )  # fmt: skip
 def test_questions_are_checked(options):
     check(lambda: ex.explain(TRACE, "grad_cam", **options), SightglassError)
