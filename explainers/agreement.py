@@ -12,13 +12,19 @@ from .sites import Site
 from .taps import Point, run
 
 AGREES = 0.5
-"""Least correlation, along rows and along columns, of where cells are said to lie with what moves them.
+"""Least correlation, along rows and along columns, of where cells are said to lie with what moves them, for a guess.
 
 A grid whose cells are shuffled, turned or folded has 0, give or take one over the root of their number.
 """
 
-_NOISE = 0.3
-"""The strongest noise, in the deviations that a network's input is counted in."""
+DISAGREES = 0.25
+"""Below this, what moves the cells is held against where they are known to lie: they mix the whole picture."""
+
+_NOISE = 1 / 32
+"""The strongest noise, in the deviations that a network's input is counted in: few networks bend within it."""
+
+_TELLING = 9
+"""With fewer cells that move, no correlation tells anything."""
 
 
 def agreements(module: nn.Module, inputs: Tensor, sites: Sequence[Site]) -> list[float | None]:
@@ -28,25 +34,38 @@ def agreements(module: nn.Module, inputs: Tensor, sites: Sequence[Site]) -> list
     grows as the root of the row, and of the column. By how much less that moves a cell is the mean row, or column, of
     the pixels that move it; it is held against where the cell is said to lie. The lower correlation of rows and columns
     is given; None where nothing moves. Four passes, one by one and with one seed, so that neither company nor chance
-    takes part.
+    takes part; where that disagrees, eight times as many, lest a single noise decide.
     """
-    if not sites:
-        return []
-    points = tuple(dict.fromkeys(point for site in sites for point in site.points))
-    noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(2)).to(inputs) * _NOISE
-    still, even, down, across = (
-        _maps(module, inputs + noise * strength, sites, points)
-        for strength in (0.0, 1.0, _grows(inputs, -2), _grows(inputs, -1))
-    )
-    found = []
-    for k in range(len(sites)):
-        moved = [(maps[k] - still[k]).square().sum(0) for maps in (even, down, across)]
-        along = [_correlation(moved[0], moved[axis + 1], axis) for axis in (0, 1)]
-        found.append(None if None in along else min(each for each in along if each is not None))
+    found = _measured(module, inputs, sites, _FIRST) if sites else []
+    doubtful = [k for k, agreement in enumerate(found) if agreement is not None and agreement < AGREES]
+    if doubtful:
+        again = _measured(module, inputs, [sites[k] for k in doubtful], _MORE)
+        for k, agreement in zip(doubtful, again, strict=True):
+            found[k] = agreement
     return found
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+_FIRST, _MORE = range(1), range(1, 9)
+"""Seeds of noise."""
+
+
+def _measured(module: nn.Module, inputs: Tensor, sites: Sequence[Site], seeds: range) -> list[float | None]:
+    points = tuple(dict.fromkeys(point for site in sites for point in site.points))
+    still = _maps(module, inputs, sites, points)
+    moved: list[list[Tensor | float]] = [[0.0, 0.0, 0.0] for _ in sites]
+    for seed in seeds:
+        noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(seed)).to(inputs) * _NOISE
+        strengths = (torch.ones_like(_grows(inputs, -1)), _grows(inputs, -2), _grows(inputs, -1))
+        for which, strength in enumerate(strengths):
+            for k, maps in enumerate(_maps(module, inputs + noise * strength, sites, points)):
+                moved[k][which] = moved[k][which] + (maps - still[k]).square().sum(0)
+    found: list[float | None] = []
+    for even, *growing in moved:
+        along = [_correlation(torch.as_tensor(even), torch.as_tensor(each), axis) for axis, each in enumerate(growing)]
+        found.append(None if None in along else min(each for each in along if each is not None))
+    return found
 
 
 def _grows(inputs: Tensor, axis: int) -> Tensor:
@@ -71,7 +90,7 @@ def _correlation(even: Tensor, growing: Tensor, axis: int) -> float | None:
     if cells < 2:
         return 1.0
     counts = even > even.max() * torch.finfo(torch.float32).eps
-    if not bool(even.isfinite().all()) or int(counts.sum()) < cells:
+    if not bool(even.isfinite().all()) or int(counts.sum()) < _TELLING:
         return None
     shape = (-1, 1) if axis == 0 else (1, -1)
     said = torch.arange(cells).to(even).view(shape).expand_as(even)[counts]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from .agreement import AGREES, agreements
+from .agreement import AGREES, DISAGREES, agreements
 from .layouts import FEWEST_CELLS, Grid, Layout, in_order, lying
 from .rules.attended import Attending, AttentionLayer, Seen, layer_of
 from .rules.guided import rectifies
@@ -174,7 +174,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
 
 
 def _agrees(agreement: float | None) -> bool:
-    return agreement is None or agreement >= AGREES
+    return agreement is None or agreement >= DISAGREES
 
 
 # --- private: which outputs are maps ---------------------------------------------------------------------------------
@@ -396,11 +396,11 @@ def _picked(
         trunk = before or trunk
     still = inputs.detach()
     last, read_from = _last(module, still, trunk, found, slopes, objective)
-    if last is None or (last.order < calls / 2 and not trunk_only):  # it goes on in branches that meet in no maps
+    early = last is not None and last.order < calls / 2 and read_from is last.site and not trunk_only
+    if last is None or early:  # the picture goes on in branches that meet in no maps
         late = {f.node: f for f in _outermost(iter(found)) if f.order >= calls / 2}
         branches, share = _branches(module, inputs, output, found, late, slopes, objective)
-        deeper = len(branches) > 1 and share > ALL
-        if branches and (last is None or deeper):
+        if branches and (last is None or branches[-1].order > last.order):
             site = Site.of(*(f.site.parts[0] for f in branches), size=branches[0].size)
             trunk = [f for f in trunk if f.order < branches[0].order]
             trunk += branches if len(branches) == 1 else []

@@ -43,6 +43,15 @@ def check(call, error, *words):
         assert word in sentence
 
 
+def named(value):
+    """A name that is the same in every process: what is asked for, and the type of what is given."""
+    return (
+        f"{next(iter(value))} {type(next(iter(value.values()))).__name__}"
+        if isinstance(value, dict) and value
+        else type(value).__name__
+    )
+
+
 @pytest.mark.parametrize("first", [MODULE, PICTURE, None, "pond:cnn", "cat.jpg", TRACE], ids=lambda v: type(v).__name__)
 def test_looking_takes_a_classifier_first(first):
     check(lambda: ex.look(first, PICTURE), QuestionError, "asks a classifier, not", "ex.wrap(module)")
@@ -120,15 +129,13 @@ def test_wrapping_takes_a_module(given, words):
     "options",
     [{"framing": 224}, {"framing": (224, 224)}, {"framing": {"size": 224}}, {"name": 3}, {"notes": "one text"},
      {"notes": {"a"}}, {"random_weights": "no"}, {"labels": 3}, {"labels": "cat"}, {"labels": {"a", "b", "c"}}],
-    ids=lambda v: str(v)[:24],
+    ids=named,
 )  # fmt: skip
 def test_wrapping_checks_the_rest(options):
     check(lambda: ex.wrap(MODULE, **{"framing": FRAMING, **options}), SightglassError)
 
 
-@pytest.mark.parametrize(
-    "name", [MODULE, None, 3, "", MODULE.state_dict(), ["pond:cnn"], b"pond:cnn"], ids=lambda v: str(v)[:24]
-)
+@pytest.mark.parametrize("name", [MODULE, None, 3, "", MODULE.state_dict(), ["pond:cnn"], b"pond:cnn"], ids=named)
 def test_loading_takes_a_name(name):
     check(lambda: ex.load(name), ModelError, "named by a short text")
 
@@ -181,7 +188,7 @@ def test_where_nothing_can_be_saved_is_said(path, words, tmp_path, monkeypatch):
     [{"opacity": "x"}, {"opacity": 2}, {"opacity": -0.1}, {"opacity": float("nan")}, {"opacity": None},
      {"opacity": True}, {"scale": "x"}, {"scale": -1}, {"scale": float("nan")}, {"scale": float("inf")},
      {"colors": "nope"}, {"colors": 3}, {"colors": ["ember"]}, {"full": "yes"}, {"full": 1}],
-    ids=lambda v: str(v)[:24],
+    ids=named,
 )  # fmt: skip
 def test_drawing_checks_what_it_is_told(options):
     (name,) = options
@@ -195,7 +202,7 @@ def test_drawing_checks_what_it_is_told(options):
      {"versus": [0]}, {"score": 3}, {"score": ["logit"]}, {"score": "nope"}, {"stop": True}, {"stop": 1},
      {"working": "x"}, {"gallery": 3}, {"gallery": ["digits"]}, {"gallery": MODEL}, {"second": 3}, {"second": TRACE},
      {"colour": 1}, {"depth": 3}, {"depth": None}],
-    ids=lambda v: str(v)[:24],
+    ids=named,
 )  # fmt: skip
 def test_questions_are_checked(options):
     check(lambda: ex.explain(TRACE, "grad_cam", **options), SightglassError)
