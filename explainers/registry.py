@@ -180,6 +180,11 @@ class Method:
         """Whether it lays a heat over the picture, and so can stand beside any other that does."""
         return self.gives is Heatmap and Trace in self.given
 
+    @property
+    def demands(self) -> int:
+        """How much it asks of a network, beside slopes, which nearly every network has."""
+        return len(self.needs - {Need.MAP_SLOPES})
+
     def why_not(self, model: Classifier) -> str:
         """Why it does not apply to a network, as a sentence without a way out; empty where it does."""
         if model.headless:
@@ -327,7 +332,7 @@ def map_method(name: str, model: Classifier) -> Method:
         raise DoesNotApply(f"No method that maps a class applies to {model.name}.")
     return min(
         fit,
-        key=lambda m: (Need.MAPS not in m.needs, not m.classic, len(m.needs - {Need.MAP_SLOPES}), sum(m.passes), m.id),
+        key=lambda m: (Need.MAPS not in m.needs, not m.classic, m.demands, sum(m.passes), m.id),
     )
 
 

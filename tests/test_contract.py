@@ -254,7 +254,9 @@ def test_it_says_how_well_its_sum_holds_exactly_where_it_promises_one(method):
                 assert e.result.adds_up.parts == pytest.approx(
                     told, abs=rounding(operations(model.module), np.abs(e.native).sum())
                 )
-                assert e.result.adds_up.residual < 0.05
+                # What is drawn misses by its spread over the root of the draws; one as large as the whole is allowed.
+                draws = e.options.get("draws")
+                assert e.result.adds_up.residual < (0.05 if draws is None else draws**-0.5)
                 assert e.payload()["adds_up"]["residual"] == e.result.adds_up.residual
 
 

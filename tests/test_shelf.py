@@ -119,7 +119,7 @@ def test_a_released_trace_keeps_what_is_small():
     before = ex.explain(trace, "grad_cam", target=3, depth="early").native
     trace.release()
     assert len(trace._memory.slopes) == KEPT_SLOPES
-    assert [p.start for p in trace._memory.passes] == [model.anatomy.sites["last"].point]
+    assert [p.start for p in trace._memory.passes] == [model.anatomy.sites["last"].points]
     assert np.array_equal(ex.explain(trace, "grad_cam", target=3, depth="early").native, before)
 
 

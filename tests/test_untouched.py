@@ -416,7 +416,7 @@ def test_a_module_used_twice_is_read_each_time():
     assert close(
         ex.explain(trace, "cam", target=1, signed=True).native,
         heat,
-        rounding(8, np.abs(maps).max() * weights.abs().sum()),
+        rounding(8, maps.abs().max() * weights.abs().sum()),
     )
 
 

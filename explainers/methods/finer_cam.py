@@ -39,7 +39,7 @@ def finer_cam(
     """
     maps, chosen, head = trace.maps(depth), trace.class_index, trace.classifier.head
     asked = [chosen] if trace.target.versus is None else [chosen, trace.target.versus]
-    with torch.enable_grad():
+    with torch.inference_mode(mode=False), torch.enable_grad():  # whatever mode the caller is in
         outputs = trace.logits.clone().requires_grad_()
         logits = head.logits(outputs)
         apart = (logits - logits[chosen]).detach().abs()
