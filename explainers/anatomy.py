@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .agreement import AGREES, DISAGREES, agreements
-from .layouts import FEWEST_CELLS, Grid, Layout, in_order, lying
-from .rules.attended import Attending, AttentionLayer, Seen, layer_of
+from .layouts import FEWEST_CELLS, Layout, in_order, lying
+from .rules.attended import Attending, AttentionLayer, Grid, Seen, layer_of
 from .rules.guided import rectifies
 from .rules.opened import opened
 from .rules.places import FUSED, SOFTMAX, Places

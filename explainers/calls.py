@@ -94,7 +94,7 @@ def device(asked: Any) -> torch.device:
         raise ModelError(f"{shown} is no device; torch's are cpu, cuda, cuda:1, mps and so on.") from error
     try:
         torch.zeros(1, device=found).tolist()  # a device without numbers is of no use either
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         raise ModelError(
             f"The device {shown} is not there, or torch cannot use it; leave `device` out for what is."
         ) from error

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from .rules.attended import Grid
 from .rules.shadows import NEAR, Shadow, mean, narrowed
 from .shapes import MapsBatch
 
 FEWEST_CELLS = 4
 """A grid with fewer cells than this places nothing."""
 
-Grid = tuple[int, int]
 Box = tuple[float, float, float, float]
 """Top, left, bottom and right in shares of the framed picture; bottom before top where the grid is upside down."""
 
@@ -113,11 +113,6 @@ def in_order(form: Literal["tokens", "channels-first tokens"], channels: int, gr
     """A layout of tokens that stand row by row behind `first` others."""
     cells = grid[0] * grid[1]
     return Layout(form, channels, grid, tuple(range(first, first + cells)), first)
-
-
-def elsewhere(layout: Layout, box: Box) -> Layout:
-    """The layout with its grid laid over another part of the picture."""
-    return replace(layout, box=box)
 
 
 # --- private ---------------------------------------------------------------------------------------------------------

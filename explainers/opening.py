@@ -524,7 +524,7 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def _storage(tensor: Tensor) -> int | None:
     try:
         return tensor.untyped_storage().data_ptr() or None
-    except (RuntimeError, NotImplementedError):  # packed, hollow or sparse: it has no memory of its own
+    except RuntimeError:  # packed, hollow or sparse: it has no memory of its own
         return None
 
 

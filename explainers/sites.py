@@ -10,7 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .layouts import WHOLE, Grid, Layout
+from .layouts import WHOLE, Layout
+from .rules.attended import Grid
 from .shapes import Maps, MapsBatch
 from .taps import Point
 

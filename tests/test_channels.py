@@ -7,8 +7,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
+from networks import small as network
 from PIL import Image
-from torch import nn
 
 import explainers as ex
 from explainers.augmenting import TRANSFORMS
@@ -19,18 +19,6 @@ from explainers.trace import Second
 
 SIZE = (24, 32)
 BANDS = 7
-
-
-def network(channels, classes=3):
-    torch.manual_seed(0)
-    layers = [
-        nn.Conv2d(channels, 6, 3, padding=1),
-        nn.BatchNorm2d(6),
-        nn.ReLU(),
-        nn.Conv2d(6, 8, 3, stride=2),
-        nn.ReLU(),
-    ]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes)).eval()
 
 
 def classifier(channels, **options):

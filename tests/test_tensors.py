@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from networks import small as network
 
 import explainers as ex
 from explainers.errors import PictureError, QuestionError
@@ -11,18 +11,6 @@ from explainers.images import Framing, Picture
 
 SIZE = (24, 32)
 FRAMING = Framing(size=SIZE, mode="squash", mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
-
-
-def network(channels=3, seed=0):
-    torch.manual_seed(seed)
-    layers = [
-        nn.Conv2d(channels, 6, 3, padding=1),
-        nn.BatchNorm2d(6),
-        nn.ReLU(),
-        nn.Conv2d(6, 8, 3, stride=2),
-        nn.ReLU(),
-    ]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval()
 
 
 def model(framing=FRAMING, dtype=torch.float32):

@@ -15,7 +15,7 @@ from ..classifier import Classifier
 from ..errors import DoesNotApply, QuestionError
 from ..images import Framing
 from ..sites import Outputs, Site
-from ..taps import run
+from ..taps import pass_by
 
 EmbeddedAt = Literal["pooled", "late", "middle", "early", "pixels"]
 """Where the vectors are read: what the head is fed with, the average of the maps at a depth, or the pixels themselves.
@@ -56,10 +56,7 @@ def embed(
     fed = [head] if head is not None and any(found is None for found in wanted.values()) else []
     framed = model.framing.normalize(pixels).to(model.device, model.dtype)
     with torch.no_grad():
-        try:
-            passed = run(model.module, framed, taps=taps, fed=fed, graph=False, stop=stop)
-        except LookupError:  # fused layers hide what is inside them, unless a graph is recorded
-            passed = run(model.module, framed, taps=taps, fed=fed, start=taps[0] if taps else None, stop=stop)
+        passed = pass_by(model.module, framed, taps, fed=fed, stop=stop)
         vectors = {}
         for place, found in wanted.items():
             if found is None:
