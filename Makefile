@@ -33,12 +33,12 @@ check: $(VENV)/.ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m explainers.docs --check
+	$(BIN)/python -m explainers.commands.docs --check
 
 format: $(VENV)/.ready-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/python -m explainers.docs
+	$(BIN)/python -m explainers.commands.docs
 
 bench: $(VENV)/.ready-bench
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py --long

@@ -9,7 +9,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 with contextlib.suppress(ImportError):  # a Space that lends GPUs wants this before torch
     import spaces  # noqa: F401
 
-from explainers.gallery import Gallery, offer
+from explainers.galleries.gallery import Gallery, offer
 from explainers.ui import build, launch_options
 
 DEVICE = os.environ.get("DEVICE") or None  # the best there is

@@ -14,8 +14,8 @@ from torchvision.models import detection, mobilenet_v3_small, segmentation
 from torchvision.ops import box_iou
 
 import explainers as ex
-from explainers.images import Framing
-from explainers.outputs import OwnTarget
+from explainers.network.outputs import OwnTarget
+from explainers.pictures import Framing
 
 PICTURE = Path(__file__).with_name("chelsea.jpg")
 

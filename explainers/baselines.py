@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as fn
 
-from .images import Framing
+from .pictures import Framing
 from .shapes import Pixels
 
 BaselineName = Literal["gray", "black", "white", "blur", "noise"]

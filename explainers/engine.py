@@ -11,19 +11,19 @@ from typing import Any, overload
 import numpy as np
 from torch import Tensor
 
-from . import calls, registry
-from .anatomy import DEPTHS
-from .classifier import Classifier, owned
-from .errors import DoesNotApply, QuestionError, SightglassError
+from . import registry
+from .errors import DoesNotApply, QuestionError, SightglassError, calls
 from .explanation import COUNTERFACTUAL, Explanation
-from .gallery import Gallery, fitting
-from .heads import SCORES, Prediction, ScoreName
-from .images import Picture, PictureSource
-from .outputs import OwnTarget
+from .galleries.gallery import Gallery, fitting
+from .network.anatomy import DEPTHS
+from .network.classifier import Classifier, owned
+from .network.heads import SCORES, Prediction, ScoreName
+from .network.outputs import OwnTarget
+from .network.sources import SUGGESTED, Suggestion
+from .pictures import Picture, PictureSource
 from .registry import Method, Need
 from .scores import Scorecard
 from .scores import judge as _judge
-from .sources import SUGGESTED, Suggestion
 from .trace import PIXELS, Asked, Second, Spent, Target, Trace
 
 Asking = str | int | Callable[[Any], Tensor] | OwnTarget
@@ -128,7 +128,7 @@ def stream(
     calls.stopping(stop)
     calls.switch("working", working)
     if gallery is not None:
-        way_out = "Gallery.open(…), from explainers.gallery, opens one"
+        way_out = "Gallery.open(…), from explainers.galleries.gallery, opens one"
         calls.expect(gallery, (Gallery, str, os.PathLike), "`gallery` is a gallery, its name or folder", way_out)
     about, label, own = _about(about, target)
     trace, model = (about, about.classifier) if isinstance(about, Trace) else (None, about)

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from . import calls, drawing, render
-from .errors import QuestionError
-from .heads import DEFAULT_SCORE, NO_SLOPE, POINTS, Head, Prediction, ScoreName
-from .images import Framing, Picture
-from .outputs import OwnTarget
+from .errors import QuestionError, calls
+from .network.heads import DEFAULT_SCORE, NO_SLOPE, POINTS, Head, Prediction, ScoreName
+from .network.outputs import OwnTarget
+from .pictures import Framing, Picture
 from .registry import Method
-from .render import PaletteName
 from .results import Heatmap, Result, Step, Sum
+from .showing import drawing, render
+from .showing.render import PaletteName
 from .trace import Spent
 
 SCHEMA = 1
@@ -231,7 +231,7 @@ class Explanation:
     def save(self, path: str | Path, *, full: bool = False) -> None:
         """Keep it: .png for the overlay, .npz for the numbers, .json for everything but them.
 
-        The numbers of a map are its own, `native`, with `frame` and `size`, from which `explainers.images.laid` makes
+        The numbers of a map are its own, `native`, with `frame` and `size`, from which `explainers.pictures.laid` makes
         `heat` on the original picture; with `full`, that is in the file, too, and the overlay is as large as the
         picture. Raises `QuestionError` for another ending, and where nothing can be written.
         """

@@ -19,14 +19,13 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from . import calls
-from .anatomy import DEPTHS
-from .classifier import Classifier
-from .errors import DoesNotApply, QuestionError
-from .gallery import Gallery
-from .opening import ATTENDING, RECTIFYING
+from .errors import DoesNotApply, QuestionError, calls
+from .errors.spelling import did_you_mean, either, nearest
+from .galleries.gallery import Gallery
+from .network.anatomy import DEPTHS
+from .network.classifier import Classifier
+from .network.opening import ATTENDING, RECTIFYING
 from .results import RESULTS, Heatmap, Result
-from .spelling import did_you_mean, either, nearest
 from .trace import PIXELS, Asked, Second, Trace
 
 ENTRY_POINTS = "explainers.methods"
@@ -42,7 +41,7 @@ GIVEN: dict[type, str] = {
     Classifier: "a network",
     Asked: "a question",
     Second: "a second picture: give second=",
-    Gallery: "a gallery of pictures: add gallery=Gallery.open(…), from explainers.gallery",
+    Gallery: "a gallery of pictures: add gallery=Gallery.open(…), from explainers.galleries.gallery",
 }
 """What a method may be given, by type, and the way to it in words. Whatever is not asked for is not there."""
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from explainers.rules.differences import Differences
+from explainers.network.rules.differences import Differences
 
 
 def held(function, x, x0, rule="rescale"):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 PHOTOS = DATA / "photos"

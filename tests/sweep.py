@@ -30,9 +30,9 @@ from torch.nn import functional as fn
 from torch.overrides import TorchFunctionMode
 
 import explainers as ex
-from explainers.images import Framing
-from explainers.rules.opened import opened
-from explainers.taps import run
+from explainers.network.rules.opened import opened
+from explainers.network.taps import run
+from explainers.pictures import Framing
 
 FAMILIES = Path(__file__).parents[1].parent / "shared" / "data" / "timm_families.json"
 

@@ -4,8 +4,8 @@ import timm
 import torch
 
 import explainers as ex
-from explainers.anatomy import LinearHead
-from explainers.images import Framing
+from explainers.network.anatomy import LinearHead
+from explainers.pictures import Framing
 
 
 def read(name: str, size: int) -> ex.Classifier:

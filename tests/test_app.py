@@ -18,12 +18,13 @@ from tolerance import close, rounding
 
 import explainers as ex
 from explainers import registry
-from explainers.images import laid
+from explainers.pictures import laid
 from explainers.registry import Family
 from explainers.trace import Trace
-from explainers.ui import answers, gathering, presets, work
+from explainers.ui import presets
+from explainers.ui.answering import answers, gathering, work
+from explainers.ui.answering.question import read
 from explainers.ui.catalogue import Catalogue
-from explainers.ui.question import read
 from explainers.ui.shelf import Lru, Shelf
 from tests.serving import QUIET, served
 
@@ -188,7 +189,7 @@ def test_galleries_are_named_and_never_paths(client):
 
 def test_answers_what_the_package_answers(client):
     _, payload, heat = client.predict(scene="test:1", versus="Pyronella ciliosa", signed=True, api_name="/grad_cam")
-    from explainers import pond
+    from explainers.worlds import pond
 
     trace = ex.look(ex.load("pond:cnn"), pond.render(pond.scene("test", 1), 384).pixels)
     here = ex.explain(trace, "grad_cam", versus="Pyronella ciliosa", signed=True)

@@ -13,7 +13,7 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply, QuestionError
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
 FRAMING = Framing(size=(32, 48), mode="squash")

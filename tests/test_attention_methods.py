@@ -12,9 +12,9 @@ from tolerance import close, rounding
 from torch import nn
 
 import explainers as ex
-from explainers.attending import squared
 from explainers.errors import DoesNotApply, QuestionError
-from explainers.images import Framing
+from explainers.ingredients.attending import squared
+from explainers.pictures import Framing
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
 FRAMING = Framing(size=(32, 48), mode="squash")

@@ -7,9 +7,9 @@ from tolerance import rounding
 from torch.nn import functional as F
 
 from explainers.augmenting import experiment
-from explainers.digits import held_out, pictures
-from explainers.digits.train import train
 from explainers.errors import Stopped
+from explainers.worlds.digits import held_out, pictures
+from explainers.worlds.digits.train import train
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_mixed_labels_reach_the_loss():
         return batch, shares[:, order]
 
     module = train(pixels[kept], labels[kept], mix=swapped, epochs=12)
-    from explainers.digits.train import accuracy
+    from explainers.worlds.digits.train import accuracy
 
     asked = np.isin(labels, (1, 7)) & held_out()
     assert accuracy(module, pixels[asked], 8 - labels[asked]) > 0.9

@@ -8,17 +8,9 @@ from torch import nn
 
 import explainers as ex
 from explainers import registry
-from explainers.augmenting import (
-    NOTHING,
-    SWEEPS,
-    Pipeline,
-    agreement,
-    compared,
-    picture_of,
-    pixels_of,
-)
+from explainers.augmenting import NOTHING, SWEEPS, Pipeline, agreement, compared, picture_of, pixels_of
 from explainers.errors import QuestionError
-from explainers.images import Framing
+from explainers.pictures import Framing
 from explainers.registry import heat_of, map_method
 from explainers.results import Heatmap
 from explainers.trace import PIXELS

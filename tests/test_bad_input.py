@@ -15,7 +15,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from explainers.ui import answers
+from explainers.ui.answering import answers
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from tests.serving import QUIET, served

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from playwright import sync_api as playwright
 
-from explainers import pond, registry
+from explainers import registry
 from explainers.ui import pictures
+from explainers.worlds import pond
 from tests.serving import CHROMIUM, IN_BROWSER, QUIET, served
 
 pytestmark = [*QUIET, *IN_BROWSER]

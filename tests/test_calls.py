@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 import explainers as ex
-from explainers.charts import measured
 from explainers.errors import ModelError, PictureError, QuestionError, SightglassError
+from explainers.galleries.charts import measured
+from explainers.galleries.gallery import Gallery
 from explainers.galleries.layout import FEWEST, caveats
 from explainers.galleries.stock import from_arrays
-from explainers.gallery import Gallery
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 FRAMING = Framing(size=(32, 32), mode="squash")
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)

@@ -9,9 +9,9 @@ from tolerance import rounding
 from torch import nn
 
 import explainers as ex
-from explainers.directions import strongest
-from explainers.images import Framing
-from explainers.rules.biases import Biases
+from explainers.ingredients.directions import strongest
+from explainers.network.rules.biases import Biases
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 SIDE = 32

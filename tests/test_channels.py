@@ -14,7 +14,7 @@ import explainers as ex
 from explainers.augmenting import TRANSFORMS
 from explainers.augmenting.pipeline import Pipeline, Step
 from explainers.errors import DoesNotApply, ModelError, PictureError, SightglassError
-from explainers.images import FROM_16_BITS, Framing, Picture
+from explainers.pictures import FROM_16_BITS, Framing, Picture
 from explainers.trace import Second
 
 SIZE = (24, 32)

@@ -7,7 +7,7 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import ModelError, QuestionError
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 FRAMING = Framing(size=(32, 32), mode="squash")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explainers.__main__ import main
+from explainers.commands.line import main
 
 NETWORK = "timm:resnet10t?pretrained=false&num_classes=3"
 

@@ -13,10 +13,10 @@ from tolerance import operations, rounding
 from torch import nn
 
 import explainers as ex
-from explainers import gallery
 from explainers.errors import QuestionError
+from explainers.galleries import gallery
 from explainers.galleries.stock import from_arrays
-from explainers.images import Framing, laid
+from explainers.pictures import Framing, laid
 from explainers.results import RESULTS, Heatmap
 from explainers.trace import Trace
 

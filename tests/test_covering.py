@@ -11,10 +11,10 @@ from tolerance import rounding
 from torch import nn
 
 import explainers as ex
-from explainers.covering import Covered, InPieces
 from explainers.errors import Stopped
-from explainers.images import Framing
+from explainers.ingredients.covering import Covered, InPieces
 from explainers.methods import kernel_shap, lime, occlusion, rise, sobol
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 SIDE = 16

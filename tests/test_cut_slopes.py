@@ -8,8 +8,8 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply
-from explainers.images import Framing
-from explainers.taps import conduct
+from explainers.network.taps import conduct
+from explainers.pictures import Framing
 
 FRAMING = Framing(size=(24, 24), mode="squash", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)

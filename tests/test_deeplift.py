@@ -15,8 +15,8 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply
-from explainers.images import Framing
-from explainers.rules.differences import Differences
+from explainers.network.rules.differences import Differences
+from explainers.pictures import Framing
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
 from explainers.methods.guided_integrated_gradients import _moved
+from explainers.pictures import Framing
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
 SINGLE = 1e-5

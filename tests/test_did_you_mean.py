@@ -3,8 +3,9 @@
 import pytest
 
 import explainers as ex
-from explainers import labels, registry, spelling
-from explainers.errors import QuestionError
+from explainers import registry
+from explainers.errors import QuestionError, spelling
+from explainers.network import labels
 
 WAY_OUT = "Search the class list, or give its number."
 CLASSES = ("tabby, tabby cat", "Egyptian cat", "golden retriever", "Käfer", "Straße", "crane (3)", "crane (7)", "goose")

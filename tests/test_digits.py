@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import explainers as ex
-from explainers.digits import LABELS, held_out, pictures
-from explainers.digits.reader import build
-from explainers.digits.train import accuracy, main, train
 from explainers.errors import ModelError, QuestionError, Stopped
+from explainers.worlds.digits import LABELS, held_out, pictures
+from explainers.worlds.digits.reader import build
+from explainers.worlds.digits.train import accuracy, main, train
 
 
 def few(count=128):

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from explainers import docs
+from explainers.commands import docs
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,8 +7,8 @@ from tolerance import rounding
 from torch import nn
 
 import explainers as ex
-from explainers.anatomy import _Functions
-from explainers.images import Framing
+from explainers.network.anatomy import _Functions
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (40, 40, 3), dtype=np.uint8)

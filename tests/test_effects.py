@@ -6,10 +6,10 @@ import torch
 from tolerance import rounding
 
 import explainers as ex
-from explainers import pond
-from explainers.images import Picture
-from explainers.pond import brains, effects
+from explainers.pictures import Picture
 from explainers.scores import spearman
+from explainers.worlds import pond
+from explainers.worlds.pond import brains, effects
 
 SCENES = [pond.scene("test", 6), pond.scene("test", 42, tag=True), pond.duet("test", 8)]
 

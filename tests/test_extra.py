@@ -7,7 +7,7 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import ModelError
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 FRAMING = Framing(size=24, mode="squash")
 

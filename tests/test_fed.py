@@ -10,9 +10,9 @@ from PIL import Image
 from torch import nn
 
 import explainers as ex
-from explainers import configured
 from explainers.errors import ModelError
-from explainers.images import Framing, Picture
+from explainers.network import configured
+from explainers.pictures import Framing, Picture
 
 transformers = pytest.importorskip("transformers")
 

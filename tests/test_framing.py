@@ -12,7 +12,7 @@ from torchvision import transforms
 from torchvision.models import AlexNet_Weights, ResNet50_Weights, ViT_H_14_Weights
 
 from explainers.errors import ModelError
-from explainers.images import Framing, Picture
+from explainers.pictures import Framing, Picture
 
 STEP = 1 / 255  # one grey level
 SLACK = 2.01 * STEP  # Pillow takes the cut as float32, which can turn a rounding at .5 in each of its two passes

@@ -22,10 +22,10 @@ import explainers as ex
 from explainers.errors import QuestionError, Stopped
 from explainers.galleries import building, stock
 from explainers.galleries.embedding import embed
+from explainers.galleries.gallery import Gallery
 from explainers.galleries.kept import mapped, write
 from explainers.galleries.stock import from_arrays, from_folder, from_zip
-from explainers.gallery import Gallery
-from explainers.images import Framing, Picture
+from explainers.pictures import Framing, Picture
 
 ROOT = Path(__file__).parents[1]
 

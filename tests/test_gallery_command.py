@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from explainers.__main__ import main
+from explainers.commands.line import main
 
 
 def test_a_gallery_is_built_resumed_and_asked(tmp_path, capsys):

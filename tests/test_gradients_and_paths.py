@@ -11,10 +11,10 @@ from tolerance import rounding
 from torch import nn
 
 import explainers as ex
-from explainers.draws import Draws
-from explainers.images import Framing
+from explainers.ingredients.draws import Draws
 from explainers.methods import expected_gradients as expected
 from explainers.methods import xrai
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 SIDE = 16

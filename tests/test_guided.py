@@ -13,8 +13,8 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply
-from explainers.images import Framing
-from explainers.rules.guided import Guided, rectifies
+from explainers.network.rules.guided import Guided, rectifies
+from explainers.pictures import Framing
 
 PLAIN = Framing(size=(16, 16), mode="squash", mean=(0, 0, 0), std=(1, 1, 1))
 NOISE = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)

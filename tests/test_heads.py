@@ -13,8 +13,8 @@ from torch import nn
 import explainers as ex
 from explainers.errors import DoesNotApply, ModelError, QuestionError
 from explainers.galleries.embedding import embed
-from explainers.heads import Head, noticed
-from explainers.images import Framing
+from explainers.network.heads import Head, noticed
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 FRAMING = Framing(size=(32, 32), mode="squash")

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import explainers as ex
-from explainers.heads import Head
-from explainers.images import Framing
-from explainers.ui import answers, question
+from explainers.network.heads import Head
+from explainers.pictures import Framing
+from explainers.ui.answering import answers, question
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from explainers.ui.tabs import augment, inside

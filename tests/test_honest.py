@@ -7,7 +7,8 @@ import pytest
 from gradio_client import Client
 
 import explainers as ex
-from explainers.ui import answers, honest, pictures
+from explainers.ui import pictures
+from explainers.ui.answering import answers, honest
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from tests.serving import QUIET, served
@@ -108,7 +109,7 @@ def test_nonsense_is_a_sentence(shelf, given):
 
 
 def test_stopping_is_no_mishap(shelf):
-    from explainers.ui import work
+    from explainers.ui.answering import work
 
     question = asked(shelf, model="pond:cnn", scene="test:3")
     work.stop("stopped before")

@@ -8,7 +8,7 @@ from tolerance import rounding
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 SIDE, CELLS = 32, 8
 FRAMING = Framing(size=(SIDE, SIDE), mode="squash", mean=(0, 0, 0), std=(1, 1, 1))

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from explainers.errors import PictureError
-from explainers.images import FIRST_FRAME, FROM_16_BITS, ON_WHITE, TO_SRGB, Picture
+from explainers.pictures import FIRST_FRAME, FROM_16_BITS, ON_WHITE, TO_SRGB, Picture
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 SECONDS = 0.2  # what a refusal may take

@@ -12,7 +12,6 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import Stopped
-from explainers.images import Framing
 from explainers.imagining import (
     RECIPES,
     Channel,
@@ -32,6 +31,7 @@ from explainers.imagining.measures import scores_of, spectrum_distance, standing
 from explainers.imagining.measuring import measure
 from explainers.imagining.spectrum import frequencies
 from explainers.imagining.worlds import framed, natural_pictures
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 SIZES = [(96, 96), (31, 48), (33, 27)]
@@ -344,7 +344,7 @@ def test_the_bill_is_what_ran(cnn):
 
 
 def test_a_gallery_that_fits_stands_for_the_world_of_a_network(monkeypatch):
-    from explainers import gallery
+    from explainers.galleries import gallery
     from explainers.galleries.stock import from_arrays
 
     model = wrapped(Viewing())

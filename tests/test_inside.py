@@ -12,9 +12,9 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply
-from explainers.images import Framing
 from explainers.imagining import RECIPES, ClassScore, imagine
 from explainers.imagining.exemplars import Field, cut, exemplars, receptive_field
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 
@@ -62,7 +62,7 @@ def test_a_field_is_no_smaller_than_what_the_slopes_reach():
     field = receptive_field(model, site)
     trace = ex.look(model, np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
     pixels = trace.pixels[None].clone().requires_grad_()
-    from explainers.taps import run
+    from explainers.network.taps import run
 
     maps = run(model.module, model.framing.normalize(pixels), taps=[site.point]).taps[site.point]
     maps[0, :, field.middle[0], field.middle[1]].sum().backward()

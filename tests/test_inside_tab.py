@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from explainers.errors import QuestionError, Stopped
-from explainers.ui import work
+from explainers.ui.answering import work
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from explainers.ui.tab import streamed

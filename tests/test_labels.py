@@ -14,10 +14,10 @@ from PIL import Image
 from torch import nn
 
 import explainers as ex
-from explainers import labels
-from explainers.__main__ import main
+from explainers.commands.line import main
 from explainers.errors import ModelError, QuestionError
-from explainers.images import Framing
+from explainers.network import labels
+from explainers.pictures import Framing
 
 NAMES = ("cat", "dog", "owl")
 FRAMING = Framing(size=(32, 32), mode="squash")

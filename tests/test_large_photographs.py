@@ -10,9 +10,9 @@ from PIL import Image
 from torch import nn
 
 import explainers as ex
-from explainers import render
-from explainers.images import PIXELS_LIMIT, Framing, Picture, laid
-from explainers.images.scaling import reduced, scaled
+from explainers.pictures import PIXELS_LIMIT, Framing, Picture, laid
+from explainers.pictures.scaling import reduced, scaled
+from explainers.showing import render
 from explainers.ui import panes
 from explainers.ui.pictures import Shown
 from explainers.ui.shelf import _explanation_bytes

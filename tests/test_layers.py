@@ -10,30 +10,22 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "explainers"
 
 LEVELS = [
-    {"errors", "shapes", "spelling"},
-    {"calls", "heads", "outputs"},
-    {"taps", "wrappers", "images", "labels", "results", "rules", "regions", "draws", "directions", "stretching"},
-    {"layouts"},
-    {"sites"},
-    {"agreement"},
-    {"anatomy", "baselines", "configured", "ways"},
-    {"pond", "digits", "sources", "opening"},
-    {"classifier"},
-    {"galleries"},
-    {"trace", "gallery"},
-    {"registry", "scores", "sanity", "working", "covering", "attending", "imagining", "among", "charts"},
-    {"augmenting"},
+    {"errors", "shapes", "earlier"},
+    {"pictures", "results", "worlds"},
+    {"network", "baselines"},
+    {"trace"},
+    {"scores", "ingredients", "galleries"},
+    {"registry", "imagining", "showing"},
+    {"augmenting", "explanation"},
     {"methods"},
-    {"render"},
-    {"drawing"},
-    {"explanation"},
     {"engine"},
     {"__init__"},
-    {"ui", "docs", "__main__"},
+    {"ui", "commands"},
+    {"__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
-INSIDE_A_LEVEL = {("sources", "pond"), ("sources", "digits"), ("__main__", "docs"), ("__main__", "ui")}
-"""A source of networks may know the built-in world, and the command line all that it starts."""
+INSIDE_A_LEVEL = {("commands", "ui")}
+"""The command line starts the app."""
 
 
 def files():
@@ -94,8 +86,8 @@ def test_only_the_screen_knows_gradio():
 
 def test_the_scan_sees_imports():
     assert "explainers.registry.Need" in set(imported(PACKAGE / "methods" / "cam.py"))
-    assert {"trace", "anatomy", "registry", "results"} <= set(parts_of_ours(PACKAGE / "methods" / "cam.py"))
-    assert "sources" in set(parts_of_ours(PACKAGE / "engine.py"))
+    assert {"trace", "network", "registry", "results"} <= set(parts_of_ours(PACKAGE / "methods" / "cam.py"))
+    assert "network" in set(parts_of_ours(PACKAGE / "engine.py"))
 
 
 def test_importing_the_package_is_light():
@@ -109,7 +101,7 @@ def test_importing_the_package_is_light():
     loaded = set(report.stdout.split())
     assert "explainers.engine" in loaded
     assert not loaded & {"gradio", "transformers", "timm", "torchvision", "matplotlib", "sklearn", "huggingface_hub"}
-    assert not {name for name in loaded if name.startswith(("explainers.ui", "explainers.pond.train"))}
+    assert not {name for name in loaded if name.startswith(("explainers.ui", "explainers.worlds.pond.train"))}
 
 
 def test_the_public_surface_is_what_it_is():

@@ -8,8 +8,8 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply
-from explainers.images import Framing
-from explainers.layouts import lying
+from explainers.network.layouts import lying
+from explainers.pictures import Framing
 
 SIDE, CELLS, WIDTH = 32, 4, 6
 PICTURE = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)

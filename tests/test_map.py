@@ -8,15 +8,15 @@ import torch
 from tolerance import close, operations, rounding
 
 import explainers as ex
-from explainers.among import likeness, others
-from explainers.charts import measured, too_good
-from explainers.digits.reader import build
 from explainers.errors import QuestionError, Stopped
-from explainers.galleries.faithful import accuracy, agreement, aligned, faithfulness
+from explainers.galleries.among import likeness, others
+from explainers.galleries.charts import measured, too_good
+from explainers.galleries.gallery import Gallery
 from explainers.galleries.groups import found
 from explainers.galleries.layout import affinities, caveats, components, lay_out, misfit, place, settle, within
 from explainers.galleries.neighbors import distances, graph, nearest, vote
-from explainers.gallery import Gallery
+from explainers.galleries.trustworthiness import accuracy, agreement, aligned, faithfulness
+from explainers.worlds.digits.reader import build
 
 DRAW = np.random.default_rng(0)
 SHARE = rounding(10_000, 1, torch.float64)  # a share is made of no more numbers than there are pairs of 100 pictures
@@ -451,7 +451,7 @@ def test_shipped_pictures_are_what_was_embedded(digits):
 
 
 def test_a_new_picture_lands_among_its_own_digit(digits):
-    from explainers.digits import pictures
+    from explainers.worlds.digits import pictures
 
     pixels, labels = pictures()
     fainter = (pixels[1790] * 0.9).astype(np.uint8)  # a digit that nobody wrote so

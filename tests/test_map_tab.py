@@ -11,7 +11,7 @@ from PIL import Image
 from playwright import sync_api as playwright
 from tolerance import rounding
 
-from explainers.gallery import Gallery
+from explainers.galleries.gallery import Gallery
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from explainers.ui.tab import streamed

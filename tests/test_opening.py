@@ -13,9 +13,9 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply, ModelError
-from explainers.images import Framing
-from explainers.opening import ALONE, SEEDED, UNSTEADY, tried
-from explainers.taps import Conduct, conduct
+from explainers.network.opening import ALONE, SEEDED, UNSTEADY, tried
+from explainers.network.taps import Conduct, conduct
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 FRAMING = Framing(size=(24, 24), mode="squash", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

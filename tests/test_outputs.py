@@ -14,7 +14,7 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import ModelError
-from explainers.images import Framing
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 FRAMING = Framing(size=(32, 32), mode="squash")

@@ -11,8 +11,8 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply, ModelError, QuestionError
-from explainers.images import Framing
-from explainers.outputs import OwnTarget
+from explainers.network.outputs import OwnTarget
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 FRAMING = Framing(size=(32, 32), mode="squash")

@@ -14,7 +14,7 @@ from tolerance import operations, rounding
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 SIZE = 64
 FRAMING = Framing(size=(SIZE, SIZE), mode="squash")

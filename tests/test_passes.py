@@ -9,8 +9,8 @@ from tolerance import close, rounding
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
-from explainers.taps import Point, resume
+from explainers.network.taps import Point, resume
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

@@ -11,7 +11,7 @@ from tolerance import rounding
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 SIZE = (24, 36)
 FRAMING = Framing(size=SIZE, mode="squash", mean=(0, 0, 0), std=(1, 1, 1))

@@ -13,7 +13,7 @@ from timm.models.mambaout import MambaOut
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 # A spot of a known color, on the original picture --------------------------------------------------------------------
 

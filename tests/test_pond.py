@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from explainers.pond import LABELS_A, Scene, duet, render, scene
+from explainers.worlds.pond import LABELS_A, Scene, duet, render, scene
 
 DIGEST = (
     "import hashlib; from explainers.pond import duet, render, scene; "

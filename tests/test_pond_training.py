@@ -7,9 +7,9 @@ import pytest
 import torch
 from tolerance import rounding
 
-from explainers.pond import album, train
-from explainers.pond.album import open_album, spots, subject
-from explainers.pond.renderer import render
+from explainers.worlds.pond import album, train
+from explainers.worlds.pond.album import open_album, spots, subject
+from explainers.worlds.pond.renderer import render
 
 
 @pytest.fixture(scope="module")

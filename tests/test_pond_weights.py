@@ -11,8 +11,8 @@ import torch
 from tolerance import rounding
 
 from explainers.errors import ModelError
-from explainers.pond import SCHEMA, brains, render, scene
-from explainers.pond.gates import Gate, answers, measure
+from explainers.worlds.pond import SCHEMA, brains, render, scene
+from explainers.worlds.pond.gates import Gate, answers, measure
 
 COUNT = 300
 LARGEST = {"cnn": 1.2e6, "vit": 2e6, "cheater": 1.2e6}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from networks import photo
 
-from explainers import regions
-from explainers.images import Framing, Picture
+from explainers.ingredients import regions
+from explainers.pictures import Framing, Picture
 
 NOISE = np.random.default_rng(0).random((32, 48, 3))
 

@@ -17,7 +17,7 @@ from torch import nn
 import explainers as ex
 from explainers import registry
 from explainers.errors import DoesNotApply, QuestionError
-from explainers.images import Framing
+from explainers.pictures import Framing
 from explainers.registry import Depth, Family, explainer
 from explainers.results import Heatmap
 from explainers.trace import Trace

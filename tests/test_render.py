@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from explainers.images import Picture
-from explainers.render import (
+from explainers.pictures import Picture
+from explainers.showing.render import (
     DIVERGING,
     FADE,
     SEQUENTIAL,

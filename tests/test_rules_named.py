@@ -11,10 +11,10 @@ from torch import nn
 from torch.overrides import get_testing_overrides
 
 import explainers as ex
-from explainers.images import Framing
-from explainers.rules.choices import STEPS
-from explainers.rules.functions import LINEAR, PLAIN, RULES
-from explainers.rules.opened import opened
+from explainers.network.rules.choices import STEPS
+from explainers.network.rules.functions import LINEAR, PLAIN, RULES
+from explainers.network.rules.opened import opened
+from explainers.pictures import Framing
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import DoesNotApply
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 LAYERS = {
     "LSTM": nn.LSTM(6, 5, batch_first=True),

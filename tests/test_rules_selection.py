@@ -9,7 +9,7 @@ from test_rules_sums import EXACT, PAIRS, RAMP, numbers
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 RANKS = {
     "max and min": lambda x: (x.max(1).values * RAMP[:4]).sum() + x.min(0)[0].sum() + x.max() - torch.min(x),

@@ -8,7 +8,7 @@ import timm
 import torch
 
 import explainers as ex
-from explainers.sanity import randomized
+from explainers.network.sanity import randomized
 from explainers.scores import spearman
 from tests.networks import CIFAR_CLASSES, cifar, resnet20, squeezenet
 

@@ -13,7 +13,7 @@ from torch import nn
 import explainers as ex
 from explainers import scores
 from explainers.errors import DoesNotApply, QuestionError, Stopped
-from explainers.images import Framing
+from explainers.pictures import Framing
 from explainers.results import Heatmap, Sum
 from explainers.scores import Plan, cell_means, coldest_first, gini, judge, share_of_area, spearman
 

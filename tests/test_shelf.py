@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 import explainers as ex
 from explainers.errors import QuestionError
-from explainers.images import Picture
+from explainers.pictures import Picture
 from explainers.trace import KEPT_SLOPES
-from explainers.ui import answers
+from explainers.ui.answering import answers
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.pictures import Shown
 from explainers.ui.shelf import Lru, Shelf

@@ -8,7 +8,7 @@ from torch import nn
 import explainers as ex
 from explainers import scores
 from explainers.engine import judge
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 SIZES = [(1, 1), (1, 3), (3, 1), (2, 5), (6, 6), (7, 13)]
 COVERING = {

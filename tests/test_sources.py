@@ -33,9 +33,9 @@ from transformers import (
 )
 
 from explainers.errors import ModelError
-from explainers.images import Picture
-from explainers.pond import brains
-from explainers.sources import SUGGESTED, fetch, hub, parse
+from explainers.network.sources import SUGGESTED, fetch, hub, parse
+from explainers.pictures import Picture
+from explainers.worlds.pond import brains
 from tests.stub_hub import StubHub, serving
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from explainers.errors import DoesNotApply, QuestionError
-from explainers.ui import parts, work
+from explainers.ui import parts
+from explainers.ui.answering import work
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from explainers.ui.tab import streamed
@@ -28,7 +29,7 @@ def test_every_tab_has_its_words_its_place_and_its_files():
         assert tab.title
         assert tab.line
         for ending in ("html", "js", "css"):
-            assert parts.read(f"tabs/{tab.id}.{ending}").strip()
+            assert parts.read(f"tabs/{tab.id}/{tab.id}.{ending}").strip()
 
 
 def test_what_gradio_sends_of_a_part_is_data():

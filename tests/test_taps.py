@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules import module as hooks
 
 from explainers.errors import Stopped
-from explainers.taps import Point, first_tensor, run, watch
+from explainers.network.taps import Point, first_tensor, run, watch
 
 X = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

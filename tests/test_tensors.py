@@ -7,7 +7,7 @@ from networks import small as network
 
 import explainers as ex
 from explainers.errors import PictureError, QuestionError
-from explainers.images import Framing, Picture
+from explainers.pictures import Framing, Picture
 
 SIZE = (24, 32)
 FRAMING = Framing(size=SIZE, mode="squash", mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))

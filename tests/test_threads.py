@@ -11,7 +11,7 @@ import torch
 from torch.nn.modules import module as hooks
 
 import explainers as ex
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 PEOPLE = 20
 SIZE = 32

@@ -17,7 +17,7 @@ from torch.nn.modules import module as hooks
 
 import explainers as ex
 from explainers.errors import DoesNotApply, QuestionError, SightglassError, Stopped
-from explainers.images import Framing
+from explainers.pictures import Framing
 
 FRAMING = Framing(size=(32, 32), mode="squash")
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)

@@ -10,8 +10,8 @@ from tolerance import rounding
 from torch import nn
 
 import explainers as ex
-from explainers.images import Framing
-from explainers.working import TOLD
+from explainers.ingredients.working import TOLD
+from explainers.pictures import Framing
 
 FRAMING = Framing(size=(32, 32), mode="squash", mean=(0, 0, 0), std=(1, 1, 1))
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)

@@ -12,10 +12,10 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import explainers as ex
 from explainers.errors import DoesNotApply, ModelError
-from explainers.images import Framing
-from explainers.taps import conduct
+from explainers.network.taps import conduct
+from explainers.network.wrappers import AsWritten, unwrapped
+from explainers.pictures import Framing
 from explainers.trace import Target
-from explainers.wrappers import AsWritten, unwrapped
 
 FRAMING = Framing(size=(24, 24), mode="squash")
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)

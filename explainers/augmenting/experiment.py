@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..classifier import Classifier, wrap
-from ..digits import LABELS, SIDE, held_out, pictures
-from ..digits.reader import MEAN, STD
-from ..digits.train import Augment, Mix, normalized, train
 from ..errors import Stopped
-from ..images import Framing, Picture
+from ..network.classifier import Classifier, wrap
+from ..pictures import Framing, Picture
 from ..registry import heat_of, map_method
 from ..trace import Trace
+from ..worlds.digits import LABELS, SIDE, held_out, pictures
+from ..worlds.digits.reader import MEAN, STD
+from ..worlds.digits.train import Augment, Mix, normalized, train
 from .mixing import cut_mix
 from .pipeline import PRESETS, Pipeline
 from .sweeps import SWEEPS, Sweep

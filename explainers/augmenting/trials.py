@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import pond
-from ..heads import Prediction
-from ..images import Picture
+from ..network.heads import Prediction
+from ..pictures import Picture
 from ..results import Heatmap
 from ..trace import Second, Trace
+from ..worlds import pond
 from .mapping import carried_back, finest
 from .pipeline import Recipe
 from .steps import Size

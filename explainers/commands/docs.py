@@ -1,6 +1,6 @@
 """The README's table of methods: written from the registry, or checked against it.
 
-python -m explainers.docs [--check]
+python -m explainers.commands.docs [--check]
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import registry
+from .. import registry
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 
 

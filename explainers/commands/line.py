@@ -10,12 +10,12 @@ import argparse
 import sys
 from typing import Any
 
-from . import registry
-from .classifier import load
-from .engine import explain, look, methods, models
-from .errors import SightglassError
-from .gallery import Gallery
-from .heads import SCORES
+from .. import registry
+from ..engine import explain, look, methods, models
+from ..errors import SightglassError
+from ..galleries.gallery import Gallery
+from ..network.classifier import load
+from ..network.heads import SCORES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -130,7 +130,3 @@ def _options(method: str, pairs: list[str]) -> dict[str, Any]:
             value = text
         read[name] = value
     return read
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .errors import ModelError, QuestionError, SightglassError
+from . import ModelError, QuestionError, SightglassError
 
 ASKS = "ex.look(model, picture) makes one"
 A_CLASSIFIER = "ex.load(name) or ex.wrap(module) makes one"

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from .errors import QuestionError
-from .galleries.embedding import EmbeddedAt, averages, embed
-from .galleries.neighbors import Metric, distances, graph, nearest
+from ..errors import QuestionError
+from ..network.sites import Outputs, Site
+from ..network.taps import run
+from ..shapes import Heat, Maps
+from ..trace import Trace
+from .embedding import EmbeddedAt, averages, embed
 from .gallery import Gallery
-from .shapes import Heat, Maps
-from .sites import Outputs, Site
-from .taps import run
-from .trace import Trace
+from .neighbors import Metric, distances, graph, nearest
 
 Place = Annotated[
     EmbeddedAt,

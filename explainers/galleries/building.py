@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..classifier import Classifier
 from ..errors import PictureError, QuestionError, Stopped
-from ..images import Picture
+from ..network.classifier import Classifier
+from ..pictures import Picture
 from .embedding import PLACES, embed, fingerprint, scale
 from .kept import mapped, write, write_json
 from .stock import Entry, Stock

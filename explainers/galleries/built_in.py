@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import digits, pond
-from ..images import Picture
+from ..pictures import Picture
+from ..worlds import digits, pond
 from .kept import mapped
 from .stock import Entry, Stock
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .classifier import Classifier
-from .galleries.embedding import EmbeddedAt
-from .galleries.faithful import NEAREST, accuracy, compared
-from .galleries.layout import PERPLEXITY, Frame, Kind, components, equal, lay_out
-from .galleries.neighbors import Metric, prepared
+from ..network.classifier import Classifier
+from .embedding import EmbeddedAt
 from .gallery import Gallery
+from .layout import PERPLEXITY, Frame, Kind, components, equal, lay_out
+from .neighbors import Metric, prepared
+from .trustworthiness import NEAREST, accuracy, compared
 
 
 def chart(

@@ -11,11 +11,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ..classifier import Classifier
 from ..errors import DoesNotApply, QuestionError
-from ..images import Framing
-from ..sites import Outputs, Site
-from ..taps import pass_by
+from ..network.classifier import Classifier
+from ..network.sites import Outputs, Site
+from ..network.taps import pass_by
+from ..pictures import Framing
 
 EmbeddedAt = Literal["pooled", "late", "middle", "early", "pixels"]
 """Where the vectors are read: what the head is fed with, the average of the maps at a depth, or the pixels themselves.

@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .calls import expect
-from .classifier import Classifier
-from .errors import QuestionError
-from .galleries import built_in
-from .galleries.building import SCHEMA, Progress, build
-from .galleries.embedding import PLACES, fingerprint
-from .galleries.kept import mapped, write
-from .galleries.stock import Stock, stock
-from .images import Picture
+from ..errors import QuestionError
+from ..errors.calls import expect
+from ..network.classifier import Classifier
+from ..pictures import Picture
+from . import built_in
+from .building import SCHEMA, Progress, build
+from .embedding import PLACES, fingerprint
+from .kept import mapped, write
+from .stock import Stock, stock
 
 THUMBNAIL = 64
 """Pixels of the longer side of a thumbnail."""

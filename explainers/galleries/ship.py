@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..classifier import load
+from ..network.classifier import load
 from .building import build
 from .built_in import COLUMNS, NAMES, SHEET, TILE, folder, shelf
 from .embedding import PLACES
-from .faithful import aligned
 from .kept import mapped, write
 from .layout import lay_out
+from .trustworthiness import aligned
 
 # What each network's vectors are kept of: all places where a film through the depths is worth its bytes.
 PLANS: dict[str, dict[str, tuple[str, ...]]] = {

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PictureError, QuestionError
-from ..images import BYTES_LIMIT, Picture
+from ..pictures import BYTES_LIMIT, Picture
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MOST_PICTURES = 100_000

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..classifier import Classifier
 from ..errors import DoesNotApply
+from ..network.classifier import Classifier
+from ..network.sites import Site
+from ..network.taps import Pass, Point, run
 from ..shapes import Batch, Heat, MapsBatch, Scores
-from ..sites import Site
-from ..taps import Pass, Point, run
 from ..trace import Spent
 from .canvas import Canvas, mean_color
 from .objectives import Objective

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..baselines import baseline
-from ..classifier import Classifier
-from ..images import Framing
+from ..network.classifier import Classifier
+from ..pictures import Framing
 from ..shapes import Batch
 from .spectrum import Spectrum, spectrum
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..classifier import Classifier
+from ..network.classifier import Classifier
+from ..network.sites import Site
 from ..shapes import Batch, MapsBatch
-from ..sites import Site
 from ..trace import Spent
 from .passes import at_once, peek
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..classifier import Classifier
-from ..heads import Prediction
+from ..network.classifier import Classifier
+from ..network.heads import Prediction
+from ..network.sites import Site
 from ..shapes import Batch, Scores
-from ..sites import Site
 from ..trace import Spent
 from .objectives import Objective
 from .passes import at_once, peek

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..pond import render, scene
+from ..worlds.pond import render, scene
 from .spectrum import FILE, frequencies
 
 PICTURES = 240

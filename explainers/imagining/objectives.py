@@ -7,8 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ..network.sites import Site
 from ..shapes import MapsBatch, Scores
-from ..sites import Site
 from ..trace import Target
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..classifier import Classifier
+from ..network.classifier import Classifier
+from ..network.sites import Site
+from ..network.taps import run
 from ..shapes import Batch, MapsBatch
-from ..sites import Site
-from ..taps import run
 from ..trace import MOST_AT_ONCE, PIXELS_AT_ONCE
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from ..classifier import Classifier
+from ..network.classifier import Classifier
 from .canvas import Canvas, Fourier, Maco, Pixels
 from .shaking import Shaking
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from ..classifier import Classifier
 from ..errors import QuestionError
+from ..network.classifier import Classifier
+from ..network.sites import Site
 from ..results import Tile, Tiles
 from ..shapes import Batch, Scores
-from ..sites import Site
 from ..trace import Spent
 from .ascent import Imagined
 from .measures import apartness, predictions, scores_of, standing

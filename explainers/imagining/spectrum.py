@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..images import Framing
+from ..pictures import Framing
 
 MOST_CONTRAST = 0.29
 """The standard deviation of brightnesses that are all equally frequent."""

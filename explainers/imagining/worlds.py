@@ -7,14 +7,14 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from .. import classifier
-from ..classifier import Classifier
-from ..digits import drawn
 from ..errors import QuestionError
-from ..gallery import Gallery, fitting
-from ..images import Picture
-from ..pond import LABELS_A, brains, render, scene
+from ..galleries.gallery import Gallery, fitting
+from ..network import classifier
+from ..network.classifier import Classifier
+from ..pictures import Picture
 from ..shapes import Batch
+from ..worlds.digits import drawn
+from ..worlds.pond import LABELS_A, brains, render, scene
 
 NATURAL = 90
 """Pictures that stand for all natural ones: ten of each pond class, about."""

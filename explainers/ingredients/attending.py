@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from .rules.attended import NO_PLACE, AttentionLayer, Row
-from .shapes import Heat
+from ..network.rules.attended import NO_PLACE, AttentionLayer, Row
+from ..shapes import Heat
+from ..trace import Query, Trace
 from .stretching import stretched
-from .trace import Query, Trace
 
 MOST_LAYERS, MOST_HEADS = 96, 64
 

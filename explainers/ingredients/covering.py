@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..baselines import BaselineName
+from ..shapes import Heat, Scores
+from ..trace import Trace
 from . import regions
-from .baselines import BaselineName
-from .shapes import Heat, Scores
-from .trace import Trace
 
 Cover = Annotated[
     BaselineName,

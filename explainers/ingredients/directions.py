@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .shapes import Heat, Maps
+from ..shapes import Heat, Maps
 
 
 def strongest(maps: Maps, along: Heat, *, centered: bool = False) -> Heat:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .anatomy import ClassMaps
-from .shapes import Heat, Maps
-from .trace import Trace
+from ..network.anatomy import ClassMaps
+from ..shapes import Heat, Maps
+from ..trace import Trace
 
 TOLD = 8
 """How many channels are told one by one before the rest is added at once."""

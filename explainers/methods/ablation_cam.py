@@ -6,10 +6,10 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from ..ingredients.working import weighted_sum
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..working import weighted_sum
 
 
 @explainer(

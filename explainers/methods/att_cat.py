@@ -2,7 +2,7 @@
 
 import torch
 
-from ..attending import together
+from ..ingredients.attending import together
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace

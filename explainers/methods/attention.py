@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..attending import Head, Layer, elsewhere, fused, head_at, layer_at, notes, whole
+from ..ingredients.attending import Head, Layer, elsewhere, fused, head_at, layer_at, notes, whole
 from ..registry import Cell, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace

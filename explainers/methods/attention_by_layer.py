@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..attending import notes
+from ..ingredients.attending import notes
+from ..network.rules.attended import NO_PLACE, Seen
 from ..registry import Family, Need, explainer
 from ..results import Curve, Curves, Mark
-from ..rules.attended import NO_PLACE, Seen
 from ..trace import Trace
 
 

@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..attending import MOST_HEADS, MOST_LAYERS, Layer, asked, elsewhere, layer_at, notes, together, whole
+from ..ingredients.attending import MOST_HEADS, MOST_LAYERS, Layer, asked, elsewhere, layer_at, notes, together, whole
+from ..network.rules.attended import Seen
 from ..registry import Cell, Family, Need, explainer
 from ..results import Heatmap
-from ..rules.attended import Seen
 from ..trace import Trace
 
 Weights = {"minimum": 0, "maximum": 1}

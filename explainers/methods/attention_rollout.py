@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..attending import read_through, squared
+from ..ingredients.attending import read_through, squared
+from ..network.rules.attended import Seen
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
-from ..rules.attended import Seen
 from ..trace import Trace
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from ..attending import Layer, asked, layer_at, notes, whole
+from ..ingredients.attending import Layer, asked, layer_at, notes, whole
 from ..registry import Cell, Family, Need, explainer
 from ..results import Tile, Tiles
 from ..trace import Trace

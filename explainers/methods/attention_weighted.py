@@ -2,7 +2,7 @@
 
 import torch
 
-from ..attending import Layer, asked, layer_at, together
+from ..ingredients.attending import Layer, asked, layer_at, together
 from ..registry import Cell, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace

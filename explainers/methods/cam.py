@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..anatomy import ClassMaps, LinearHead
+from ..ingredients.working import weighted_sum
+from ..network.anatomy import ClassMaps, LinearHead
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..working import weighted_sum
 
 
 @explainer(

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..among import Place
-from ..classifier import Classifier
+from ..galleries.among import Place
+from ..galleries.gallery import Gallery
 from ..galleries.groups import found, in_words
-from ..gallery import Gallery
+from ..network.classifier import Classifier
 from ..registry import Family, explainer
 from ..results import Tile, Tiles
 

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from ..augmenting import Mixed, cut_mix, pixels_of_second
+from ..ingredients.stretching import stretched
 from ..registry import Family, explainer, heat_of, map_method
 from ..results import Curve, Curves, Heatmap, Mark
-from ..stretching import stretched
 from ..trace import Second, Trace
 
 

@@ -1,8 +1,8 @@
 """The deconvnet (Zeiler & Fergus, ECCV 2014)."""
 
+from ..network.rules.guided import Guided
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
-from ..rules.guided import Guided
 from ..trace import Trace
 
 

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 
 from ..baselines import BASELINES
+from ..network.rules.differences import Differences
 from ..registry import Family, Need, explainer
 from ..results import Heatmap, Sum
-from ..rules.differences import Differences
 from ..trace import Trace
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..directions import strongest
+from ..ingredients.directions import strongest
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from ..draws import Draws
+from ..ingredients.draws import Draws
 from ..registry import Family, Need, explainer
 from ..results import Heatmap, Sum
 from ..shapes import Batch, Pixels

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..classifier import Classifier
 from ..errors import DoesNotApply
 from ..imagining.showing import colors, site_of
+from ..network.classifier import Classifier
 from ..registry import Family, explainer
 from ..results import Tile, Tiles
 

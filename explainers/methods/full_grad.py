@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..anatomy import Anatomy
+from ..ingredients.stretching import stretched
+from ..network.anatomy import Anatomy
+from ..network.rules.biases import Biases
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
-from ..rules.biases import Biases
-from ..stretching import stretched
 from ..trace import Trace
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..attending import read_through, squared
+from ..ingredients.attending import read_through, squared
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ..ingredients.working import weighted_sum
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..working import weighted_sum
 
 
 @explainer(

@@ -2,10 +2,10 @@
 
 import torch
 
+from ..ingredients.working import weighted_sum
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..working import weighted_sum
 
 SMALLEST = 1e-3
 """Places whose divisor is below this count nothing: it is two or more where no channel sums below zero."""

@@ -1,8 +1,8 @@
 """Guided backpropagation (Springenberg et al., ICLR workshop 2015)."""
 
+from ..network.rules.guided import Guided
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
-from ..rules.guided import Guided
 from ..trace import Trace
 
 

@@ -2,10 +2,10 @@
 
 import torch
 
+from ..ingredients.stretching import stretched
+from ..network.rules.guided import Guided
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
-from ..rules.guided import Guided
-from ..stretching import stretched
 from ..trace import Trace
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..classifier import Classifier
 from ..imagining import RECIPES, ClassScore, imagine
 from ..imagining.showing import Count, How, Seed, Steps, faded, natural_best, shown, worth
+from ..network.classifier import Classifier
 from ..registry import Family, Need, explainer
 from ..results import Tiles
 from ..trace import Asked

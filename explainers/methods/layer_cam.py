@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..anatomy import DEPTHS
+from ..ingredients.stretching import stretched
+from ..network.anatomy import DEPTHS
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
-from ..stretching import stretched
 from ..trace import Trace
 
 SHALLOW = ("early", "middle")

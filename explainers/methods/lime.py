@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..covering import Cover, InPieces, Pieces
+from ..ingredients.covering import Cover, InPieces, Pieces
 from ..registry import Family, explainer
 from ..results import Heatmap
 from ..trace import Trace

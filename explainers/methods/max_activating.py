@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..classifier import Classifier
 from ..imagining.canvas import mean_color
 from ..imagining.exemplars import cut, exemplars, receptive_field
 from ..imagining.showing import Channel, colors, site_of
 from ..imagining.worlds import framed, natural_pictures, pond_pictures
+from ..network.classifier import Classifier
 from ..registry import Depth, Family, Need, explainer
 from ..results import Tile, Tiles
 from ..trace import Asked

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..among import Distance, Place, held_against, others
+from ..galleries.among import Distance, Place, held_against, others
+from ..galleries.gallery import Gallery
 from ..galleries.neighbors import vote
-from ..gallery import Gallery
 from ..registry import Family, explainer
 from ..results import Neighbor, Neighbors
 from ..trace import Trace

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..covering import Cover, Covered
+from ..ingredients.covering import Cover, Covered
 from ..registry import Family, explainer
 from ..results import Heatmap
 from ..trace import Trace

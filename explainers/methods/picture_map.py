@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from ..among import Distance, Place, vector
-from ..charts import chart, measured, too_good
 from ..errors import QuestionError
+from ..galleries.among import Distance, Place, vector
+from ..galleries.charts import chart, measured, too_good
+from ..galleries.gallery import Gallery
 from ..galleries.layout import FEWEST, PERPLEXITY, caveats
 from ..galleries.layout import place as put
-from ..gallery import Gallery
 from ..registry import Family, explainer
 from ..results import Scatter
 from ..trace import Trace

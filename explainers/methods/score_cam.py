@@ -8,11 +8,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ..baselines import Baseline
+from ..ingredients.stretching import stretched
+from ..ingredients.working import weighted_sum
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
-from ..stretching import stretched
 from ..trace import Trace
-from ..working import weighted_sum
 
 
 @explainer(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..attending import MOST_HEADS, Layer, layer_at, notes
+from ..ingredients.attending import MOST_HEADS, Layer, layer_at, notes
 from ..registry import Family, Need, explainer
 from ..results import Bars
 from ..trace import Trace

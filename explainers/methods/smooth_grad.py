@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from ..draws import Draws
+from ..ingredients.draws import Draws
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from .. import regions
-from ..covering import Cover, Covered
+from ..ingredients import regions
+from ..ingredients.covering import Cover, Covered
 from ..registry import Family, explainer
 from ..results import Heatmap
 from ..trace import Trace

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from ..classifier import Classifier
 from ..errors import QuestionError
 from ..galleries.embedding import PLACES
-from ..galleries.faithful import accuracy
+from ..galleries.gallery import Gallery
 from ..galleries.layout import equal
-from ..gallery import Gallery
+from ..galleries.trustworthiness import accuracy
+from ..network.classifier import Classifier
 from ..registry import Family, explainer
 from ..results import Bars
 

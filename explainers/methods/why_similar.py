@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..among import likeness, others
 from ..errors import QuestionError
-from ..gallery import Gallery
+from ..galleries.among import likeness, others
+from ..galleries.gallery import Gallery
+from ..ingredients.stretching import stretched
 from ..registry import Family, Need, explainer
 from ..results import Tile, Tiles
 from ..shapes import Heat
-from ..stretching import stretched
 from ..trace import Trace
 
 

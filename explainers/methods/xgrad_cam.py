@@ -5,10 +5,10 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from ..ingredients.working import weighted_sum
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..working import weighted_sum
 
 CANCELS = 1e-3
 """A sum below this share of the channel's activity is what rounding left of it."""

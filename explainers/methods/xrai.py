@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from ..baselines import BaselineName
-from ..regions import segments
+from ..ingredients.regions import segments
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..shapes import Heat

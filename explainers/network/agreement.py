@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .shapes import Maps
+from ..shapes import Maps
 from .sites import Site
 from .taps import Point, pass_by
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..shapes import Maps
 from .agreement import AGREES, DISAGREES, agreements
 from .layouts import FEWEST_CELLS, Layout, in_order, lying
 from .rules.attended import Attending, AttentionLayer, Grid, Seen, layer_of
 from .rules.guided import rectifies
 from .rules.opened import opened
 from .rules.places import FUSED, SOFTMAX, Places
-from .shapes import Maps
 from .sites import Part, Site
 from .taps import Call, Point, first_tensor, run, watch
 

@@ -14,13 +14,13 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError, QuestionError, SightglassError, calls
+from ..pictures import Framing
 from . import anatomy as _anatomy
-from . import calls, configured, heads, outputs
+from . import configured, heads, outputs
 from . import labels as _labels
 from .anatomy import Anatomy
-from .errors import ModelError, QuestionError, SightglassError
 from .heads import Head
-from .images import Framing
 from .labels import Labels
 from .opening import Manner, Tried, first, tried
 from .outputs import NO_HEAD, Adapted, OwnTarget, Wanted
@@ -146,7 +146,7 @@ def wrap(
         module = unwrapped(module)
         calls.network(module)
         if framing is not None:
-            way_out = "such as Framing(size=(224, 224)), from explainers.images"
+            way_out = "such as Framing(size=(224, 224)), from explainers.pictures"
             calls.expect(framing, Framing, "`framing` is a Framing", way_out, ModelError)
         if name is not None:
             calls.expect(name, str, "`name` is a text", "it stands in sentences", ModelError)

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .errors import ModelError
-from .images import Framing, Picture
+from ..errors import ModelError
+from ..pictures import Framing, Picture
 from .labels import Labels, told_apart
 
 NO_PROCESSOR = "The framing is ImageNet's usual one, because the checkpoint has no image processor."

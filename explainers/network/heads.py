@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from .errors import ModelError
+from ..errors import ModelError
 
 ScoreName = Literal["centered_logit", "logit", "log_prob", "probability", "output"]
 SCORES: tuple[ScoreName, ...] = get_args(ScoreName)

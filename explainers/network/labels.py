@@ -10,8 +10,8 @@ from enum import Enum, EnumType
 from itertools import islice
 from typing import Any
 
-from .errors import ModelError, QuestionError
-from .spelling import did_you_mean, nearest, plain
+from ..errors import ModelError, QuestionError
+from ..errors.spelling import did_you_mean, nearest, plain
 
 Labels = Mapping[Any, Any] | Iterable[Any]
 """Whatever `read` takes; an enumeration is iterable, too."""

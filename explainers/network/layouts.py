@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..shapes import MapsBatch
 from .rules.attended import Grid
 from .rules.shadows import NEAR, Shadow, mean, narrowed
-from .shapes import MapsBatch
 
 FEWEST_CELLS = 4
 """A grid with fewer cells than this places nothing."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from .errors import ModelError, QuestionError
+from ..errors import ModelError, QuestionError
 from .outputs import Adapted
 from .taps import Conduct, Point, call, keep_to, run
 from .ways import Mended, Ways

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .errors import ModelError, QuestionError
+from ..errors import ModelError, QuestionError
 
 Wanted = str | int | Callable[[Any], Tensor]
 """Which output: a key, an attribute or a position, several of them joined by dots, or a function of the outputs."""

@@ -10,9 +10,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ..shapes import Maps, MapsBatch
 from .layouts import WHOLE, Layout
 from .rules.attended import Grid
-from .shapes import Maps, MapsBatch
 from .taps import Point
 
 Outputs = Mapping[Point, Tensor]

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .classifier import Classifier
-from .results import Heatmap
-from .shapes import Logits, Pixels
-from .trace import Spent, Trace
+from ..network.classifier import Classifier
+from ..results import Heatmap
+from ..shapes import Logits, Pixels
+from ..trace import Spent, Trace
 
 Floats = NDArray[np.floating[Any]]
 Order = NDArray[np.intp]

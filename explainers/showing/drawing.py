@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .images import Framing, Picture
+from ..pictures import Framing, Picture
+from ..results import Bars, Curves, Neighbors, Result, Scatter, Tile, Tiles
 from .render import DIVERGING, SEQUENTIAL, PaletteName, figure, overlay, palette, percent, strongest, within
-from .results import Bars, Curves, Neighbors, Result, Scatter, Tile, Tiles
 
 SIDE = 144
 """Pixels of the longer side of a tile on a sheet."""

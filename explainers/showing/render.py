@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import Picture
-from .scores import share_of_area
+from ..pictures import Picture
+from ..scores import share_of_area
 
 PaletteName = Literal["ember", "moss", "tide"]
 

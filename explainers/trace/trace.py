@@ -13,20 +13,19 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from . import calls
-from .anatomy import DEPTHS, ClassMaps
-from .baselines import BaselineName, baseline
-from .classifier import Classifier, owned
-from .errors import DoesNotApply, PictureError, QuestionError, Stopped
-from .heads import Head, Prediction, ScoreName
-from .images import Picture
-from .outputs import OwnTarget
-from .results import Heatmap, Step
-from .rules.attended import Attending, AttentionLayer, Row, Seen
-from .rules.attention import Spelled
-from .shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes
-from .sites import Outputs, Site
-from .taps import Pass, Point, resume, run
+from ..baselines import BaselineName, baseline
+from ..errors import DoesNotApply, PictureError, QuestionError, Stopped, calls
+from ..network.anatomy import DEPTHS, ClassMaps
+from ..network.classifier import Classifier, owned
+from ..network.heads import Head, Prediction, ScoreName
+from ..network.outputs import OwnTarget
+from ..network.rules.attended import Attending, AttentionLayer, Row, Seen
+from ..network.rules.attention import Spelled
+from ..network.sites import Outputs, Site
+from ..network.taps import Pass, Point, resume, run
+from ..pictures import Picture
+from ..results import Heatmap, Step
+from ..shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes
 
 T = TypeVar("T")
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import explainers as ex
 
-from .. import registry, render
-from ..heads import DEFAULT_SCORE, SCORES
-from ..pond.brains import CARDS
+from .. import registry
+from ..network.heads import DEFAULT_SCORE, SCORES
+from ..network.sources import parse
 from ..registry import Method, Need
-from ..sources import parse
+from ..showing import render
+from ..worlds.pond.brains import CARDS
 from . import pictures
 from .pictures import Shown
 from .presets import MOST, PRESETS, takes

@@ -13,17 +13,18 @@ import gradio as gr
 
 import explainers as ex
 
-from .. import gallery as galleries
 from .. import registry
 from ..engine import Fit
 from ..errors import PictureError, QuestionError, SightglassError
 from ..explanation import Explanation
-from ..gallery import Gallery
-from ..heads import DEFAULT_SCORE, SCORES, Prediction
-from ..images import Picture
+from ..galleries import gallery as galleries
+from ..galleries.gallery import Gallery
+from ..network.heads import DEFAULT_SCORE, SCORES, Prediction
+from ..pictures import Picture
 from ..registry import Method, Option
 from ..trace import Second, Trace
-from . import question, words
+from . import words
+from .answering import question
 from .catalogue import method_as_json
 from .given import Given, PictureFile
 from .pictures import Shown

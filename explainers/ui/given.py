@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components.base import Component
 from gradio.data_classes import FileData
 
-from ..images import BYTES_LIMIT
+from ..pictures import BYTES_LIMIT
 from .stubless import Stubless
 
 NO_FILE = "A picture is sent as a file. From Python: handle_file with the path of a JPEG, PNG or WebP file."

@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 
 from ..errors import QuestionError, SightglassError
-from . import answers, endpoints, gathering, honest, parts, work
+from . import endpoints, parts
+from .answering import answers, gathering, honest, work
+from .answering.question import read
 from .catalogue import Catalogue
-from .question import read
 from .saving import KINDS, written
 from .shelf import Shelf
 from .tab import Tab, Work, streamed
@@ -73,14 +74,14 @@ def build(
 
 def launch_options() -> dict[str, Any]:
     """What `launch` has to be told for the page to be itself: look, limits and nothing that calls elsewhere."""
-    names = [*STYLES, *(f"tabs/{tab.id}" for tab in all_tabs())]
+    names = [*(f"static/{name}" for name in STYLES), *(f"tabs/{tab.id}/{tab.id}" for tab in all_tabs())]
     # A tab's place is in sight only while the page says so.
     apart = [f'body:not([data-tab="{tab.id}"]) #tab-{tab.id} {{ display: none !important; }}' for tab in all_tabs()]
     styles = "\n".join([*(parts.read(f"{name}.css") for name in names), *apart])
     return {
         "head": f"<style>{styles}</style>",
         "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        "favicon_path": str(parts.HERE / "sign.svg"),
+        "favicon_path": str(parts.HERE / "static" / "sign.svg"),
         "footer_links": [],
         "ssr_mode": False,
         "show_error": False,

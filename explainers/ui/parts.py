@@ -30,19 +30,19 @@ class Part(gr.HTML, metaclass=Stubless):  # type: ignore[misc]  # gradio has no 
         template = HERE / f"{name}.html"
         super().__init__(
             html_template=template.read_text("utf-8") if template.exists() else "",
-            js_on_load=self._script(*self.scripts, name),
+            js_on_load=self._script(*(f"static/{each}" for each in self.scripts), name),
             apply_default_css=False,
-            elem_id=props.pop("elem_id", f"part-{name}"),
+            elem_id=props.pop("elem_id", f"part-{Path(name).name}"),
             **props,
         )
 
     def _file(self) -> str:
-        """The name of its template and script, without ending."""
-        return str(type(self).__name__).lower()
+        """Where its template and script lie, without ending."""
+        return f"static/{type(self).__name__.lower()}"
 
     def _script(self, *names: str) -> str:
         scripts = "\n".join(f"{{\n{read(f'{name}.js')}\n}}" for name in names)
-        return read("store.js") + _WHEN_WIRED.format(script=scripts)
+        return read("static/store.js") + _WHEN_WIRED.format(script=scripts)
 
 
 class Masthead(Part):
@@ -81,17 +81,17 @@ class Panel(Part):
         super().__init__(elem_id=f"tab-{tab.id}", elem_classes="panel", about=about)
 
     def _file(self) -> str:
-        return f"tabs/{self.tab}"
+        return f"tabs/{self.tab}/{self.tab}"
 
     def _script(self, *_names: str) -> str:
-        return str(super()._script(*self._scripts, self._file()))
+        return str(super()._script(*(f"static/{each}" for each in self._scripts), self._file()))
 
 
 class Wire(Part):
     """The connection to Python. Its events are questions, its value is the answer so far."""
 
     def _script(self, *names: str) -> str:
-        return read("store.js") + "".join(read(f"{name}.js") for name in names)
+        return read("static/store.js") + "".join(read(f"{name}.js") for name in names)
 
     def api_info(self) -> dict[str, Any]:
         """Any JSON."""
@@ -106,9 +106,9 @@ class Errand(Wire):
         super().__init__(elem_id=f"part-{name}")
 
     def _script(self, *_names: str) -> str:
-        return read("errand.js").replace("NAME", f'"{self._name}"')
+        return read("static/errand.js").replace("NAME", f'"{self._name}"')
 
 
 def read(name: str) -> str:
-    """A file beside this one."""
+    """A file below this one."""
     return (HERE / name).read_text("utf-8")

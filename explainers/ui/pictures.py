@@ -15,12 +15,12 @@ from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import gallery as galleries
-from .. import pond
 from ..errors import PictureError, QuestionError
-from ..gallery import Gallery
-from ..images import BYTES_LIMIT, Picture
-from ..render import PNG, within
+from ..galleries import gallery as galleries
+from ..galleries.gallery import Gallery
+from ..pictures import BYTES_LIMIT, Picture
+from ..showing.render import PNG, within
+from ..worlds import pond
 
 Mask = NDArray[np.bool_]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..trace import Target, Trace
-from . import answers
+from .answering import answers
+from .answering.question import Question, find_picture, read
+from .answering.work import Job
 from .pictures import Shown
-from .question import Question, find_picture, read
 from .shelf import Shelf
-from .work import Job
 
 Json = dict[str, Any]
 Stop = Callable[[], bool]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..explanation import IN_WORDS, Explanation
-from ..render import percent
 from ..scores import share_of_area
+from ..showing.render import percent
 from .pictures import Mask
 
 SCORE_WORDS = {

@@ -19,7 +19,7 @@ from bench import bare_pass, measure, memory
 from torch import Tensor, nn
 
 import explainers as ex
-from explainers.images import Framing, Picture
+from explainers.pictures import Framing, Picture
 
 NETWORKS: dict[str, tuple[str, dict[str, Any], int]] = {
     "ViT-B/16 at 224 px": ("vit_base_patch16_224", {}, 224),

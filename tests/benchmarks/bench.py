@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import explainers as ex
-from explainers.images import Framing, Picture
+from explainers.pictures import Framing, Picture
 
 CLASSICS = ["cam", "grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "xgrad_cam", "eigen_cam"]
 """Seven maps that one forward and one short backward pass are enough for."""

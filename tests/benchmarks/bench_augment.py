@@ -16,9 +16,9 @@ from bench import measure, network
 from torch import Tensor, nn
 
 import explainers as ex
-from explainers import pond
 from explainers.augmenting import SWEEPS, Pipeline, picture_of
-from explainers.images import Picture
+from explainers.pictures import Picture
+from explainers.worlds import pond
 
 POINTS, VARIANTS = 25, 16
 

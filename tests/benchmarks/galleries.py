@@ -21,13 +21,13 @@ from PIL import Image
 
 import explainers as ex
 from explainers.galleries.building import at_once
-from explainers.galleries.faithful import accuracy
+from explainers.galleries.gallery import Gallery
 from explainers.galleries.kept import mapped, write
 from explainers.galleries.layout import lay_out, place
 from explainers.galleries.neighbors import nearest
 from explainers.galleries.stock import Entry, Stock
-from explainers.gallery import Gallery
-from explainers.images import Framing, Picture
+from explainers.galleries.trustworthiness import accuracy
+from explainers.pictures import Framing, Picture
 
 PICTURES = 160
 LARGE = 50_000

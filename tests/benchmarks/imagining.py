@@ -17,9 +17,9 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import explainers as ex
-from explainers.images import Framing
 from explainers.imagining import RECIPES, ClassScore, imagine
 from explainers.imagining.measures import predictions, scores_of
+from explainers.pictures import Framing
 from explainers.trace import Target
 
 FAMILIES = (

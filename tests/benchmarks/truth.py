@@ -23,11 +23,11 @@ import torch
 import explainers as ex
 from explainers.baselines import blurred
 from explainers.errors import DoesNotApply
-from explainers.pond import effects
-from explainers.pond.renderer import render
-from explainers.pond.scenes import Scene, scene
 from explainers.results import Heatmap
 from explainers.scores import judge, spearman
+from explainers.worlds.pond import effects
+from explainers.worlds.pond.renderer import render
+from explainers.worlds.pond.scenes import Scene, scene
 
 SIZE = 96
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 from torch.overrides import TorchFunctionMode
 
-from ..errors import QuestionError
+from ...errors import QuestionError
 from .opened import opened
 from .places import FUSED, SOFTMAX, Found
 from .shadows import NEAR, Shadow, readable

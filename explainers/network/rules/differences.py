@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ..errors import DoesNotApply
+from ...errors import DoesNotApply
 from .choices import touched
 from .functions import LINEAR, PLAIN, RULES, SPLIT, integrated
 from .opened import opened

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from ..errors import DoesNotApply
+from ...errors import DoesNotApply
 from .steering import steered
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib import import_module
 
-from ..errors import ModelError
+from ...errors import ModelError
 from .identifiers import HOW_TO_NAME, Identifier, parse
 from .origin import Source
 from .weights import default_limit

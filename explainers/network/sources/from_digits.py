@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..digits import reader
-from ..digits.drawn import LABELS, SIDE
-from ..images import Framing
+from ...pictures import Framing
+from ...worlds.digits import reader
+from ...worlds.digits.drawn import LABELS, SIDE
 from .identifiers import Identifier
 from .origin import Source, assemble
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..errors import ModelError
+from ...errors import ModelError
 from . import from_timm, transformers_folder
 from .identifiers import HOW_TO_NAME, Identifier
 from .origin import Source

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import ModelError
-from ..images import Framing
-from ..pond import brains
+from ...errors import ModelError
+from ...pictures import Framing
+from ...worlds.pond import brains
 from .identifiers import Identifier
 from .origin import Source, assemble
 

@@ -10,8 +10,8 @@ from typing import Any
 import timm
 from torch import nn
 
+from ...errors import ModelError
 from .. import configured
-from ..errors import ModelError
 from .hub import Repository
 from .identifiers import Identifier
 from .origin import NO_HEAD, Source, assemble

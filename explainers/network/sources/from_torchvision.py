@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision import models
 
-from ..errors import ModelError
-from ..images import Framing
+from ...errors import ModelError
+from ...pictures import Framing
 from .identifiers import Identifier
 from .origin import Source, assemble
 from .web import download

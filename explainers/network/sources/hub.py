@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ..errors import ModelError
+from ...errors import ModelError
 from .weights import check_size
 
 PATIENCE = 8.0  # seconds for a server to take a call, and between two pieces of its answer

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ..errors import ModelError
+from ...errors import ModelError
 
 HOW_TO_NAME = "write timm:resnet50, torchvision:resnet50, hf:google/vit-base-patch16-224 or pond:cnn"
 

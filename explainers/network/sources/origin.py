@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..errors import ModelError
-from ..images import Framing
+from ...errors import ModelError
+from ...pictures import Framing
 from ..labels import Labels, numbers, read
 from ..outputs import adapted
 from .weights import LOADING_ERRORS

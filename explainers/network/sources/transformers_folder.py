@@ -11,8 +11,8 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForImageClassification
 
+from ...errors import ModelError
 from .. import configured
-from ..errors import ModelError
 from .origin import NO_HEAD, Source, assemble
 from .weights import LOADING_ERRORS, check_size, do_not_fit, seeded, weigh
 

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 import torch
 
-from ..errors import ModelError
+from ...errors import ModelError
 from .hub import PATIENCE, in_time
 from .weights import check_size
 

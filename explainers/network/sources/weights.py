@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ..errors import ModelError
+from ...errors import ModelError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 

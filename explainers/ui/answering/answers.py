@@ -11,17 +11,17 @@ from typing import Any
 
 import explainers as ex
 
-from .. import engine, registry
-from ..errors import DoesNotApply, QuestionError, SightglassError, Stopped
-from ..explanation import Explanation
-from ..registry import Method
-from ..trace import Trace
-from . import panes, words
-from .catalogue import default_method
-from .pictures import Shown
+from ... import engine, registry
+from ...errors import DoesNotApply, QuestionError, SightglassError, Stopped
+from ...explanation import Explanation
+from ...registry import Method
+from ...trace import Trace
+from .. import panes, words
+from ..catalogue import default_method
+from ..pictures import Shown
+from ..shelf import Shelf, shelf_of
 from .question import Question, find_picture, read
 from .question import identifier as checked
-from .shelf import Shelf, shelf_of
 from .work import GPU_IS_LENT, Job, on_gpu
 
 Json = dict[str, Any]

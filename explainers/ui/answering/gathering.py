@@ -9,17 +9,18 @@ from typing import Any
 
 import explainers as ex
 
-from .. import registry, scores
-from ..anatomy import DEPTHS
-from ..errors import QuestionError, SightglassError, Stopped
-from ..explanation import Explanation
-from ..registry import Method
-from ..trace import PIXELS, Trace
-from . import answers, panes, presets
-from .catalogue import default_method
-from .presets import takes
+from ... import registry, scores
+from ...errors import QuestionError, SightglassError, Stopped
+from ...explanation import Explanation
+from ...network.anatomy import DEPTHS
+from ...registry import Method
+from ...trace import PIXELS, Trace
+from .. import panes, presets
+from ..catalogue import default_method
+from ..presets import takes
+from ..shelf import Shelf, shelf_of
+from . import answers
 from .question import Question, find_picture, read
-from .shelf import Shelf, shelf_of
 from .work import GPU_IS_LENT, Job, on_gpu
 
 Json = dict[str, Any]

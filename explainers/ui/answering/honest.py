@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 import explainers as ex
 
-from .. import registry, sanity, scores
-from ..engine import RIVAL_PASSES
-from ..errors import QuestionError
-from ..explanation import COUNTERFACTUAL, Explanation
-from ..images import Picture
-from ..pond import effects
-from ..trace import Target, Trace
-from . import answers, panes, pictures, words
-from .pictures import Shown
+from ... import registry, scores
+from ...engine import RIVAL_PASSES
+from ...errors import QuestionError
+from ...explanation import COUNTERFACTUAL, Explanation
+from ...network import sanity
+from ...pictures import Picture
+from ...trace import Target, Trace
+from ...worlds.pond import effects
+from .. import panes, pictures, words
+from ..pictures import Shown
+from ..shelf import Shelf, shelf_of
+from . import answers
 from .question import Question, find_picture, read
-from .shelf import Shelf, shelf_of
 from .work import GPU_IS_LENT, Job, on_gpu
 
 Json = dict[str, Any]

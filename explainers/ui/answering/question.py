@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import ModelError, QuestionError
-from ..heads import DEFAULT_SCORE, SCORES, ScoreName
-from . import pictures
-from .catalogue import Catalogue
-from .pictures import Shown
-from .words import GONE
+from ...errors import ModelError, QuestionError
+from ...network.heads import DEFAULT_SCORE, SCORES, ScoreName
+from .. import pictures
+from ..catalogue import Catalogue
+from ..pictures import Shown
+from ..words import GONE
 
 Given = dict[str, Any]
 

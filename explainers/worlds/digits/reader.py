@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from ..errors import ModelError
+from ...errors import ModelError
 from .drawn import CLASSES
 
 NAMES = ("cnn", "untrained")
@@ -54,6 +54,6 @@ def load(name: str) -> nn.Module:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(
             "The weights of “digits:cnn” are absent or damaged; install the package again, "
-            "or train them with: python -m explainers.digits.train"
+            "or train them with: python -m explainers.worlds.digits.train"
         ) from error
     return module.eval()

@@ -1,4 +1,4 @@
-"""Trains the network that reads digits, on the CPU: `python -m explainers.digits.train`."""
+"""Trains the network that reads digits, on the CPU: `python -m explainers.worlds.digits.train`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from ..errors import QuestionError, Stopped
+from ...errors import QuestionError, Stopped
 from .drawn import held_out, pictures
 from .reader import MEAN, STD, WEIGHTS, build
 
@@ -105,7 +105,9 @@ def publish(module: nn.Module, path: Path, about: dict[str, str]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, train on all digits but the held-out ones, publish, and print how it does on those."""
-    parser = argparse.ArgumentParser(prog="python -m explainers.digits.train", description="Train the digit reader.")
+    parser = argparse.ArgumentParser(
+        prog="python -m explainers.worlds.digits.train", description="Train the digit reader."
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--out", type=Path, default=WEIGHTS)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ...errors import ModelError
 from .scenes import DESCRIPTIONS_A, LABELS_A, NUCLEI
 
 __all__ = ["CARDS", "DESCRIPTIONS_A", "LABELS_A", "MEAN", "NAMES", "SIZE", "STD", "HandWired", "build", "card", "load"]
@@ -59,7 +59,7 @@ def load(name: str) -> nn.Module:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(
             f"The weights of the pond's “{name}” are absent or damaged; install the package again, "
-            f"or train them with: python -m explainers.pond.train {name}"
+            f"or train them with: python -m explainers.worlds.pond.train {name}"
         ) from error
     return module.eval()
 
@@ -72,7 +72,7 @@ def card(name: str) -> str:
     except OSError as error:
         raise ModelError(
             f"The card of the pond's “{name}” is absent; install the package again, "
-            f"or write it with: python -m explainers.pond.train {name}"
+            f"or write it with: python -m explainers.worlds.pond.train {name}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Trains one of the pond's networks on the CPU: `python -m explainers.pond.train cnn`."""
+"""Trains one of the pond's networks on the CPU: `python -m explainers.worlds.pond.train cnn`."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def publish(name: str, module: nn.Module, *, seconds: float, samples: int, seed:
 def main() -> None:
     """Read the command line, train, publish, and print the gates."""
     parser = argparse.ArgumentParser(
-        prog="python -m explainers.pond.train", description="Train one of the pond's networks."
+        prog="python -m explainers.worlds.pond.train", description="Train one of the pond's networks."
     )
     parser.add_argument("name", choices=NAMES)
     parser.add_argument(
@@ -381,7 +381,7 @@ def _card(name: str, gates: list[Gate], *, seconds: float, samples: int, seed: i
         f"- Trained on {threads} CPU thread{'s' * (threads > 1)} of a shared machine in {seconds / 60:.1f} minutes: "
             f"{samples:,} samples, seed {seed}, renderer schema {SCHEMA}.",
         f"- Weights: half precision, {(WEIGHTS / f'{name}.safetensors').stat().st_size / 1e6:.2f} MB.",
-        f"- Train it again: `python -m explainers.pond.train {name} --seed {seed}`.",
+        f"- Train it again: `python -m explainers.worlds.pond.train {name} --seed {seed}`.",
         "",
         f"## Measured on {MEASURED} test scenes, with the half-precision weights",
         "",

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ... import engine, registry, scores
-from ...attending import asked, whole
-from ...errors import QuestionError
-from ...images import Picture
-from ...pond import effects
-from ...registry import Family, Method
-from ...results import Heatmap
-from ...rules.attended import Row
-from ...trace import Query, Trace
-from .. import panes, pictures
-from ..pictures import Shown, data_url
-from ..shelf import Shelf
-from ..tab import Json, Stop, Tab, Tell, about_class
+from .... import engine, registry, scores
+from ....errors import QuestionError
+from ....ingredients.attending import asked, whole
+from ....network.rules.attended import Row
+from ....pictures import Picture
+from ....registry import Family, Method
+from ....results import Heatmap
+from ....trace import Query, Trace
+from ....worlds.pond import effects
+from ... import panes, pictures
+from ...pictures import Shown, data_url
+from ...shelf import Shelf
+from ...tab import Json, Stop, Tab, Tell, about_class
 
 HELD = 4
 """Traces whose queries and keys are kept, so that a click takes no pass; about 20 MB each for a ViT-B/16 at 224."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ... import engine
-from ...augmenting import (
+from .... import engine
+from ....augmenting import (
     NOTHING,
     PRESETS,
     SWEEPS,
@@ -39,18 +39,19 @@ from ...augmenting import (
     timm_code,
     torchvision_code,
 )
-from ...errors import QuestionError, SightglassError
-from ...heads import Prediction
-from ...registry import filling, heat_of, map_method
-from ...results import Curves
-from ...stretching import stretched
-from ...trace import Trace
-from .. import endpoints as endpoint
-from .. import panes, question
-from ..given import Given, PictureFile
-from ..pictures import Shown, colors_url, from_upload
-from ..shelf import Shelf
-from ..tab import Json, Stop, Tab, Tell, Work, about_class
+from ....errors import QuestionError, SightglassError
+from ....ingredients.stretching import stretched
+from ....network.heads import Prediction
+from ....registry import filling, heat_of, map_method
+from ....results import Curves
+from ....trace import Trace
+from ... import endpoints as endpoint
+from ... import panes
+from ...answering import question
+from ...given import Given, PictureFile
+from ...pictures import Shown, colors_url, from_upload
+from ...shelf import Shelf
+from ...tab import Json, Stop, Tab, Tell, Work, about_class
 
 SAMPLES, MOST_SAMPLES = 14, 63
 POINTS = 25

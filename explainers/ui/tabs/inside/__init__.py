@@ -13,28 +13,28 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ... import engine
-from ...anatomy import DEPTHS
-from ...classifier import Classifier
-from ...drawing import colored
-from ...errors import DoesNotApply, QuestionError, Stopped
-from ...imagining import RECIPES, Channel, ClassScore, Imagined, RecipeName, imagine
-from ...imagining.canvas import mean_color
-from ...imagining.exemplars import Exemplar, cut, exemplars, receptive_field
-from ...imagining.measures import scores_of
-from ...imagining.showing import Natural, colors, worth
-from ...imagining.worlds import framed, natural_pictures, pond_pictures
-from ...registry import filling
-from ...results import Tile, Tiles
-from ...shapes import Batch
-from ...sites import Site
-from ...trace import Spent, Target, Trace
-from .. import endpoints as endpoint
-from .. import panes
-from ..given import Given
-from ..pictures import colors_url
-from ..shelf import Shelf
-from ..tab import Json, Stop, Tab, Tell, about_class
+from .... import engine
+from ....errors import DoesNotApply, QuestionError, Stopped
+from ....imagining import RECIPES, Channel, ClassScore, Imagined, RecipeName, imagine
+from ....imagining.canvas import mean_color
+from ....imagining.exemplars import Exemplar, cut, exemplars, receptive_field
+from ....imagining.measures import scores_of
+from ....imagining.showing import Natural, colors, worth
+from ....imagining.worlds import framed, natural_pictures, pond_pictures
+from ....network.anatomy import DEPTHS
+from ....network.classifier import Classifier
+from ....network.sites import Site
+from ....registry import filling
+from ....results import Tile, Tiles
+from ....shapes import Batch
+from ....showing.drawing import colored
+from ....trace import Spent, Target, Trace
+from ... import endpoints as endpoint
+from ... import panes
+from ...given import Given
+from ...pictures import colors_url
+from ...shelf import Shelf
+from ...tab import Json, Stop, Tab, Tell, about_class
 
 MOST_MAPS = 256
 """Channels of one depth on the screen; the endpoint gives all."""

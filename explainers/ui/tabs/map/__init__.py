@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import gallery as galleries
-from ...among import held_against, likeness, others, vector
-from ...charts import chart, measured, too_good
-from ...classifier import Classifier
-from ...errors import QuestionError
-from ...galleries.embedding import PLACES, EmbeddedAt
-from ...galleries.faithful import NEAREST, accuracy, agreement, aligned
-from ...galleries.groups import WAYS, By, found, in_words
-from ...galleries.layout import KINDS, PERPLEXITY, Frame, Kind, caveats, lay_out, place
-from ...galleries.neighbors import vote
-from ...gallery import Gallery
-from ...images import Picture
-from ...trace import Trace
-from ..panes import packed
-from ..pictures import data_url
-from ..question import find_picture, read
-from ..shelf import Shelf
-from ..tab import Json, Stop, Tab, Tell
+from ....errors import QuestionError
+from ....galleries import gallery as galleries
+from ....galleries.among import held_against, likeness, others, vector
+from ....galleries.charts import chart, measured, too_good
+from ....galleries.embedding import PLACES, EmbeddedAt
+from ....galleries.gallery import Gallery
+from ....galleries.groups import WAYS, By, found, in_words
+from ....galleries.layout import KINDS, PERPLEXITY, Frame, Kind, caveats, lay_out, place
+from ....galleries.neighbors import vote
+from ....galleries.trustworthiness import NEAREST, accuracy, agreement, aligned
+from ....network.classifier import Classifier
+from ....pictures import Picture
+from ....trace import Trace
+from ...answering.question import find_picture, read
+from ...panes import packed
+from ...pictures import data_url
+from ...shelf import Shelf
+from ...tab import Json, Stop, Tab, Tell
 
 NEIGHBORS, CONFUSED, SHOWN = 12, 60, 300
 """How many neighbors, wrong predictions and thumbnails are told at once."""

@@ -1,0 +1,7 @@
+"""`python -m explainers`."""
+
+import sys
+
+from .commands.line import main
+
+sys.exit(main())

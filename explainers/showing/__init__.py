@@ -1,0 +1,1 @@
+"""How answers become pictures, and the same in words."""
