@@ -93,12 +93,12 @@ def explain(
 
     `about` is a trace, or, for methods about the network itself, a classifier. `target` may also be a function of what
     the network puts out for N pictures, which gives one number for each, (N,): a segmentation's class over a mask, a
-    detector's box score, a similarity; or an `OwnTarget` of explainers.outputs, with a name and a unit. `versus` asks
-    "rather than what?", `score` which number is explained (by default, what the network's head says; see
-    explainers.heads), `gallery` among which pictures (one, or its name or folder; by default one on
-    offer), `second` with which other picture, `options` are the method's own. `stop` is looked at often, and ends the
-    work with `Stopped` when it says so. With `working`, the answer also holds the steps from the network's numbers to
-    the map, where the method tells them. Raises `QuestionError` or `DoesNotApply`.
+    detector's box score, a similarity; or an `OwnTarget` of explainers.network.outputs, with a name and a unit.
+    `versus` asks "rather than what?", `score` which number is explained (by default, what the network's head says; see
+    explainers.network.heads), `gallery` among which pictures (one, or its name or folder; by default one on offer),
+    `second` with which other picture, `options` are the method's own. `stop` is looked at often, and ends the work with
+    `Stopped` when it says so. With `working`, the answer also holds the steps from the network's numbers to the map,
+    where the method tells them. Raises `QuestionError` or `DoesNotApply`.
     """
     answers = stream(
         about, method, target=target, versus=versus, score=score, gallery=gallery, second=second, stop=stop,

@@ -203,8 +203,8 @@ import torch
 from torch import nn
 import explainers as ex
 from explainers.galleries import building
-from explainers.gallery import Gallery
-from explainers.images import Framing
+from explainers.galleries.gallery import Gallery
+from explainers.pictures import Framing
 
 building.SHARD = 4
 torch.manual_seed(0)

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from explainers.worlds.pond import LABELS_A, Scene, duet, render, scene
 
 DIGEST = (
-    "import hashlib; from explainers.pond import duet, render, scene; "
+    "import hashlib; from explainers.worlds.pond import duet, render, scene; "
     "print(hashlib.sha256(b''.join(render(s, n).pixels.tobytes() for n in (96, 192) "
     "for s in (scene('test', 3), scene('val', 3, tag=True), duet('train', 5)))).hexdigest())"
 )

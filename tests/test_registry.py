@@ -31,7 +31,7 @@ GOOD = '''
     import torch
     from pydantic import Field
 
-    from explainers.classifier import Classifier
+    from explainers.network.classifier import Classifier
     from explainers.registry import Depth, Family, Need, explainer
     from explainers.results import Heatmap
     from explainers.trace import Trace

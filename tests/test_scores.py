@@ -227,13 +227,13 @@ def test_every_plan_keeps_its_word_and_agrees_about_the_map(worth, plan):
 
 def test_the_plan_goes_by_speed_and_the_speed_by_the_best_time_seen(monkeypatch, worth):
     times = iter([0.001, 0.03, 0.07, 0.5])
-    monkeypatch.setattr(scores, "seconds_per_forward", lambda trace: next(times))
+    monkeypatch.setattr(scores.scorecard, "seconds_per_forward", lambda trace: next(times))
     found = [scores.plan_for(white(worth)) for _ in range(4)]
     assert found == [scores.PLANS[0], scores.PLANS[2], scores.PLANS[3], scores.COARSEST]
     monkeypatch.undo()
     trace = white(worth)
     measured = iter([5.0, 2.0])  # a busy machine, and a network too slow for a third look
-    monkeypatch.setattr(scores, "_timed", lambda trace, pictures: next(measured))
+    monkeypatch.setattr(scores.scorecard, "_timed", lambda trace, pictures: next(measured))
     assert scores.plan_for(trace) is scores.COARSEST
     judge(trace, heat(worth))  # which sees that it is not that slow
     assert scores.plan_for(trace) is scores.PLANS[0]

@@ -374,7 +374,7 @@ def test_a_name_that_is_looked_up_for_minutes_holds_nobody(monkeypatch, tmp_path
 
 
 def test_the_environment_points_to_another_hub(stub, tmp_path):
-    code = "from explainers.sources import fetch; print(fetch('hf:tiny/vit').labels[0])"
+    code = "from explainers.network.sources import fetch; print(fetch('hf:tiny/vit').labels[0])"
     environment = {**os.environ, "HF_ENDPOINT": stub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -1,4 +1,4 @@
-"""The tabs beside “Why?”: each is one file here, with template, script and style of its name beside it."""
+"""The tabs beside “Why?”: each is one folder here, with template, script and style of its name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from ..tab import Tab
 
 @cache
 def all_tabs() -> tuple[Tab, ...]:
-    """Every tab there is, from left to right. Raises `TypeError` for a file whose `TAB` does not bear its name."""
+    """Every tab there is, from left to right. Raises `TypeError` for a folder whose `TAB` does not bear its name."""
     found = []
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-        if module.ispkg:
-            continue
         tab = getattr(importlib.import_module(module.name), "TAB", None)
         if not isinstance(tab, Tab) or tab.id != module.name.rpartition(".")[2]:
             raise TypeError(f"{module.name} declares TAB = Tab(id={module.name.rpartition('.')[2]!r}, …)")
