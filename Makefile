@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
+NPM    := $(shell command -v npm 2>/dev/null)
+TOOLS  := node_modules/.bin
 
 ifeq ($(UV),)
   MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade pip
@@ -12,7 +14,7 @@ else
   INSTALL   = uv pip install --quiet --python $(BIN)/python
 endif
 
-.PHONY: run test quick check format bench truth sweep clean
+.PHONY: run test quick check scripts format bench truth sweep clean
 
 # Side by side, each on one thread: on few cores threads wait for each other more than they work.
 WORKERS ?= 2
@@ -34,10 +36,19 @@ check: $(VENV)/.ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m explainers.commands.docs --check
+	@$(MAKE) --no-print-directory scripts
 
-format: $(VENV)/.ready-test
+# The page's scripts and styles. The app needs none of these tools, so a machine without them can check the rest.
+scripts:
+	@if [ -z "$(NPM)" ]; then echo "node and npm are not installed: scripts and styles of the page were not checked."; \
+	elif ! $(MAKE) --no-print-directory node_modules/.ready; then \
+	  echo "npm could not fetch the tools of package.json: scripts and styles of the page were not checked."; \
+	else $(TOOLS)/biome ci; fi
+
+format: $(VENV)/.ready-test $(if $(NPM),node_modules/.ready)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(if $(NPM),$(TOOLS)/biome check --write)
 	$(BIN)/python -m explainers.commands.docs
 
 bench: $(VENV)/.ready-bench
@@ -68,5 +79,9 @@ $(VENV)/.ready-bench: $(VENV)/.ready-test tests/benchmarks/requirements.txt
 	$(INSTALL) -r tests/benchmarks/requirements.txt
 	@touch $@
 
+node_modules/.ready: package.json
+	npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache
