@@ -11,10 +11,12 @@ sightglass.address = () => {
   }
   const pane = answer?.panes?.[0];
   for (const option of pane?.controls ?? [])
-    if (option.name in question.options && question.options[option.name] !== option.default) params.set(`o.${option.name}`, question.options[option.name]);
+    if (option.name in question.options && question.options[option.name] !== option.default)
+      params.set(`o.${option.name}`, question.options[option.name]);
   for (const [what, value] of Object.entries(question.beside)) params.set(`beside.${what}`, value);
   if (sightglass.tab !== "why") params.set("tab", sightglass.tab);
-  for (const [name, value] of Object.entries(sightglass.place)) if (value != null && value !== "") params.set(`t.${name}`, value);
+  for (const [name, value] of Object.entries(sightglass.place))
+    if (value != null && value !== "") params.set(`t.${name}`, value);
   for (const name of ["view", "__theme"]) if (old.has(name)) params.set(name, old.get(name));
   return `${location.pathname}?${params.toString().replaceAll("%3A", ":").replaceAll("%2F", "/")}`; // both may stand in a query
 };
@@ -31,7 +33,8 @@ function fromAddress() {
     options[option.name] = option.kind === "switch" ? text === "true" : option.kind === "choice" ? text : Number(text);
   }
   const beside = {};
-  for (const what of ["method", "target", "model"]) if (params.get(`beside.${what}`)) beside[what] = params.get(`beside.${what}`);
+  for (const what of ["method", "target", "model"])
+    if (params.get(`beside.${what}`)) beside[what] = params.get(`beside.${what}`);
   return { ...question, options, beside };
 }
 

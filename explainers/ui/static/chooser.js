@@ -1,10 +1,26 @@
 // A list to choose methods from: families as groups, a search, what each takes, and why the rest does not apply.
 const { h } = sightglass;
 const NARROW = 760; // pixels of a window in which the list takes all the width
-const input = h("input", { type: "search", role: "combobox", "aria-expanded": "true", "aria-controls": "methods", "aria-autocomplete": "list", placeholder: "Search by name or question", "aria-label": "Search methods", spellcheck: "false", autocomplete: "off" });
+const input = h("input", {
+  type: "search",
+  role: "combobox",
+  "aria-expanded": "true",
+  "aria-controls": "methods",
+  "aria-autocomplete": "list",
+  placeholder: "Search by name or question",
+  "aria-label": "Search methods",
+  spellcheck: "false",
+  autocomplete: "off",
+});
 const list = h("div", { id: "methods", role: "listbox", "aria-label": "Methods" });
 const foot = h("div", { class: "foot", hidden: true });
-const popover_ = h("div", { class: "chooser", popover: "auto", tabindex: "-1", "aria-label": "Choose a method" }, h("div", { class: "search" }, input), list, foot);
+const popover_ = h(
+  "div",
+  { class: "chooser", popover: "auto", tabindex: "-1", "aria-label": "Choose a method" },
+  h("div", { class: "search" }, input),
+  list,
+  foot,
+);
 element.append(popover_);
 let asked = null; // who wants to know, and what is chosen already
 let rows = []; // what the keys move through
@@ -16,7 +32,13 @@ sightglass.choose = (wanted = {}) => {
   const anchor = wanted.anchor ?? document.getElementById("method");
   if (!anchor || !sightglass.answer) return;
   if (wanted.anchor && closed.by === anchor && performance.now() - closed.when < 250) return; // this very click has closed it
-  asked = { many: 1, chosen: [sightglass.current()?.method], pick: ([method]) => sightglass.ask({ method, options: {} }), ...wanted, anchor };
+  asked = {
+    many: 1,
+    chosen: [sightglass.current()?.method],
+    pick: ([method]) => sightglass.ask({ method, options: {} }),
+    ...wanted,
+    anchor,
+  };
   asked.chosen = new Set(asked.chosen);
   input.value = "";
   list.setAttribute("aria-multiselectable", String(asked.many > 1));
@@ -34,7 +56,11 @@ function place(anchor) {
   if (innerWidth <= NARROW) return Object.assign(style, { left: "8px", top: "8px", maxHeight: "calc(100dvh - 16px)" });
   const inSight = spot.top > 0 && spot.bottom < innerHeight;
   const top = Math.max(16, Math.min(inSight ? spot.bottom + 6 : 64, innerHeight - 460));
-  Object.assign(style, { left: `${Math.max(16, Math.min(spot.left, innerWidth - offsetWidth - 16))}px`, top: `${top}px`, maxHeight: `${Math.min(620, innerHeight - top - 16)}px` });
+  Object.assign(style, {
+    left: `${Math.max(16, Math.min(spot.left, innerWidth - offsetWidth - 16))}px`,
+    top: `${top}px`,
+    maxHeight: `${Math.min(620, innerHeight - top - 16)}px`,
+  });
 }
 
 function close() {
@@ -45,7 +71,8 @@ popover_.addEventListener("toggle", (event) => {
   closed = { by: asked.anchor, when: performance.now() };
   const anchor = asked.anchor.isConnected ? asked.anchor : document.getElementById(asked.anchor.id);
   anchor?.setAttribute("aria-expanded", "false");
-  if (popover_.contains(document.activeElement) || document.activeElement === document.body) anchor?.focus({ preventScroll: true });
+  if (popover_.contains(document.activeElement) || document.activeElement === document.body)
+    anchor?.focus({ preventScroll: true });
 });
 
 // How well a method answers to what is typed: the beginning of its name, a part of it, its question or family; -1 not at all.
@@ -54,7 +81,15 @@ function rank(method, words) {
   const rest = `${method.id.replaceAll("_", " ")} ${method.question} ${method.family}`.toLowerCase();
   let sum = 0;
   for (const word of words) {
-    const found = title.startsWith(word) ? 3 : title.split(/[\s-]/).some((part) => part.startsWith(word)) ? 2.5 : title.includes(word) ? 2 : rest.includes(word) ? 1 : -1;
+    const found = title.startsWith(word)
+      ? 3
+      : title.split(/[\s-]/).some((part) => part.startsWith(word))
+        ? 2.5
+        : title.includes(word)
+          ? 2
+          : rest.includes(word)
+            ? 1
+            : -1;
     if (found < 0) return -1;
     sum += found;
   }
@@ -64,7 +99,10 @@ function rank(method, words) {
 function fill() {
   const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
   const why = new Map(sightglass.answer.fits.map((fit) => [fit.id, fit.why_not]));
-  const found = sightglass.catalogue.methods.filter((method) => method.id !== asked.without).map((method) => ({ method, rank: rank(method, words), why: why.get(method.id) ?? "" })).filter((each) => each.rank >= 0);
+  const found = sightglass.catalogue.methods
+    .filter((method) => method.id !== asked.without)
+    .map((method) => ({ method, rank: rank(method, words), why: why.get(method.id) ?? "" }))
+    .filter((each) => each.rank >= 0);
   const families = new Map();
   for (const each of found) {
     const name = each.why ? "Not for this network" : each.method.family;
@@ -74,16 +112,26 @@ function fill() {
   rows = [];
   let best = -1;
   list.replaceChildren(
-    ...groups.map(([name, members], i) => h("div", { role: "group", "aria-labelledby": `family-${i}` }, h("div", { class: "family", id: `family-${i}` }, name),
-      members.sort((a, b) => a.method.takes - b.method.takes).map((each) => {
-        const row = option(each);
-        if (!each.why) {
-          rows.push(row);
-          if (best < 0 || each.rank > best) [best, at] = [each.rank, rows.length - 1];
-        }
-        return row;
-      }))));
-  if (!found.length) list.append(h("p", { class: "quiet none" }, "No method of that name, and none whose question has these words."));
+    ...groups.map(([name, members], i) =>
+      h(
+        "div",
+        { role: "group", "aria-labelledby": `family-${i}` },
+        h("div", { class: "family", id: `family-${i}` }, name),
+        members
+          .sort((a, b) => a.method.takes - b.method.takes)
+          .map((each) => {
+            const row = option(each);
+            if (!each.why) {
+              rows.push(row);
+              if (best < 0 || each.rank > best) [best, at] = [each.rank, rows.length - 1];
+            }
+            return row;
+          }),
+      ),
+    ),
+  );
+  if (!found.length)
+    list.append(h("p", { class: "quiet none" }, "No method of that name, and none whose question has these words."));
   if (!words.length) at = rows.findIndex((row) => asked.chosen.has(row.dataset.id));
   if (!rows.length) at = -1;
   drawFoot();
@@ -93,10 +141,22 @@ function fill() {
 function option({ method, why }) {
   const chosen = asked.chosen.has(method.id);
   const subject = sightglass.current()?.target || "the class";
-  return h("div", { role: "option", id: `choose-${method.id}`, "data-id": method.id, "aria-selected": String(chosen), "aria-disabled": Boolean(why) && "true", onclick: () => !why && take(method.id), onpointermove: (event) => !why && hover(event.currentTarget) },
+  return h(
+    "div",
+    {
+      role: "option",
+      id: `choose-${method.id}`,
+      "data-id": method.id,
+      "aria-selected": String(chosen),
+      "aria-disabled": Boolean(why) && "true",
+      onclick: () => !why && take(method.id),
+      onpointermove: (event) => !why && hover(event.currentTarget),
+    },
     asked.many > 1 && !why ? h("span", { class: "tick", "aria-hidden": "true" }) : null,
-    h("span", { class: "title" }, method.title), why ? null : h("span", { class: "takes quiet" }, sightglass.takes(method)),
-    h("span", { class: "says quiet" }, why || method.question.replace("the chosen class", subject)));
+    h("span", { class: "title" }, method.title),
+    why ? null : h("span", { class: "takes quiet" }, sightglass.takes(method)),
+    h("span", { class: "says quiet" }, why || method.question.replace("the chosen class", subject)),
+  );
 }
 function hover(row) {
   if (rows[at] === row) return;
@@ -124,16 +184,34 @@ function drawFoot() {
   if (foot.hidden) return;
   const count = asked.chosen.size;
   foot.replaceChildren(
-    h("span", { class: "quiet", role: "status" }, count === asked.many ? `${count} chosen, which is as many as can be compared` : `${count} of at most ${asked.many} chosen`),
-    h("button", { type: "button", class: "link", disabled: !count, onclick: () => (asked.chosen.clear(), fill()) }, "None"),
-    h("button", { type: "button", class: "go", disabled: !count, onclick: () => (close(), asked.pick([...asked.chosen])) }, "Show them"));
+    h(
+      "span",
+      { class: "quiet", role: "status" },
+      count === asked.many
+        ? `${count} chosen, which is as many as can be compared`
+        : `${count} of at most ${asked.many} chosen`,
+    ),
+    h(
+      "button",
+      { type: "button", class: "link", disabled: !count, onclick: () => (asked.chosen.clear(), fill()) },
+      "None",
+    ),
+    h(
+      "button",
+      { type: "button", class: "go", disabled: !count, onclick: () => (close(), asked.pick([...asked.chosen])) },
+      "Show them",
+    ),
+  );
 }
 
 input.addEventListener("input", fill);
 popover_.addEventListener("keydown", (event) => {
   const move = { ArrowDown: 1, ArrowUp: -1, PageDown: 6, PageUp: -6 }[event.key];
   if (move && rows.length) {
-    at = Math.abs(move) === 1 ? (at + move + rows.length) % rows.length : Math.max(0, Math.min(rows.length - 1, at + move));
+    at =
+      Math.abs(move) === 1
+        ? (at + move + rows.length) % rows.length
+        : Math.max(0, Math.min(rows.length - 1, at + move));
     if (at < 0) at = 0;
     mark();
   } else if (event.key === "Enter" && event.target.tagName !== "BUTTON") {

@@ -33,16 +33,67 @@ sightglass.renderComparing = (box) => {
   const [what] = Object.keys(question.beside);
   const now = sightglass.current();
   const choices = {
-    method: answer.fits.filter((fit) => fit.id !== now?.method).map((fit) => [fit.id, fit.title + (fit.why_not ? " (does not apply)" : "")]),
-    target: answer.predictions.filter((each) => each.label !== now?.target).map((each) => [each.label, `${each.label} ${sightglass.told(each)}`]),
+    method: answer.fits
+      .filter((fit) => fit.id !== now?.method)
+      .map((fit) => [fit.id, fit.title + (fit.why_not ? " (does not apply)" : "")]),
+    target: answer.predictions
+      .filter((each) => each.label !== now?.target)
+      .map((each) => [each.label, `${each.label} ${sightglass.told(each)}`]),
     model: catalogue.networks.filter((each) => each.id !== question.model).map((each) => [each.id, each.id]),
   };
   const words = { method: "method", target: "class", model: "network" };
   const listed = [...(choices[what] ?? [])];
-  if (what && !listed.some(([id]) => id === question.beside[what])) listed.push([question.beside[what], question.beside[what]]);
+  if (what && !listed.some(([id]) => id === question.beside[what]))
+    listed.push([question.beside[what], question.beside[what]]);
   box.replaceChildren(
     h("span", {}, "Beside it another"),
-    h("span", { class: "choice", role: "group", "aria-label": "What differs" }, Object.entries(words).filter(([name]) => choices[name].length).map(([name, label]) => h("button", { type: "button", "aria-pressed": String(name === what), "data-beside": name, onclick: () => sightglass.ask({ beside: { [name]: choices[name][0][0] } }) }, label))),
-    what === "method" ? h("button", { type: "button", class: "pick", id: "beside", "data-method": question.beside.method, "aria-haspopup": "listbox", onclick: (event) => sightglass.choose({ anchor: event.currentTarget, chosen: [question.beside.method], without: now?.method, pick: ([method]) => sightglass.ask({ beside: { method } }) }) }, sightglass.method(question.beside.method)?.title ?? question.beside.method)
-      : what ? h("select", { "aria-label": words[what], id: "beside", onchange: (event) => sightglass.ask({ beside: { [what]: event.target.value } }) }, listed.map(([id, label]) => h("option", { value: id, selected: id === question.beside[what] }, label))) : "");
+    h(
+      "span",
+      { class: "choice", role: "group", "aria-label": "What differs" },
+      Object.entries(words)
+        .filter(([name]) => choices[name].length)
+        .map(([name, label]) =>
+          h(
+            "button",
+            {
+              type: "button",
+              "aria-pressed": String(name === what),
+              "data-beside": name,
+              onclick: () => sightglass.ask({ beside: { [name]: choices[name][0][0] } }),
+            },
+            label,
+          ),
+        ),
+    ),
+    what === "method"
+      ? h(
+          "button",
+          {
+            type: "button",
+            class: "pick",
+            id: "beside",
+            "data-method": question.beside.method,
+            "aria-haspopup": "listbox",
+            onclick: (event) =>
+              sightglass.choose({
+                anchor: event.currentTarget,
+                chosen: [question.beside.method],
+                without: now?.method,
+                pick: ([method]) => sightglass.ask({ beside: { method } }),
+              }),
+          },
+          sightglass.method(question.beside.method)?.title ?? question.beside.method,
+        )
+      : what
+        ? h(
+            "select",
+            {
+              "aria-label": words[what],
+              id: "beside",
+              onchange: (event) => sightglass.ask({ beside: { [what]: event.target.value } }),
+            },
+            listed.map(([id, label]) => h("option", { value: id, selected: id === question.beside[what] }, label)),
+          )
+        : "",
+  );
 };

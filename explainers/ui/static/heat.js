@@ -19,7 +19,10 @@ sightglass.heat ??= (() => {
 
   // The size that gets the strongest color, as the server paints: of what is not zero, one in 200 is larger; and the largest.
   function strongest(values) {
-    const sizes = values.filter((value) => value !== 0).map(Math.abs).sort();
+    const sizes = values
+      .filter((value) => value !== 0)
+      .map(Math.abs)
+      .sort();
     if (!sizes.length) return { top: 0, most: 0 };
     return { top: sizes[Math.ceil(sightglass.catalogue.shown * (sizes.length - 1))], most: sizes[sizes.length - 1] };
   }
@@ -52,7 +55,11 @@ sightglass.heat ??= (() => {
       const index = [];
       const share = [];
       let sum = 0;
-      for (let cell = Math.max(0, Math.ceil(clamped - reach)); cell <= Math.min(cells - 1, Math.floor(clamped + reach)); cell++) {
+      for (
+        let cell = Math.max(0, Math.ceil(clamped - reach));
+        cell <= Math.min(cells - 1, Math.floor(clamped + reach));
+        cell++
+      ) {
         const weight = 1 - Math.abs(clamped - cell) / reach;
         if (weight <= 0) continue;
         index.push(cell);
@@ -133,7 +140,8 @@ sightglass.heat ??= (() => {
   // where the region runs over the edge.
   function outline(values, width, height, level) {
     const lines = [];
-    const at = (x, y) => Math.abs(values[Math.min(height - 1, Math.max(0, y)) * width + Math.min(width - 1, Math.max(0, x))]);
+    const at = (x, y) =>
+      Math.abs(values[Math.min(height - 1, Math.max(0, y)) * width + Math.min(width - 1, Math.max(0, x))]);
     const between = (a, b) => (b === a ? 0.5 : (level - a) / (b - a));
     for (let y = -1; y < height; y++)
       for (let x = -1; x < width; x++) {
@@ -165,8 +173,8 @@ sightglass.heat ??= (() => {
   function told(heat, [x0, y0, x1, y1], picture, place, { short = false } = {}) {
     const [x, y] = [place.x * picture.width, place.y * picture.height];
     if (x < x0 || x >= x1 || y < y0 || y >= y1) return short ? "not seen" : "not seen by the network";
-    const column = Math.min(heat.width - 1, Math.floor((x - x0) / (x1 - x0) * heat.width));
-    const row = Math.min(heat.height - 1, Math.floor((y - y0) / (y1 - y0) * heat.height));
+    const column = Math.min(heat.width - 1, Math.floor(((x - x0) / (x1 - x0)) * heat.width));
+    const row = Math.min(heat.height - 1, Math.floor(((y - y0) / (y1 - y0)) * heat.height));
     const value = heat.values[row * heat.width + column];
     if (!value) return "0";
     const number = `${value > 0 ? "+" : ""}${sightglass.figure(value)}`;
@@ -183,8 +191,16 @@ sightglass.heat ??= (() => {
     const shrink = width / picture.width;
     const layer = new OffscreenCanvas(width, height);
     const colors = palette(palettes[signed ? diverging : (sightglass.view.colors ?? sequential[0])]);
-    const values = laid(heat, width, height, box.map((edge) => edge * shrink));
-    if (heat.top) layer.getContext("2d").putImageData(new ImageData(colored(values, { signed, sign: "both", top, colors, fade }), width, height), 0, 0);
+    const values = laid(
+      heat,
+      width,
+      height,
+      box.map((edge) => edge * shrink),
+    );
+    if (heat.top)
+      layer
+        .getContext("2d")
+        .putImageData(new ImageData(colored(values, { signed, sign: "both", top, colors, fade }), width, height), 0, 0);
     const paint = () => {
       const pen = canvas.getContext("2d");
       pen.globalAlpha = 1;

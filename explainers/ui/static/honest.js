@@ -19,7 +19,18 @@ const rounded = (value) => (Math.abs(value) < 0.05 ? "0" : value.toFixed(1).repl
 const about = () => {
   const { question, picture } = sightglass;
   const pane = sightglass.current();
-  return pane ? JSON.stringify([picture?.key, question.scene, pane.model, pane.method, pane.target, pane.versus, question.score, pane.options]) : "";
+  return pane
+    ? JSON.stringify([
+        picture?.key,
+        question.scene,
+        pane.model,
+        pane.method,
+        pane.target,
+        pane.versus,
+        question.score,
+        pane.options,
+      ])
+    : "";
 };
 
 function measure(what, { unasked = false } = {}) {
@@ -73,32 +84,82 @@ sightglass.honest = () => {
 function refresh() {
   const pane = sightglass.current();
   if (!pane) return box.replaceChildren();
-  box.replaceChildren(...[pair(), ...headline(found.card), measured(pane), truth(), unlearned(), further(pane)].filter(Boolean));
+  box.replaceChildren(
+    ...[pair(), ...headline(found.card), measured(pane), truth(), unlearned(), further(pane)].filter(Boolean),
+  );
 }
 
 function headline(card) {
-  if (!card || card.waiting) return [h("p", { class: "figure waiting" }, h("b", {}, "…"), h("span", {}, "measuring what lies between covering the coldest and the warmest cells first")), h("div", { class: sightglass.question.scene ? "hold pond" : "hold" })];
+  if (!card || card.waiting)
+    return [
+      h(
+        "p",
+        { class: "figure waiting" },
+        h("b", {}, "…"),
+        h("span", {}, "measuring what lies between covering the coldest and the warmest cells first"),
+      ),
+      h("div", { class: sightglass.question.scene ? "hold pond" : "hold" }),
+    ];
   if (card.sentence) return [h("p", { class: "quiet" }, card.sentence)];
-  if ("takes" in card) return [h("p", {}, h("button", { type: "button", class: "link", id: "judge", onclick: () => measure("judge") }, "Measure how far to trust this map"), card.takes ? h("span", { class: "quiet" }, ` (takes ${card.takes})`) : "")];
+  if ("takes" in card)
+    return [
+      h(
+        "p",
+        {},
+        h(
+          "button",
+          { type: "button", class: "link", id: "judge", onclick: () => measure("judge") },
+          "Measure how far to trust this map",
+        ),
+        card.takes ? h("span", { class: "quiet" }, ` (takes ${card.takes})`) : "",
+      ),
+    ];
   if (card.share == null) return [h("p", {}, card.says), ...(card.blank ? [] : [curves(card)])];
-  const words = { above: "more than random maps reach", within: "no more than random maps reach", below: "less than random maps reach: the map has it backwards" }[card.verdict];
+  const words = {
+    above: "more than random maps reach",
+    within: "no more than random maps reach",
+    below: "less than random maps reach: the map has it backwards",
+  }[card.verdict];
   const tone = card.probability != null && card.probability < 0.5 ? "unsure" : card.verdict;
   return [
-    h("p", { class: `figure ${tone}` }, h("b", {}, percent(card.share)), h("span", {}, `of the score lies between covering the ${card.against ? "warmest and the coldest" : "coldest and the warmest"} cells first`)),
+    h(
+      "p",
+      { class: `figure ${tone}` },
+      h("b", {}, percent(card.share)),
+      h(
+        "span",
+        {},
+        `of the score lies between covering the ${card.against ? "warmest and the coldest" : "coldest and the warmest"} cells first`,
+      ),
+    ),
     band(card, tone),
-    h("p", { class: `verdict ${tone}` }, h("i", { "aria-hidden": "true" }), `${percent(card.share)} is ${words}.${tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : ""}`),
-    curves(card)];
+    h(
+      "p",
+      { class: `verdict ${tone}` },
+      h("i", { "aria-hidden": "true" }),
+      `${percent(card.share)} is ${words}.${tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : ""}`,
+    ),
+    curves(card),
+  ];
 }
 
 // A line from −100 to 100 %, where nine of ten random maps lie, and this one.
 function band(card, tone) {
-  const at = (share) => 4 + 292 * (Math.max(-1, Math.min(1, share)) + 1) / 2;
+  const at = (share) => 4 + (292 * (Math.max(-1, Math.min(1, share)) + 1)) / 2;
   const [low, high] = card.band;
-  return drawn("svg", { class: `band ${tone}`, viewBox: "0 0 300 34", role: "img", "aria-label": `Nine of ten random maps lie between ${percent(low)} and ${percent(high)}.` },
+  return drawn(
+    "svg",
+    {
+      class: `band ${tone}`,
+      viewBox: "0 0 300 34",
+      role: "img",
+      "aria-label": `Nine of ten random maps lie between ${percent(low)} and ${percent(high)}.`,
+    },
     drawn("line", { x1: 4, x2: 296, y1: 9, y2: 9, class: "axis" }),
     drawn("rect", { x: at(low), y: 3, width: Math.max(2, at(high) - at(low)), height: 12, rx: 3, class: "random" }),
     drawn("circle", { cx: at(card.share), cy: 9, r: 5.5, class: "mark" }),
-    label(at(0), 30, `random maps: ${percent(low)} to ${percent(high)}`, "middle"));
+    label(at(0), 30, `random maps: ${percent(low)} to ${percent(high)}`, "middle"),
+  );
 }
 function label(x, y, words, anchor = "start", given = {}) {
   const text = drawn("text", { x, y, "text-anchor": anchor, ...given });
@@ -111,37 +172,98 @@ function curves(card) {
   const all = [...card.coldest_first, ...card.warmest_first];
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const x = (share) => 4 + 292 * share;
-  const y = (score) => 76 - 70 * (score - low) / (high - low || 1);
+  const y = (score) => 76 - (70 * (score - low)) / (high - low || 1);
   const points = (scores) => card.covered.map((share, i) => `${x(share).toFixed(1)},${y(scores[i]).toFixed(1)}`);
   const coldest = points(card.coldest_first);
   const warmest = points(card.warmest_first);
-  const svg = drawn("svg", { class: "curves", viewBox: "0 0 300 80", role: "img", "aria-label": `The score falls from ${sightglass.figure(card.score)} to ${sightglass.figure(card.score_covered)} while cells are covered; ${card.says}` },
+  const svg = drawn(
+    "svg",
+    {
+      class: "curves",
+      viewBox: "0 0 300 80",
+      role: "img",
+      "aria-label": `The score falls from ${sightglass.figure(card.score)} to ${sightglass.figure(card.score_covered)} while cells are covered; ${card.says}`,
+    },
     drawn("polygon", { points: [...coldest, ...warmest.toReversed()].join(" "), class: "between" }),
     drawn("polyline", { points: coldest.join(" "), class: "coldest" }),
-    drawn("polyline", { points: warmest.join(" "), class: "warmest" }));
-  return h("figure", { class: "curve" }, svg, h("figcaption", {}, h("span", {}, "0 %"), h("span", {}, "covering ", h("b", { class: "coldest" }, "coldest"), " or ", h("b", { class: "warmest" }, "warmest"), " first"), h("span", {}, "100 %")));
+    drawn("polyline", { points: warmest.join(" "), class: "warmest" }),
+  );
+  return h(
+    "figure",
+    { class: "curve" },
+    svg,
+    h(
+      "figcaption",
+      {},
+      h("span", {}, "0 %"),
+      h(
+        "span",
+        {},
+        "covering ",
+        h("b", { class: "coldest" }, "coldest"),
+        " or ",
+        h("b", { class: "warmest" }, "warmest"),
+        " first",
+      ),
+      h("span", {}, "100 %"),
+    ),
+  );
 }
 
 function fold(name, summary, ...inside) {
-  return h("details", { class: name, open: OPEN[name], ontoggle: (event) => (OPEN[name] = event.target.open) }, h("summary", {}, summary), ...inside);
+  return h(
+    "details",
+    { class: name, open: OPEN[name], ontoggle: (event) => (OPEN[name] = event.target.open) },
+    h("summary", {}, summary),
+    ...inside,
+  );
 }
 
 function measured(pane) {
   const { card } = found;
   if (!card || card.waiting || card.sentence || "takes" in card) return null;
   const rows = [];
-  if (card.keep != null) rows.push(["Warmest fifth kept", `${chance(card.keep)} ${card.label}, whole picture ${chance(card.probability)}`], ["and covered", `${chance(card.drop)} ${card.label}`]);
-  rows.push(["Sum", card.residual == null ? "makes no such promise" : `the parts miss the whole by ${chance(card.residual)}`]);
-  if (card.depends_on_class != null) rows.push(["Class", card.depends_on_class ? `depends on it: rank correlation ${sightglass.figure(card.contrast)} with the map for ${card.rival}` : "does not depend on the class"]);
-  if (card.half != null) rows.push(["Focus", `half of the heat on ${chance(card.half)} of the area (Gini ${sightglass.figure(card.gini)})`]);
+  if (card.keep != null)
+    rows.push(
+      ["Warmest fifth kept", `${chance(card.keep)} ${card.label}, whole picture ${chance(card.probability)}`],
+      ["and covered", `${chance(card.drop)} ${card.label}`],
+    );
+  rows.push([
+    "Sum",
+    card.residual == null ? "makes no such promise" : `the parts miss the whole by ${chance(card.residual)}`,
+  ]);
+  if (card.depends_on_class != null)
+    rows.push([
+      "Class",
+      card.depends_on_class
+        ? `depends on it: rank correlation ${sightglass.figure(card.contrast)} with the map for ${card.rival}`
+        : "does not depend on the class",
+    ]);
+  if (card.half != null)
+    rows.push(["Focus", `half of the heat on ${chance(card.half)} of the area (Gini ${sightglass.figure(card.gini)})`]);
   if (pane.truth && pane.figure) rows.push(["Parts that decide", `${pane.figure.big} ${pane.figure.words}`]);
   const { spent } = card;
   const passes = `${spent.forwards} forward${spent.backwards ? `, ${spent.backwards} backward` : ""}, ${spent.seconds.toFixed(2)} s`;
-  const how = card.blank ? `Cost: ${passes}.` : `Cells in ${card.cells.join(" × ")} are covered with the mean color of the training pictures, in ${card.steps} steps; random maps are ${card.random_orders} orders of the same cells. ${passes}.`;
-  return fold("measured", "All that was measured",
-    h("dl", {}, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
-    card.caveats.length ? h("ul", {}, card.caveats.map((each) => h("li", {}, each))) : "",
-    h("p", { class: "quiet" }, how));
+  const how = card.blank
+    ? `Cost: ${passes}.`
+    : `Cells in ${card.cells.join(" × ")} are covered with the mean color of the training pictures, in ${card.steps} steps; random maps are ${card.random_orders} orders of the same cells. ${passes}.`;
+  return fold(
+    "measured",
+    "All that was measured",
+    h(
+      "dl",
+      {},
+      rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+    ),
+    card.caveats.length
+      ? h(
+          "ul",
+          {},
+          card.caveats.map((each) => h("li", {}, each)),
+        )
+      : "",
+    h("p", { class: "quiet" }, how),
+  );
 }
 
 // In the pond: what taking an element out of the scene does to the score, beside what the map put there.
@@ -150,21 +272,63 @@ function truth() {
   if (!told?.elements) return told?.sentence ? h("p", { class: "quiet" }, told.sentence) : null;
   const most = Math.max(...told.elements.map((each) => Math.abs(each.effect))) || 1;
   const top = Math.max(...told.elements.map((each) => Math.abs(each.given))) || 1;
-  const bar = (kind, share, words) => h("span", { class: `bar ${kind} ${share < 0 ? "lowers" : ""}`, style: `--share: ${Math.abs(100 * share).toFixed(1)}%`, title: words });
+  const bar = (kind, share, words) =>
+    h("span", {
+      class: `bar ${kind} ${share < 0 ? "lowers" : ""}`,
+      style: `--share: ${Math.abs(100 * share).toFixed(1)}%`,
+      title: words,
+    });
   const right = told.pairs == null ? "" : `${percent(told.pairs)} in order`;
-  return fold("truth", h("span", {}, "What truly decides ", h("span", { class: "quiet" }, right)),
-    h("p", { class: "key" }, h("span", {}, h("i", { class: "true" }), "score lost without it"), h("span", {}, h("i", { class: "map" }), "heat of the map on it")),
-    h("ul", {}, told.elements.map((each) => h("li", { "aria-label": `${each.name}: effect ${sightglass.figure(each.effect)}, heat ${sightglass.figure(each.given)}` }, h("span", { class: "name" }, each.name),
-      h("span", { class: "bars" }, bar("true", each.effect / most, `without it the score changes by ${sightglass.figure(-each.effect)}`), bar("map", each.given / top, `heat there: ${sightglass.figure(each.given)}`)),
-      h("span", { class: "value" }, rounded(each.effect))))),
-    h("p", { class: "quiet" }, `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${percent(told.pairs)} of the pairs in the right order; chance would be 50\u00a0%. `}${told.rho == null ? "" : `Rank correlation ${sightglass.figure(told.rho)}. `}${told.tag == null ? "" : `${chance(told.tag)} of the heat that raises lies on the scale bar, `}${told.tag == null ? `${chance(told.debris)} of the heat that raises lies on debris` : `${chance(told.debris)} on debris`}. A pale bar lowers the score. ${told.cost}.`));
+  return fold(
+    "truth",
+    h("span", {}, "What truly decides ", h("span", { class: "quiet" }, right)),
+    h(
+      "p",
+      { class: "key" },
+      h("span", {}, h("i", { class: "true" }), "score lost without it"),
+      h("span", {}, h("i", { class: "map" }), "heat of the map on it"),
+    ),
+    h(
+      "ul",
+      {},
+      told.elements.map((each) =>
+        h(
+          "li",
+          {
+            "aria-label": `${each.name}: effect ${sightglass.figure(each.effect)}, heat ${sightglass.figure(each.given)}`,
+          },
+          h("span", { class: "name" }, each.name),
+          h(
+            "span",
+            { class: "bars" },
+            bar("true", each.effect / most, `without it the score changes by ${sightglass.figure(-each.effect)}`),
+            bar("map", each.given / top, `heat there: ${sightglass.figure(each.given)}`),
+          ),
+          h("span", { class: "value" }, rounded(each.effect)),
+        ),
+      ),
+    ),
+    h(
+      "p",
+      { class: "quiet" },
+      `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${percent(told.pairs)} of the pairs in the right order; chance would be 50\u00a0%. `}${told.rho == null ? "" : `Rank correlation ${sightglass.figure(told.rho)}. `}${told.tag == null ? "" : `${chance(told.tag)} of the heat that raises lies on the scale bar, `}${told.tag == null ? `${chance(told.debris)} of the heat that raises lies on debris` : `${chance(told.debris)} on debris`}. A pale bar lowers the score. ${told.cost}.`,
+    ),
+  );
 }
 
 function further(pane) {
   const inPond = pane.model.startsWith("pond:") && sightglass.question.scene;
   const links = [];
-  if (found.card && !found.unlearned && !sightglass.answer.network.random) links.push(h("button", { type: "button", class: "link", id: "unlearn", onclick: () => measure("unlearn") }, "Try it on a network that has learned nothing"));
-  if (inPond && !isPair()) links.push(h("button", { type: "button", class: "link", id: "cheater", onclick: spot }, "Spot the cheater"));
+  if (found.card && !found.unlearned && !sightglass.answer.network.random)
+    links.push(
+      h(
+        "button",
+        { type: "button", class: "link", id: "unlearn", onclick: () => measure("unlearn") },
+        "Try it on a network that has learned nothing",
+      ),
+    );
+  if (inPond && !isPair())
+    links.push(h("button", { type: "button", class: "link", id: "cheater", onclick: spot }, "Spot the cheater"));
   return links.length ? h("p", { class: "further" }, links) : null;
 }
 
@@ -174,23 +338,57 @@ function unlearned() {
   if (told.waiting) return h("p", { class: "quiet" }, "Drawing the weights anew and asking again…");
   if (told.sentence) return h("p", { class: "quiet" }, told.sentence);
   const names = ["this network", "weights drawn anew"];
-  const words = told.alike == null ? "One of the two maps is the same everywhere." : told.unchanged
-    ? `Rank correlation ${sightglass.figure(told.alike)}: much of this map does not come from what the network has learned.`
-    : `Rank correlation ${sightglass.figure(told.alike)}: this map comes from what the network has learned.`;
-  return h("div", { class: "unlearned" }, h("div", {}, told.maps.map((map, i) => h("figure", {}, small(map), h("figcaption", { class: "quiet" }, names[i])))), h("p", {}, words, h("span", { class: "quiet" }, ` ${told.cost}.`)));
+  const words =
+    told.alike == null
+      ? "One of the two maps is the same everywhere."
+      : told.unchanged
+        ? `Rank correlation ${sightglass.figure(told.alike)}: much of this map does not come from what the network has learned.`
+        : `Rank correlation ${sightglass.figure(told.alike)}: this map comes from what the network has learned.`;
+  return h(
+    "div",
+    { class: "unlearned" },
+    h(
+      "div",
+      {},
+      told.maps.map((map, i) => h("figure", {}, small(map), h("figcaption", { class: "quiet" }, names[i]))),
+    ),
+    h("p", {}, words, h("span", { class: "quiet" }, ` ${told.cost}.`)),
+  );
 }
 
 const SIDE = 150;
 function small(map) {
   const { picture, catalogue } = sightglass;
   const shrink = (2 * SIDE) / Math.max(picture.width, picture.height);
-  const [width, height] = [picture.width * shrink, picture.height * shrink].map((side) => Math.max(1, Math.round(side)));
+  const [width, height] = [picture.width * shrink, picture.height * shrink].map((side) =>
+    Math.max(1, Math.round(side)),
+  );
   const canvas = h("canvas", { width, height, role: "img", "aria-label": map.alt });
   const heat = ink.unpack(map.heat);
-  const values = ink.laid(heat, width, height, map.box.map((edge) => edge * shrink));
+  const values = ink.laid(
+    heat,
+    width,
+    height,
+    map.box.map((edge) => edge * shrink),
+  );
   const layer = h("canvas", { width, height });
   const name = map.signed ? catalogue.diverging : catalogue.sequential[0];
-  if (heat.top) layer.getContext("2d").putImageData(new ImageData(ink.colored(values, { signed: map.signed, sign: "both", top: heat.top, colors: ink.palette(catalogue.palettes[name]), fade: catalogue.fade }), width, height), 0, 0);
+  if (heat.top)
+    layer.getContext("2d").putImageData(
+      new ImageData(
+        ink.colored(values, {
+          signed: map.signed,
+          sign: "both",
+          top: heat.top,
+          colors: ink.palette(catalogue.palettes[name]),
+          fade: catalogue.fade,
+        }),
+        width,
+        height,
+      ),
+      0,
+      0,
+    );
   const image = new Image();
   image.addEventListener("load", () => {
     const pen = canvas.getContext("2d");
@@ -206,10 +404,23 @@ function small(map) {
 
 const isPair = () => sightglass.answer?.panes?.[0]?.model === PAIR[0] && sightglass.question.beside.model === PAIR[1];
 function spot() {
-  sightglass.ask({ scene: sightglass.catalogue.cheater, picture: "", upload: "", model: PAIR[0], target: null, versus: null, beside: { model: PAIR[1] } });
+  sightglass.ask({
+    scene: sightglass.catalogue.cheater,
+    picture: "",
+    upload: "",
+    model: PAIR[0],
+    target: null,
+    versus: null,
+    beside: { model: PAIR[1] },
+  });
 }
 function pair() {
   const [one, other] = sightglass.answer?.panes ?? [];
   if (!isPair() || !other?.heat || sightglass.question.scene !== sightglass.catalogue.cheater) return null;
-  return h("p", { class: "pair" }, h("b", {}, "Spot the cheater. "), `Both networks name it ${one.target}, with ${chance(one.share)} and ${chance(other.share)}, and both are right. Without a scale bar, neither erred on 500 test pictures: accuracy cannot tell them apart. One reads the creature, the other the scale bar; the maps show which. The number below judges the map on the left.`);
+  return h(
+    "p",
+    { class: "pair" },
+    h("b", {}, "Spot the cheater. "),
+    `Both networks name it ${one.target}, with ${chance(one.share)} and ${chance(other.share)}, and both are right. Without a scale bar, neither erred on 500 test pictures: accuracy cannot tell them apart. One reads the creature, the other the scale bar; the maps show which. The number below judges the map on the left.`,
+  );
 }

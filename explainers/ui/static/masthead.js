@@ -18,13 +18,16 @@ element.addEventListener("click", (event) => {
   const comparing = tab === "compare";
   const before = sightglass.tab;
   sightglass.show(comparing ? "why" : tab);
-  if (["why", "compare"].includes(tab) && (before === "why" || comparing !== sightglass.comparing)) sightglass.setComparing(comparing);
+  if (["why", "compare"].includes(tab) && (before === "why" || comparing !== sightglass.comparing))
+    sightglass.setComparing(comparing);
 });
 const list = element.querySelector(".tabs");
-for (const { id, title, line } of sightglass.catalogue.tabs) list.append(sightglass.h("button", { type: "button", role: "tab", "data-tab": id, title: line }, title));
+for (const { id, title, line } of sightglass.catalogue.tabs)
+  list.append(sightglass.h("button", { type: "button", role: "tab", "data-tab": id, title: line }, title));
 function tabs() {
   const chosen = sightglass.tab === "why" && sightglass.comparing ? "compare" : sightglass.tab;
-  for (const tab of list.querySelectorAll("[data-tab]")) tab.setAttribute("aria-selected", String(tab.dataset.tab === chosen));
+  for (const tab of list.querySelectorAll("[data-tab]"))
+    tab.setAttribute("aria-selected", String(tab.dataset.tab === chosen));
   list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 sightglass.on("compare", tabs);
@@ -39,7 +42,8 @@ function turn(step) {
   const at = ids.indexOf(sightglass.question.method);
   sightglass.ask({ method: ids[at < 0 ? 0 : (at + step + ids.length) % ids.length], options: {} });
 }
-const typing = (target) => target.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]");
+const typing = (target) =>
+  target.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]");
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || help.open || typing(event.target)) return;
   if (sightglass.tab !== "why" && !["1", "2", "3", "4", "5", "c", "?"].includes(event.key)) return; // the rest is about the map on the stage

@@ -9,7 +9,10 @@ let searching = "";
 async function bring(file) {
   if (!file) return;
   find(".camera").hidden = true;
-  if (file.size > LARGEST) return tell(`This file has ${Math.round(file.size / 1e6)} MB; at most 50 MB are read. Save it smaller and try again.`);
+  if (file.size > LARGEST)
+    return tell(
+      `This file has ${Math.round(file.size / 1e6)} MB; at most 50 MB are read. Save it smaller and try again.`,
+    );
   if (!file.size) return tell("This file is empty: it has no bytes. Choose another one.");
   let sent;
   try {
@@ -68,7 +71,15 @@ async function camera() {
       end();
       canvas.toBlob((blob) => bring(blob), "image/png");
     };
-    box.replaceChildren(video, h("p", {}, h("button", { type: "button", class: "link", onclick: take }, "Take it"), h("button", { type: "button", class: "link", onclick: end }, "Close")));
+    box.replaceChildren(
+      video,
+      h(
+        "p",
+        {},
+        h("button", { type: "button", class: "link", onclick: take }, "Take it"),
+        h("button", { type: "button", class: "link", onclick: end }, "Close"),
+      ),
+    );
     box.hidden = false;
   } catch {
     tell("No camera can be used here. Upload a picture instead.");
@@ -89,18 +100,47 @@ function drawNetwork() {
   const { networks } = sightglass.catalogue;
   const chosen = sightglass.question.model;
   const known = networks.find((each) => each.id === chosen);
-  const select = h("select", { id: "network", "aria-labelledby": "network-label", onchange: (event) => {
-    if (event.target.value) return network(event.target.value);
-    typed.hidden = false;
-    typed.querySelector("input").focus();
-  } },
-    networks.map((each) => h("option", { value: each.id, selected: each.id === chosen }, each.size ? `${each.id}  ·  ${each.size}` : each.id)),
+  const select = h(
+    "select",
+    {
+      id: "network",
+      "aria-labelledby": "network-label",
+      onchange: (event) => {
+        if (event.target.value) return network(event.target.value);
+        typed.hidden = false;
+        typed.querySelector("input").focus();
+      },
+    },
+    networks.map((each) =>
+      h(
+        "option",
+        { value: each.id, selected: each.id === chosen },
+        each.size ? `${each.id}  ·  ${each.size}` : each.id,
+      ),
+    ),
     known ? null : h("option", { value: chosen, selected: true }, chosen),
-    h("option", { value: "" }, "any other, by its name …"));
-  const typed = h("form", { class: "typed", hidden: true, onsubmit: (event) => {
-    event.preventDefault();
-    network(typed.querySelector("input").value);
-  } }, h("input", { type: "text", "aria-label": "Identifier of a network", placeholder: "timm:resnet50 or hf:owner/name", spellcheck: "false", autocapitalize: "off", maxlength: 200 }), h("button", { type: "submit", class: "link" }, "Open"));
+    h("option", { value: "" }, "any other, by its name …"),
+  );
+  const typed = h(
+    "form",
+    {
+      class: "typed",
+      hidden: true,
+      onsubmit: (event) => {
+        event.preventDefault();
+        network(typed.querySelector("input").value);
+      },
+    },
+    h("input", {
+      type: "text",
+      "aria-label": "Identifier of a network",
+      placeholder: "timm:resnet50 or hf:owner/name",
+      spellcheck: "false",
+      autocapitalize: "off",
+      maxlength: 200,
+    }),
+    h("button", { type: "submit", class: "link" }, "Open"),
+  );
   find(".network").replaceChildren(select, typed, h("p", { class: "line quiet" }, known?.line ?? ""));
 }
 
@@ -116,7 +156,11 @@ function drawAdvice() {
   const proposed = catalogue.for_photographs;
   const advice = find(".advice");
   advice.hidden = !(photograph && proposed && question.model.startsWith("pond:") && answer);
-  if (!advice.hidden) advice.replaceChildren("This network knows pond creatures only. ", h("button", { type: "button", class: "link", onclick: () => network(proposed) }, `Ask ${proposed}`));
+  if (!advice.hidden)
+    advice.replaceChildren(
+      "This network knows pond creatures only. ",
+      h("button", { type: "button", class: "link", onclick: () => network(proposed) }, `Ask ${proposed}`),
+    );
 }
 
 // --- the class
@@ -130,25 +174,104 @@ function drawBars() {
   const { answer, question, catalogue } = sightglass;
   const now = sightglass.current();
   if (!answer) {
-    find(".bars").replaceChildren(...Array.from({ length: 5 }, () => h("span", { class: "bar empty", "aria-hidden": "true" })));
+    find(".bars").replaceChildren(
+      ...Array.from({ length: 5 }, () => h("span", { class: "bar empty", "aria-hidden": "true" })),
+    );
     return;
   }
   const { predictions } = answer;
   const asked = now?.target ?? question.target ?? predictions[0]?.label;
   const bars = predictions.map((each, i) =>
-    h("button", { type: "button", class: "bar", "aria-pressed": String(each.label === asked), "data-class": each.index, style: `--share:${100 * (each.share ?? 0)}%`, title: `${each.label} (key ${i + 1})`, onclick: () => sightglass.about(each.label) },
-      h("span", {}, each.label), h("b", {}, sightglass.told(each))));
+    h(
+      "button",
+      {
+        type: "button",
+        class: "bar",
+        "aria-pressed": String(each.label === asked),
+        "data-class": each.index,
+        style: `--share:${100 * (each.share ?? 0)}%`,
+        title: `${each.label} (key ${i + 1})`,
+        onclick: () => sightglass.about(each.label),
+      },
+      h("span", {}, each.label),
+      h("b", {}, sightglass.told(each)),
+    ),
+  );
   if (now && !predictions.some((each) => each.label === asked))
-    bars.push(h("button", { type: "button", class: "bar", "aria-pressed": "true", style: `--share:${100 * (now.share ?? 0)}%` }, h("span", {}, asked), h("b", {}, sightglass.told(now))));
+    bars.push(
+      h(
+        "button",
+        { type: "button", class: "bar", "aria-pressed": "true", style: `--share:${100 * (now.share ?? 0)}%` },
+        h("span", {}, asked),
+        h("b", {}, sightglass.told(now)),
+      ),
+    );
   find(".bars").replaceChildren(...bars);
   const versus = now?.versus;
   const scores = catalogue.scores.filter((each) => answer.network.scores.includes(each.id));
   const score = scores.find((each) => each.id === question.score) ?? scores[0];
-  find(".others").replaceChildren(...[
-    answer.network.classes === 1 ? null : searching === "target" ? search("target", "Any other class") : h("button", { type: "button", class: "link", id: "search", onclick: () => seek("target") }, `Any of ${answer.network.classes.toLocaleString("en")} classes …`),
-    versus ? h("span", { class: "chip" }, "rather than ", h("b", {}, versus), h("button", { type: "button", class: "quiet", "aria-label": "Ask about this class alone", onclick: () => sightglass.ask({ versus: null }) }, "×"))
-      : answer.network.no_rival ? null : searching === "versus" ? search("versus", "Rather than which class?") : h("button", { type: "button", class: "link", id: "versus", onclick: () => seek("versus") }, "⇄ Rather than …"),
-    h("details", { class: "score", open: find(".score")?.open }, h("summary", {}, "Score: ", score?.words ?? ""), h("select", { id: "score", "aria-label": "Which number is explained", onchange: (event) => sightglass.ask({ score: event.target.value }) }, scores.map((each) => h("option", { value: each.id === answer.network.scores[0] ? catalogue.score : each.id, selected: each.id === score.id }, each.words))))].filter(Boolean));
+  find(".others").replaceChildren(
+    ...[
+      answer.network.classes === 1
+        ? null
+        : searching === "target"
+          ? search("target", "Any other class")
+          : h(
+              "button",
+              { type: "button", class: "link", id: "search", onclick: () => seek("target") },
+              `Any of ${answer.network.classes.toLocaleString("en")} classes …`,
+            ),
+      versus
+        ? h(
+            "span",
+            { class: "chip" },
+            "rather than ",
+            h("b", {}, versus),
+            h(
+              "button",
+              {
+                type: "button",
+                class: "quiet",
+                "aria-label": "Ask about this class alone",
+                onclick: () => sightglass.ask({ versus: null }),
+              },
+              "×",
+            ),
+          )
+        : answer.network.no_rival
+          ? null
+          : searching === "versus"
+            ? search("versus", "Rather than which class?")
+            : h(
+                "button",
+                { type: "button", class: "link", id: "versus", onclick: () => seek("versus") },
+                "⇄ Rather than …",
+              ),
+      h(
+        "details",
+        { class: "score", open: find(".score")?.open },
+        h("summary", {}, "Score: ", score?.words ?? ""),
+        h(
+          "select",
+          {
+            id: "score",
+            "aria-label": "Which number is explained",
+            onchange: (event) => sightglass.ask({ score: event.target.value }),
+          },
+          scores.map((each) =>
+            h(
+              "option",
+              {
+                value: each.id === answer.network.scores[0] ? catalogue.score : each.id,
+                selected: each.id === score.id,
+              },
+              each.words,
+            ),
+          ),
+        ),
+      ),
+    ].filter(Boolean),
+  );
 }
 function seek(what) {
   searching = what;
@@ -169,17 +292,32 @@ function search(what, label) {
     const holds = labels.filter((each) => !starts.includes(each) && each.toLowerCase().includes(wanted));
     const likely = what === "versus" && !wanted ? sightglass.answer.predictions.map((each) => each.label) : [];
     const rank = (label) => (sightglass.answer.predictions.findIndex((each) => each.label === label) + 6) % 6; // 0 to 4; the others, not found, 5
-    const found = [...new Set([...likely, ...starts.sort((a, b) => rank(a) - rank(b)), ...holds])].filter((each) => what === "target" || each !== sightglass.current()?.target).slice(0, 7);
-    list.replaceChildren(...(found.length ? found.map((each) => h("li", { role: "option" }, h("button", { type: "button", onclick: () => pick(each) }, each))) : [h("li", { class: "quiet" }, "No class of that name.")]));
+    const found = [...new Set([...likely, ...starts.sort((a, b) => rank(a) - rank(b)), ...holds])]
+      .filter((each) => what === "target" || each !== sightglass.current()?.target)
+      .slice(0, 7);
+    list.replaceChildren(
+      ...(found.length
+        ? found.map((each) =>
+            h("li", { role: "option" }, h("button", { type: "button", onclick: () => pick(each) }, each)),
+          )
+        : [h("li", { class: "quiet" }, "No class of that name.")]),
+    );
   };
-  const input = h("input", { type: "search", "aria-label": label, placeholder: label, spellcheck: "false", oninput: (event) => fill(event.target.value), onkeydown: (event) => {
-    if (event.key === "Escape") {
-      searching = "";
-      drawBars();
-    }
-    if (event.key === "Enter") list.querySelector("button")?.click();
-    if (event.key === "ArrowDown") list.querySelector("button")?.focus();
-  } });
+  const input = h("input", {
+    type: "search",
+    "aria-label": label,
+    placeholder: label,
+    spellcheck: "false",
+    oninput: (event) => fill(event.target.value),
+    onkeydown: (event) => {
+      if (event.key === "Escape") {
+        searching = "";
+        drawBars();
+      }
+      if (event.key === "Enter") list.querySelector("button")?.click();
+      if (event.key === "ArrowDown") list.querySelector("button")?.focus();
+    },
+  });
   fill("");
   return h("div", { class: "search" }, input, list);
 }
@@ -191,14 +329,20 @@ function draw() {
   const { picture, answer, question } = sightglass;
   const now = sightglass.current();
   if (picture) {
-    for (const image of element.querySelectorAll(".picture img, .slim img")) if (image.src !== picture.src) image.src = picture.src;
+    for (const image of element.querySelectorAll(".picture img, .slim img"))
+      if (image.src !== picture.src) image.src = picture.src;
     find(".about").textContent = picture.about || `${picture.width} × ${picture.height} pixels`;
   }
   drawNetwork();
   drawAdvice();
   drawBars();
   const banner = find(".banner");
-  const notes = [...(answer?.network.random ? ["This network has random weights. It has learned nothing, and its maps mean nothing."] : []), ...(answer?.network.notes ?? [])];
+  const notes = [
+    ...(answer?.network.random
+      ? ["This network has random weights. It has learned nothing, and its maps mean nothing."]
+      : []),
+    ...(answer?.network.notes ?? []),
+  ];
   banner.hidden = !notes.length;
   banner.textContent = [...new Set(notes)].join(" ");
   find(".says").replaceChildren(h("b", {}, now?.target ?? ""), ` ${now ? sightglass.told(now) : ""}`);
@@ -206,11 +350,33 @@ function draw() {
 }
 find(".slim").addEventListener("click", () => fold(!element.classList.contains("open")));
 element.addEventListener("keydown", (event) => event.key === "Escape" && fold(false));
-find(".sources").replaceChildren(...[["Upload", choose], ["Paste", paste], ["Camera", camera], ["Another creature", another]].map(([words, act]) => h("button", { type: "button", class: "link", onclick: act }, words)));
-find(".scenes").replaceChildren(...sightglass.catalogue.scenes.map((each) => h("button", { type: "button", title: each.about, "aria-label": each.about, "data-scene": each.scene, onclick: () => scene(each.scene) }, h("img", { src: each.src, alt: "", width: 44, height: 44 }))));
+find(".sources").replaceChildren(
+  ...[
+    ["Upload", choose],
+    ["Paste", paste],
+    ["Camera", camera],
+    ["Another creature", another],
+  ].map(([words, act]) => h("button", { type: "button", class: "link", onclick: act }, words)),
+);
+find(".scenes").replaceChildren(
+  ...sightglass.catalogue.scenes.map((each) =>
+    h(
+      "button",
+      {
+        type: "button",
+        title: each.about,
+        "aria-label": each.about,
+        "data-scene": each.scene,
+        onclick: () => scene(each.scene),
+      },
+      h("img", { src: each.src, alt: "", width: 44, height: 44 }),
+    ),
+  ),
+);
 sightglass.on("picture", draw);
 sightglass.on("answer", draw);
 sightglass.on("question", () => {
-  for (const button of element.querySelectorAll("[data-scene]")) button.setAttribute("aria-pressed", String(button.dataset.scene === sightglass.question.scene));
+  for (const button of element.querySelectorAll("[data-scene]"))
+    button.setAttribute("aria-pressed", String(button.dataset.scene === sightglass.question.scene));
 });
 draw();

@@ -13,7 +13,9 @@ function draw() {
   if (!method) return article.replaceChildren(...skeleton());
   const focus = article.contains(document.activeElement) ? document.activeElement.id : "";
   const open = Object.fromEntries([...article.querySelectorAll("details")].map((each) => [each.className, each.open]));
-  const [before, subject, after] = pane?.question ?? split(sightglass.method(refusal.method).question, question.target ?? answer.predictions[0]?.label ?? "");
+  const [before, subject, after] =
+    pane?.question ??
+    split(sightglass.method(refusal.method).question, question.target ?? answer.predictions[0]?.label ?? "");
   article.replaceChildren(
     ...[
       h("h1", {}, before, subject ? h("em", {}, subject) : "", after),
@@ -23,11 +25,18 @@ function draw() {
       pane && h("p", {}, h("b", {}, "Read it as: "), lower(pane.read_it_as)),
       pane && h("p", { class: "beware" }, h("b", {}, "Beware: "), lower(pane.beware)),
       pane && h("p", { class: "unsure quiet", hidden: !pane.unsure }, pane.unsure),
-      pane && h("details", { class: "how", open: open.how }, h("summary", {}, "How it works"), h("p", {}, pane.how, " ", h("a", { href: pane.paper, target: "_blank", rel: "noreferrer" }, "Paper"))),
+      pane &&
+        h(
+          "details",
+          { class: "how", open: open.how },
+          h("summary", {}, "How it works"),
+          h("p", {}, pane.how, " ", h("a", { href: pane.paper, target: "_blank", rel: "noreferrer" }, "Paper")),
+        ),
       pane?.controls.length ? options(pane, question) : null,
       pane && h("p", { class: "cost quiet" }, cost(pane)),
       pane && actions(pane, open),
-    ].filter(Boolean));
+    ].filter(Boolean),
+  );
   if (focus) document.getElementById(focus)?.focus();
 }
 function split(text, subject) {
@@ -38,44 +47,121 @@ const cost = (pane) => (pane.done < 1 ? `${pane.cost}; ${sightglass.percent(pane
 const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
 
 function skeleton() {
-  return [h("h1", { class: "ghost" }, "Which regions raise it?"), h("p", { class: "ghost" }, "Sightglass is getting ready."), h("p", { class: "ghost tall" }, "…")];
+  return [
+    h("h1", { class: "ghost" }, "Which regions raise it?"),
+    h("p", { class: "ghost" }, "Sightglass is getting ready."),
+    h("p", { class: "ghost tall" }, "…"),
+  ];
 }
 
 function picker(id) {
   const method = sightglass.method(id);
-  return h("button", { type: "button", class: "pick", id: "method", "data-method": id, "aria-haspopup": "listbox", "aria-expanded": "false", "aria-label": `Method: ${method.title}`, onclick: (event) => sightglass.choose({ anchor: event.currentTarget }) }, method.title);
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "pick",
+      id: "method",
+      "data-method": id,
+      "aria-haspopup": "listbox",
+      "aria-expanded": "false",
+      "aria-label": `Method: ${method.title}`,
+      onclick: (event) => sightglass.choose({ anchor: event.currentTarget }),
+    },
+    method.title,
+  );
 }
 
 function notes(pane) {
-  return pane.notes.length ? h("ul", { class: "notes" }, pane.notes.map((note) => h("li", {}, note))) : null;
+  return pane.notes.length
+    ? h(
+        "ul",
+        { class: "notes" },
+        pane.notes.map((note) => h("li", {}, note)),
+      )
+    : null;
 }
 
 const FEW = 4; // options in sight; the rest is folded
 function options(pane, question) {
-  const draw_ = (option) => control(option, pane.options[option.name], (value, after) => sightglass.ask({ method: pane.method, options: { ...question.options, [option.name]: value } }, { after }));
+  const draw_ = (option) =>
+    control(option, pane.options[option.name], (value, after) =>
+      sightglass.ask({ method: pane.method, options: { ...question.options, [option.name]: value } }, { after }),
+    );
   const rest = pane.controls.slice(FEW);
-  return h("div", { class: "options", role: "group", "aria-label": "Options" }, pane.controls.slice(0, FEW).map(draw_), rest.length ? h("details", { class: "more" }, h("summary", {}, "More options"), rest.map(draw_)) : null);
+  return h(
+    "div",
+    { class: "options", role: "group", "aria-label": "Options" },
+    pane.controls.slice(0, FEW).map(draw_),
+    rest.length ? h("details", { class: "more" }, h("summary", {}, "More options"), rest.map(draw_)) : null,
+  );
 }
 
 function control(option, value, set) {
   const id = `option-${option.name}`;
   if (option.kind === "switch")
-    return h("label", { class: "option", title: option.description }, h("input", { type: "checkbox", id, checked: value, onchange: (event) => set(event.target.checked, 0) }), h("span", {}, option.words), h("small", { class: "quiet" }, option.description));
+    return h(
+      "label",
+      { class: "option", title: option.description },
+      h("input", { type: "checkbox", id, checked: value, onchange: (event) => set(event.target.checked, 0) }),
+      h("span", {}, option.words),
+      h("small", { class: "quiet" }, option.description),
+    );
   if (option.kind === "choice") {
-    const field = option.choices.length <= 5 && option.choices.join("").length < 30
-      ? h("span", { class: "choice", role: "group", "aria-label": option.words }, option.choices.map((choice) => h("button", { type: "button", id: `${id}-${choice}`, "aria-pressed": String(choice === value), onclick: () => set(choice, 0) }, choice)))
-      : h("select", { id, onchange: (event) => set(event.target.value, 0) }, option.choices.map((choice) => h("option", { value: choice, selected: choice === value }, choice)));
+    const field =
+      option.choices.length <= 5 && option.choices.join("").length < 30
+        ? h(
+            "span",
+            { class: "choice", role: "group", "aria-label": option.words },
+            option.choices.map((choice) =>
+              h(
+                "button",
+                {
+                  type: "button",
+                  id: `${id}-${choice}`,
+                  "aria-pressed": String(choice === value),
+                  onclick: () => set(choice, 0),
+                },
+                choice,
+              ),
+            ),
+          )
+        : h(
+            "select",
+            { id, onchange: (event) => set(event.target.value, 0) },
+            option.choices.map((choice) => h("option", { value: choice, selected: choice === value }, choice)),
+          );
     const wide = option.choices.join("").length > 20; // beside its name there is no room for it
-    return h("div", { class: wide ? "option wide" : "option", title: option.description }, h("span", {}, option.words), field, h("small", { class: "quiet" }, option.description));
+    return h(
+      "div",
+      { class: wide ? "option wide" : "option", title: option.description },
+      h("span", {}, option.words),
+      field,
+      h("small", { class: "quiet" }, option.description),
+    );
   }
   const whole = option.kind === "integer";
   const out = h("output", {}, String(value));
-  const range = h("input", { type: "range", id, min: option.minimum, max: option.maximum, step: whole ? 1 : (option.maximum - option.minimum) / 100, value, oninput: (event) => {
-    const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
-    out.textContent = whole ? String(next) : sightglass.figure(next);
-    set(next, REST);
-  } });
-  return h("label", { class: "option", title: option.description }, h("span", {}, option.words, " ", out), range, h("small", { class: "quiet" }, `${option.description} ${option.minimum}\u00a0to\u00a0${option.maximum}.`));
+  const range = h("input", {
+    type: "range",
+    id,
+    min: option.minimum,
+    max: option.maximum,
+    step: whole ? 1 : (option.maximum - option.minimum) / 100,
+    value,
+    oninput: (event) => {
+      const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
+      out.textContent = whole ? String(next) : sightglass.figure(next);
+      set(next, REST);
+    },
+  });
+  return h(
+    "label",
+    { class: "option", title: option.description },
+    h("span", {}, option.words, " ", out),
+    range,
+    h("small", { class: "quiet" }, `${option.description} ${option.minimum}\u00a0to\u00a0${option.maximum}.`),
+  );
 }
 
 function actions(pane, open) {
@@ -93,12 +179,64 @@ function actions(pane, open) {
   };
   const uploaded = !sightglass.picture?.scene;
   const link = new URL(sightglass.address(), location.href).href;
-  const block = (name, title, ...inside) => h("details", { class: name, open: open[name] }, h("summary", {}, title), ...inside);
-  const working = pane.steps ? h("button", { type: "button", class: "link", id: "working", onclick: () => sightglass.showWorking() }, sightglass.isWorking() ? "Close the working" : "Show the working") : null;
-  return h("div", { class: "actions" }, ...[working].filter(Boolean),
-    block("code", "Code", code, h("button", { type: "button", class: "link", onclick: (event) => copy(event, pane.code) }, "Copy")),
-    block("save", "Save", h("p", {}, [["png", "Picture with heat (PNG)"], ["npz", "Numbers (NPZ)"], ["json", "All about it (JSON)"]].map(([kind, words]) => h("button", { type: "button", class: "link", "data-save": kind, onclick: () => sightglass.save(kind) }, words)))),
-    block("share", "Share", h("p", {}, uploaded ? "The link has network, class and method, but not the picture you uploaded: it is not kept." : "The link opens this question."), h("input", { type: "text", readonly: true, value: link, "aria-label": "Link", onfocus: (event) => event.target.select() }), h("button", { type: "button", class: "link", onclick: (event) => copy(event, link) }, "Copy")));
+  const block = (name, title, ...inside) =>
+    h("details", { class: name, open: open[name] }, h("summary", {}, title), ...inside);
+  const working = pane.steps
+    ? h(
+        "button",
+        { type: "button", class: "link", id: "working", onclick: () => sightglass.showWorking() },
+        sightglass.isWorking() ? "Close the working" : "Show the working",
+      )
+    : null;
+  return h(
+    "div",
+    { class: "actions" },
+    ...[working].filter(Boolean),
+    block(
+      "code",
+      "Code",
+      code,
+      h("button", { type: "button", class: "link", onclick: (event) => copy(event, pane.code) }, "Copy"),
+    ),
+    block(
+      "save",
+      "Save",
+      h(
+        "p",
+        {},
+        [
+          ["png", "Picture with heat (PNG)"],
+          ["npz", "Numbers (NPZ)"],
+          ["json", "All about it (JSON)"],
+        ].map(([kind, words]) =>
+          h(
+            "button",
+            { type: "button", class: "link", "data-save": kind, onclick: () => sightglass.save(kind) },
+            words,
+          ),
+        ),
+      ),
+    ),
+    block(
+      "share",
+      "Share",
+      h(
+        "p",
+        {},
+        uploaded
+          ? "The link has network, class and method, but not the picture you uploaded: it is not kept."
+          : "The link opens this question.",
+      ),
+      h("input", {
+        type: "text",
+        readonly: true,
+        value: link,
+        "aria-label": "Link",
+        onfocus: (event) => event.target.select(),
+      }),
+      h("button", { type: "button", class: "link", onclick: (event) => copy(event, link) }, "Copy"),
+    ),
+  );
 }
 
 sightglass.save = (kind) => {
@@ -124,7 +262,11 @@ sightglass.on("answer", () => {
     if (pane.done < 1) return;
   }
   previewed = pane?.done < 1 ? same : "";
-  const next = JSON.stringify([answer.panes[0], answer.refusal, sightglass.picture?.key].map((part) => (part?.heat ? { ...part, heat: part.alt + part.cost } : part)));
+  const next = JSON.stringify(
+    [answer.panes[0], answer.refusal, sightglass.picture?.key].map((part) =>
+      part?.heat ? { ...part, heat: part.alt + part.cost } : part,
+    ),
+  );
   if (next !== shown) draw();
   shown = next;
 });

@@ -1,14 +1,36 @@
 // Knows the question being asked and the answer on the screen; every part of the page listens here, none to another.
+// biome-ignore lint/correctness/noUnusedVariables: the scripts of a part, which stand below this one, use it
 const sightglass = (window.sightglass ??= (() => {
   const listeners = {};
   const store = {
     catalogue: null, // what is on offer, from the server
-    question: { scene: "", picture: "", upload: "", model: "", method: "", target: null, versus: null, score: "", options: {}, beside: {} },
+    question: {
+      scene: "",
+      picture: "",
+      upload: "",
+      model: "",
+      method: "",
+      target: null,
+      versus: null,
+      score: "",
+      options: {},
+      beside: {},
+    },
     answer: null, // the whole answer on the screen, as far as it has come
     picture: null, // the picture on the screen: size and address
     labels: { model: "", list: [] },
     status: { state: "idle" },
-    view: { opacity: 0.85, colors: null, sign: "both", outline: true, cells: false, truth: false, wipe: false, common: true, plain: false },
+    view: {
+      opacity: 0.85,
+      colors: null,
+      sign: "both",
+      outline: true,
+      cells: false,
+      truth: false,
+      wipe: false,
+      common: true,
+      plain: false,
+    },
     send: null, // set by the wire
     errands: (window.sightglassErrands ??= {}), // what is asked beside the question, each over a connection of its own
     tab: "why", // the tab in sight
@@ -42,7 +64,10 @@ const sightglass = (window.sightglass ??= (() => {
     store.send("stop", { token });
     if (store.status.state !== "loading" || !store.answer) return;
     token = ""; // a network cannot be stopped on its way here, but nobody has to wait for it
-    giveBack({ state: "stopped", sentence: "Stopped waiting. The network is still being fetched, and will be here sooner next time." });
+    giveBack({
+      state: "stopped",
+      sentence: "Stopped waiting. The network is still being fetched, and will be here sooner next time.",
+    });
   };
 
   function send() {
@@ -94,7 +119,13 @@ const sightglass = (window.sightglass ??= (() => {
       store.emit("answer");
     }
     const refused = told.state === "done" && told.refusal?.kind === "error" ? told.refusal : told;
-    setStatus({ state: refused.state, seconds: told.seconds, done: told.panes?.[0]?.done, sentence: refused.sentence, kind: refused.kind });
+    setStatus({
+      state: refused.state,
+      seconds: told.seconds,
+      done: told.panes?.[0]?.done,
+      sentence: refused.sentence,
+      kind: refused.kind,
+    });
     if (told.state === "done" || told.stopped) {
       good = structuredClone(store.question);
       whole = store.answer;
@@ -106,7 +137,18 @@ const sightglass = (window.sightglass ??= (() => {
   // A link that asks what cannot be answered: the page opens as for anybody, and says what was wrong.
   function fallBack({ state, sentence, kind }) {
     fallen = { state, sentence, kind };
-    Object.assign(store.question, { scene: store.catalogue.welcome, picture: "", upload: "", model: store.catalogue.networks[0].id, method: "", target: null, versus: null, score: store.catalogue.score, options: {}, beside: {} });
+    Object.assign(store.question, {
+      scene: store.catalogue.welcome,
+      picture: "",
+      upload: "",
+      model: store.catalogue.networks[0].id,
+      method: "",
+      target: null,
+      versus: null,
+      score: store.catalogue.score,
+      options: {},
+      beside: {},
+    });
     send();
   }
   function giveBack({ state, sentence, kind }) {
@@ -117,11 +159,20 @@ const sightglass = (window.sightglass ??= (() => {
     store.emit("answer");
   }
   store.failed = () =>
-    setStatus({ state: "error", kind: "unreached", sentence: "No answer came: the server is full or out of reach. Nothing is lost; ask again." });
+    setStatus({
+      state: "error",
+      kind: "unreached",
+      sentence: "No answer came: the server is full or out of reach. Nothing is lost; ask again.",
+    });
 
   // What the address said about a tab when the page was opened; the scripts of the parts come in any order.
   const opened = new URLSearchParams(location.search);
-  store.placed = (tab) => (opened.get("tab") === tab ? Object.fromEntries([...opened].filter(([name]) => name.startsWith("t.")).map(([name, value]) => [name.slice(2), value])) : {});
+  store.placed = (tab) =>
+    opened.get("tab") === tab
+      ? Object.fromEntries(
+          [...opened].filter(([name]) => name.startsWith("t.")).map(([name, value]) => [name.slice(2), value]),
+        )
+      : {};
   // Tabs. What is chosen stands on the page as well, for the styles.
   store.show = (tab) => {
     if (!store.catalogue.tabs.some((each) => each.id === tab)) tab = "why";
@@ -190,7 +241,14 @@ const sightglass = (window.sightglass ??= (() => {
   // What a method takes, in words: passes, and how long that is here.
   store.takes = ({ passes: [forwards, backwards], takes }) => {
     const count = forwards + backwards;
-    const long = store.pace == null ? "" : takes * store.pace < 1 ? ", fast" : takes * store.pace < 15 ? ", some seconds" : ", long";
+    const long =
+      store.pace == null
+        ? ""
+        : takes * store.pace < 1
+          ? ", fast"
+          : takes * store.pace < 15
+            ? ", some seconds"
+            : ", long";
     return `${count || "no"} ${count === 1 ? "pass" : "passes"}${long}`;
   };
   store.percent = (share) => {
@@ -199,18 +257,27 @@ const sightglass = (window.sightglass ??= (() => {
     return `${Math.round(100 * share)} %`;
   };
   // The number that people read: a probability, or, of a regression, a number with its unit.
-  store.told = ({ share, told }) => (share == null ? told ?? "" : store.percent(share));
+  store.told = ({ share, told }) => (share == null ? (told ?? "") : store.percent(share));
   store.figure = (value) => {
     if (!value || !Number.isFinite(value)) return "0";
     const size = Math.abs(value);
-    if (size < 1e-3 || size >= 1e5) return value.toExponential(1).replace("e", " × 10^").replace("^-", "⁻").replace("^+", "").replace(/10\^?([⁻\d]+)/, (_, n) => "10" + [...n].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? c).join("")).replace("-", "−");
+    if (size < 1e-3 || size >= 1e5)
+      return value
+        .toExponential(1)
+        .replace("e", " × 10^")
+        .replace("^-", "⁻")
+        .replace("^+", "")
+        .replace(/10\^?([⁻\d]+)/, (_, n) => `10${[...n].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? c).join("")}`)
+        .replace("-", "−");
     return value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(size)))).replace("-", "−");
   };
   store.current = () => store.answer?.panes?.[0] ?? null;
   // Other methods that apply, those first that are well known and take little.
   store.others = (id) => {
     const order = (fit) => (store.method(fit.id).classic ? 0 : 1e6) + store.method(fit.id).takes;
-    return (store.answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== id).sort((a, b) => order(a) - order(b));
+    return (store.answer?.fits ?? [])
+      .filter((fit) => !fit.why_not && fit.id !== id)
+      .sort((a, b) => order(a) - order(b));
   };
   store.method = (id) => store.catalogue.methods.find((method) => method.id === id);
   return store;

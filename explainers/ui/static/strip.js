@@ -16,7 +16,15 @@ let pictured = "";
 
 const about = () => {
   const { question, picture } = sightglass;
-  return JSON.stringify([picture?.key, question.scene, question.model, question.target, question.versus, question.score, wanted]);
+  return JSON.stringify([
+    picture?.key,
+    question.scene,
+    question.model,
+    question.target,
+    question.versus,
+    question.score,
+    wanted,
+  ]);
 };
 function gather(choice = wanted) {
   wanted = choice;
@@ -48,7 +56,8 @@ sightglass.on("gather", (news) => {
 });
 
 // Best first, once all are there: until then each keeps its place.
-const sorted = () => (told.state === "working" ? told.maps : [...told.maps].sort((a, b) => (b.figure?.rank ?? -1) - (a.figure?.rank ?? -1)));
+const sorted = () =>
+  told.state === "working" ? told.maps : [...told.maps].sort((a, b) => (b.figure?.rank ?? -1) - (a.figure?.rank ?? -1));
 const tops = () => {
   const known = new Map();
   for (const map of told.maps) known.set(map.unit, Math.max(known.get(map.unit) ?? 0, cells.get(map.method).heat.top));
@@ -60,17 +69,37 @@ function cell(map) {
   if (known?.map === map) return known;
   const { picture } = sightglass;
   const shrink = (2 * SIDE) / Math.max(picture.width, picture.height);
-  const [width, height] = [picture.width * shrink, picture.height * shrink].map((side) => Math.max(1, Math.round(side)));
+  const [width, height] = [picture.width * shrink, picture.height * shrink].map((side) =>
+    Math.max(1, Math.round(side)),
+  );
   const canvas = h("canvas", { width, height, role: "img", "aria-label": map.alt });
   const figure = h("b", {}, map.blank ? "blank" : (map.figure?.big ?? ""));
-  const button = h("button", { type: "button", "data-method": map.method, onclick: () => take(map.method) }, h("span", { class: "spot" }, canvas, h("i", { class: "dot", hidden: true })), h("span", { class: "name" }, h("span", {}, map.title), figure));
+  const button = h(
+    "button",
+    { type: "button", "data-method": map.method, onclick: () => take(map.method) },
+    h("span", { class: "spot" }, canvas, h("i", { class: "dot", hidden: true })),
+    h("span", { class: "name" }, h("span", {}, map.title), figure),
+  );
   const spot = button.querySelector(".spot");
   spot.addEventListener("pointermove", (event) => {
     const box = spot.getBoundingClientRect();
-    sightglass.emit("point", { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height }, spot);
+    sightglass.emit(
+      "point",
+      { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height },
+      spot,
+    );
   });
   spot.addEventListener("pointerleave", () => sightglass.emit("point", null));
-  const made = { map, heat: ink.unpack(map.heat), canvas, button, figure, dot: button.querySelector(".dot"), spot, top: 0 };
+  const made = {
+    map,
+    heat: ink.unpack(map.heat),
+    canvas,
+    button,
+    figure,
+    dot: button.querySelector(".dot"),
+    spot,
+    top: 0,
+  };
   cells.set(map.method, made);
   return made;
 }
@@ -82,7 +111,11 @@ sightglass.on("point", (place, from) => {
   if (!told) return;
   for (const { map, heat, figure, dot, spot } of cells.values()) {
     dot.hidden = !place || spot === from;
-    figure.textContent = place ? ink.told(heat, map.box, sightglass.picture, place, { short: true }) : map.blank ? "blank" : (map.figure?.big ?? "");
+    figure.textContent = place
+      ? ink.told(heat, map.box, sightglass.picture, place, { short: true })
+      : map.blank
+        ? "blank"
+        : (map.figure?.big ?? "");
     if (!place) continue;
     dot.style.left = `${100 * place.x}%`;
     dot.style.top = `${100 * place.y}%`;
@@ -90,9 +123,15 @@ sightglass.on("point", (place, from) => {
 });
 
 function later({ method, title }, words) {
-  return h("button", { type: "button", "data-method": method, class: "later", onclick: () => take(method) }, h("span", { class: "blank" }, words), h("span", { class: "name" }, h("span", {}, title)));
+  return h(
+    "button",
+    { type: "button", "data-method": method, class: "later", onclick: () => take(method) },
+    h("span", { class: "blank" }, words),
+    h("span", { class: "name" }, h("span", {}, title)),
+  );
 }
-const ghost = (title = "\u00a0") => h("span", { class: "awaited" }, h("span", { class: "ghost" }), h("span", { class: "name quiet" }, title));
+const ghost = (title = "\u00a0") =>
+  h("span", { class: "awaited" }, h("span", { class: "ghost" }), h("span", { class: "name quiet" }, title));
 
 function draw() {
   const { picture } = sightglass;
@@ -119,35 +158,106 @@ function draw() {
     ...shown.map((each) => each.button),
     ...(told.state === "working" ? told.waiting.map(({ title }) => ghost(title)) : []),
     ...stopped.map((each) => later(each, "Stopped: click to run it")),
-    ...(told.on_request ?? []).map((each) => later(each, `Takes long: click to run it, ${sightglass.takes(sightglass.method(each.method))}`)),
-    ...(told.failed ?? []).map((each) => h("span", { class: "awaited" }, h("span", { class: "blank" }, each.why), h("span", { class: "name quiet" }, each.title))));
+    ...(told.on_request ?? []).map((each) =>
+      later(each, `Takes long: click to run it, ${sightglass.takes(sightglass.method(each.method))}`),
+    ),
+    ...(told.failed ?? []).map((each) =>
+      h(
+        "span",
+        { class: "awaited" },
+        h("span", { class: "blank" }, each.why),
+        h("span", { class: "name quiet" }, each.title),
+      ),
+    ),
+  );
   pressed();
   summary();
 }
 function pressed() {
-  for (const button of maps.querySelectorAll("[data-method]")) button.setAttribute("aria-pressed", String(button.dataset.method === sightglass.question.method));
+  for (const button of maps.querySelectorAll("[data-method]"))
+    button.setAttribute("aria-pressed", String(button.dataset.method === sightglass.question.method));
 }
 function summary() {
   if (told.state === "error") return;
   const kinds = new Set(told.maps.map((map) => map.figure?.words.includes("decide")));
-  const order = told.state === "working" || told.maps.length < 2 ? "" : kinds.has(true) ? "First the map with most heat on what decides. " : "First the map that is gathered most closely. ";
+  const order =
+    told.state === "working" || told.maps.length < 2
+      ? ""
+      : kinds.has(true)
+        ? "First the map with most heat on what decides. "
+        : "First the map that is gathered most closely. ";
   const without = sightglass.answer?.fits.filter((fit) => fit.why_not).length;
   const not = without ? ` ${without} more ${without === 1 ? "does" : "do"} not apply to this network.` : "";
   total.replaceChildren(
-    told.state === "working" ? `${told.maps.length} of ${told.maps.length + told.waiting.length} maps … ` : `${order}${told.cost ? `${told.cost}, each with its default options.` : ""}${wanted.methods.length ? "" : not}`,
-    told.state === "working" ? h("button", { type: "button", class: "link", "data-act": "stop-gathering", onclick: () => sightglass.send("stop", { token }) }, "Stop") : "");
+    told.state === "working"
+      ? `${told.maps.length} of ${told.maps.length + told.waiting.length} maps … `
+      : `${order}${told.cost ? `${told.cost}, each with its default options.` : ""}${wanted.methods.length ? "" : not}`,
+    told.state === "working"
+      ? h(
+          "button",
+          {
+            type: "button",
+            class: "link",
+            "data-act": "stop-gathering",
+            onclick: () => sightglass.send("stop", { token }),
+          },
+          "Stop",
+        )
+      : "",
+  );
 }
 function presets() {
-  const offered = sightglass.catalogue.presets.map(({ id, words, line }) => h("button", { type: "button", "data-preset": id, title: line, "aria-pressed": String(!wanted.methods.length && wanted.preset === id), onclick: () => gather({ preset: id, methods: [] }) }, words));
-  const pick = h("button", { type: "button", id: "pick", "data-preset": "", "aria-haspopup": "listbox", "aria-pressed": String(wanted.methods.length > 0), onclick: (event) => sightglass.choose({ anchor: event.currentTarget, many: MOST, chosen: told ? told.maps.map((map) => map.method) : [], pick: (methods) => gather({ preset: "", methods }) }) }, "Pick …");
+  const offered = sightglass.catalogue.presets.map(({ id, words, line }) =>
+    h(
+      "button",
+      {
+        type: "button",
+        "data-preset": id,
+        title: line,
+        "aria-pressed": String(!wanted.methods.length && wanted.preset === id),
+        onclick: () => gather({ preset: id, methods: [] }),
+      },
+      words,
+    ),
+  );
+  const pick = h(
+    "button",
+    {
+      type: "button",
+      id: "pick",
+      "data-preset": "",
+      "aria-haspopup": "listbox",
+      "aria-pressed": String(wanted.methods.length > 0),
+      onclick: (event) =>
+        sightglass.choose({
+          anchor: event.currentTarget,
+          many: MOST,
+          chosen: told ? told.maps.map((map) => map.method) : [],
+          pick: (methods) => gather({ preset: "", methods }),
+        }),
+    },
+    "Pick …",
+  );
   const box = element.querySelector(".presets");
   const focus = box.contains(document.activeElement) ? document.activeElement.dataset.preset : null;
   box.replaceChildren(...offered, pick);
   if (focus != null) box.querySelector(`[data-preset="${focus}"]`)?.focus();
-  element.querySelector(".how").replaceChildren(h("label", { title: "Maps in the same unit are drawn on one scale" }, h("input", { type: "checkbox", name: "common-scale", checked: common, onchange: (event) => {
-    common = event.target.checked;
-    draw();
-  } }), "common scale"));
+  element.querySelector(".how").replaceChildren(
+    h(
+      "label",
+      { title: "Maps in the same unit are drawn on one scale" },
+      h("input", {
+        type: "checkbox",
+        name: "common-scale",
+        checked: common,
+        onchange: (event) => {
+          common = event.target.checked;
+          draw();
+        },
+      }),
+      "common scale",
+    ),
+  );
 }
 sightglass.on("picture", draw);
 draw();

@@ -7,7 +7,7 @@ const BLOCKS = 20;
 const SMOOTH = 112; // cells that a map is interpolated to before it is outlined
 const SHARPEST = 1100; // pixels of the longer side of a drawn heat
 const hold = h("button", { type: "button", class: "link", id: "plain" }, "Hold to see the picture");
-let panes = [];
+const panes = [];
 
 function palettes(signed) {
   const { sequential, diverging } = sightglass.catalogue;
@@ -23,7 +23,16 @@ class Pane {
     this.tip = h("output", { class: "tip", hidden: true });
     this.dot = h("span", { class: "dot", hidden: true });
     this.card = h("div", { class: "card", hidden: true });
-    this.frame = h("div", { class: "frame", role: "img", tabindex: "0" }, this.image, this.heat, this.lines, this.dot, this.tip, this.card);
+    this.frame = h(
+      "div",
+      { class: "frame", role: "img", tabindex: "0" },
+      this.image,
+      this.heat,
+      this.lines,
+      this.dot,
+      this.tip,
+      this.card,
+    );
     this.caption = h("figcaption");
     this.legend = h("div", { class: "legend" });
     this.foot = h("div", { class: "foot" }, this.legend);
@@ -43,7 +52,10 @@ class Pane {
     if (picture && this.key !== picture.key) {
       this.key = picture.key;
       this.image.src = picture.src;
-      this.image.decode?.().then(() => this.frame.classList.add("drawn"), () => {});
+      this.image.decode?.().then(
+        () => this.frame.classList.add("drawn"),
+        () => {},
+      );
     }
     this.size = picture;
     if (picture) this.frame.style.setProperty("--aspect", picture.width / picture.height);
@@ -83,7 +95,20 @@ class Pane {
     const signed = this.told.signed;
     if (this.map.top)
       context.putImageData(
-        new ImageData(ink.colored(this.values, { signed, sign: view.sign, top: this.top(), colors: palettes(signed), fade: sightglass.catalogue.fade }), width, height), 0, 0);
+        new ImageData(
+          ink.colored(this.values, {
+            signed,
+            sign: view.sign,
+            top: this.top(),
+            colors: palettes(signed),
+            fade: sightglass.catalogue.fade,
+          }),
+          width,
+          height,
+        ),
+        0,
+        0,
+      );
     this.drawLines(pen, box.width, box.height);
     this.drawLegend();
   }
@@ -94,16 +119,32 @@ class Pane {
     const down = height / this.size.height;
     if (x0 > 0.5 || y0 > 0.5 || this.size.width - x1 > 0.5 || this.size.height - y1 > 0.5) {
       pen.setLineDash([4, 3]);
-      stroke(pen, () => pen.rect(x0 * across + 0.5, y0 * down + 0.5, (x1 - x0) * across - 1, (y1 - y0) * down - 1), 1, "rgba(255,255,255,.75)");
+      stroke(
+        pen,
+        () => pen.rect(x0 * across + 0.5, y0 * down + 0.5, (x1 - x0) * across - 1, (y1 - y0) * down - 1),
+        1,
+        "rgba(255,255,255,.75)",
+      );
       pen.setLineDash([]);
     }
     if (view.outline && this.map.top) {
       const fine = Math.max(this.map.width, this.map.height);
       const { values, columns, rows } = this.outlined(fine);
-      const [w, hgt] = [(x1 - x0) * across / columns, (y1 - y0) * down / rows];
+      const [w, hgt] = [((x1 - x0) * across) / columns, ((y1 - y0) * down) / rows];
       const trace = (mass, weight, color) => {
         const lines = ink.outline(values, columns, rows, ink.threshold(values, mass));
-        stroke(pen, () => lines.forEach(([a, b, c, d]) => (pen.moveTo(x0 * across + a * w, y0 * down + b * hgt), pen.lineTo(x0 * across + c * w, y0 * down + d * hgt))), weight, color);
+        stroke(
+          pen,
+          () =>
+            lines.forEach(
+              ([a, b, c, d]) => (
+                pen.moveTo(x0 * across + a * w, y0 * down + b * hgt),
+                pen.lineTo(x0 * across + c * w, y0 * down + d * hgt)
+              ),
+            ),
+          weight,
+          color,
+        );
       };
       if (fine <= FINE) trace(0.9, 0.75, "rgba(255,255,255,.5)");
       trace(0.5, 1.5, "rgba(255,255,255,.95)");
@@ -111,16 +152,25 @@ class Pane {
     if (view.truth && this.truth) {
       const lines = ink.outline(this.truth.values, this.truth.width, this.truth.height, 0.5);
       const [w, hgt] = [width / this.truth.width, height / this.truth.height];
-      stroke(pen, () => lines.forEach(([a, b, c, d]) => (pen.moveTo(a * w, b * hgt), pen.lineTo(c * w, d * hgt))), 1.75, "#58e0b4");
+      stroke(
+        pen,
+        () => lines.forEach(([a, b, c, d]) => (pen.moveTo(a * w, b * hgt), pen.lineTo(c * w, d * hgt))),
+        1.75,
+        "#58e0b4",
+      );
     }
   }
 
   // The size of the heat on a grid that gives regions: coarse maps interpolated, grainy ones averaged over blocks first.
   outlined(fine) {
-    const size = this.map.values.map((v) => Math.abs(view.sign === "lowers" ? Math.min(0, v) : view.sign === "raises" ? Math.max(0, v) : v));
+    const size = this.map.values.map((v) =>
+      Math.abs(view.sign === "lowers" ? Math.min(0, v) : view.sign === "raises" ? Math.max(0, v) : v),
+    );
     let map = { ...this.map, values: size };
     const resized = (longer) => {
-      const [columns, rows] = [this.map.width, this.map.height].map((side) => Math.max(1, Math.round((side * longer) / fine)));
+      const [columns, rows] = [this.map.width, this.map.height].map((side) =>
+        Math.max(1, Math.round((side * longer) / fine)),
+      );
       return { width: columns, height: rows, values: ink.laid(map, columns, rows, [0, 0, columns, rows]) };
     };
     if (fine > FINE) map = resized(BLOCKS);
@@ -135,7 +185,15 @@ class Pane {
     const colors = palettes(told.signed);
     const row = new Uint8ClampedArray(1024);
     for (let i = 0; i < 256; i++) {
-      row.set([colors[3 * i], colors[3 * i + 1], colors[3 * i + 2], 255 * Math.abs(told.signed ? i / 127.5 - 1 : i / 255) ** sightglass.catalogue.fade], 4 * i);
+      row.set(
+        [
+          colors[3 * i],
+          colors[3 * i + 1],
+          colors[3 * i + 2],
+          255 * Math.abs(told.signed ? i / 127.5 - 1 : i / 255) ** sightglass.catalogue.fade,
+        ],
+        4 * i,
+      );
     }
     bar.getContext("2d").putImageData(new ImageData(row, 256, 1), 0, 0);
     const low = told.signed ? `−${sightglass.figure(top)}` : "0";
@@ -145,24 +203,46 @@ class Pane {
     this.legend.replaceChildren(
       ...(told.blank
         ? [h("span", {}, "The map is zero everywhere.")]
-        : [h("span", { class: "low" }, low), h("span", { class: told.signed ? "ramp signed" : "ramp" }, bar, told.signed ? h("i", {}, "0") : null), h("span", {}, `${beyond ? high : high.slice(0, -1)} ${told.unit}`), panes.length > 1 ? h("span", { class: "scale" }, common ? "common scale" : "own scale") : null].filter(Boolean)));
+        : [
+            h("span", { class: "low" }, low),
+            h("span", { class: told.signed ? "ramp signed" : "ramp" }, bar, told.signed ? h("i", {}, "0") : null),
+            h("span", {}, `${beyond ? high : high.slice(0, -1)} ${told.unit}`),
+            panes.length > 1 ? h("span", { class: "scale" }, common ? "common scale" : "own scale") : null,
+          ].filter(Boolean)),
+    );
   }
 
   captioned() {
     if (panes.length < 2 || !this.told) return this.caption.replaceChildren();
     const { told } = this;
     const share = ` ${sightglass.told(told)}`;
-    this.caption.replaceChildren(h("b", {}, told.title ?? ""), h("span", {}, `${told.target ?? ""}${share}`), h("span", { class: "quiet" }, told.model ?? ""));
+    this.caption.replaceChildren(
+      h("b", {}, told.title ?? ""),
+      h("span", {}, `${told.target ?? ""}${share}`),
+      h("span", { class: "quiet" }, told.model ?? ""),
+    );
   }
 }
 
 function comparable(a, b) {
-  return a && b && !a.refusal && !b.refusal && a.model === b.model && a.method === b.method && a.unit === b.unit && a.signed === b.signed;
+  return (
+    a &&
+    b &&
+    !a.refusal &&
+    !b.refusal &&
+    a.model === b.model &&
+    a.method === b.method &&
+    a.unit === b.unit &&
+    a.signed === b.signed
+  );
 }
 
 // A bright line with a dark rim, to be seen on any picture.
 function stroke(pen, path, width, color) {
-  for (const [weight, ink_] of [[width + 1.5, "rgba(0,0,0,.35)"], [width, color]]) {
+  for (const [weight, ink_] of [
+    [width + 1.5, "rgba(0,0,0,.35)"],
+    [width, color],
+  ]) {
     pen.beginPath();
     path();
     pen.lineWidth = weight;
@@ -174,7 +254,11 @@ function stroke(pen, path, width, color) {
 // The same place on every pane and on every small map; the value there and the share of all that its cell holds.
 function point(pane, event) {
   const box = pane?.frame.getBoundingClientRect();
-  sightglass.emit("point", box && { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height }, pane);
+  sightglass.emit(
+    "point",
+    box && { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height },
+    pane,
+  );
 }
 sightglass.on("point", (place, from) => {
   for (const each of panes) {
@@ -196,14 +280,30 @@ function refuse(card, told) {
   const offers = sightglass.others(told.method).slice(0, 2);
   card.replaceChildren(
     h("p", {}, told.refusal),
-    offers.length > 0 ? h("p", { class: "offers" }, offers.map((fit) => h("button", { type: "button", onclick: () => sightglass.ask({ method: fit.id, options: {}, beside: {} }) }, fit.title))) : "");
+    offers.length > 0
+      ? h(
+          "p",
+          { class: "offers" },
+          offers.map((fit) =>
+            h(
+              "button",
+              { type: "button", onclick: () => sightglass.ask({ method: fit.id, options: {}, beside: {} }) },
+              fit.title,
+            ),
+          ),
+        )
+      : "",
+  );
 }
 
 function render() {
   const { answer, picture, question } = sightglass;
   const two = sightglass.comparing;
   const refusal = answer?.refusal;
-  const told = refusal?.kind === "does not apply" ? [{ refusal: refusal.sentence, method: refusal.method }] : (answer?.panes ?? []);
+  const told =
+    refusal?.kind === "does not apply"
+      ? [{ refusal: refusal.sentence, method: refusal.method }]
+      : (answer?.panes ?? []);
   while (panes.length < (two ? 2 : 1)) panes.push(new Pane(panes.length));
   panes.length = two ? 2 : 1;
   panesBox.dataset.count = panes.length;
@@ -223,7 +323,11 @@ function render() {
 function welcome(question) {
   const line = element.querySelector(".welcome");
   let away = sightglass.welcomed;
-  try { away ||= sessionStorage.getItem("sightglass.welcomed"); } catch { /* storage may be blocked in a frame */ }
+  try {
+    away ||= sessionStorage.getItem("sightglass.welcomed");
+  } catch {
+    /* storage may be blocked in a frame */
+  }
   line.hidden = Boolean(away) || sightglass.embedded || question.scene !== sightglass.catalogue.welcome;
 }
 
@@ -231,23 +335,92 @@ function welcome(question) {
 let drawn = "";
 function tools() {
   const told = sightglass.current();
-  const kind = JSON.stringify([told?.signed, Boolean(told?.truth), panes.length, view.wipe, panes.length > 1 && comparable(panes[0].told, panes[1].told)]);
+  const kind = JSON.stringify([
+    told?.signed,
+    Boolean(told?.truth),
+    panes.length,
+    view.wipe,
+    panes.length > 1 && comparable(panes[0].told, panes[1].told),
+  ]);
   if (kind === drawn) return;
   drawn = kind;
   const tick = (name, words, hint) =>
-    h("label", { title: hint }, h("input", { type: "checkbox", name, checked: view[name], onchange: (event) => set(name, event.target.checked) }), words);
+    h(
+      "label",
+      { title: hint },
+      h("input", { type: "checkbox", name, checked: view[name], onchange: (event) => set(name, event.target.checked) }),
+      words,
+    );
   const { sequential } = sightglass.catalogue;
   element.querySelector(".tools").replaceChildren(
-    h("label", { class: "slider" }, "Opacity", h("input", { type: "range", id: "opacity", min: 0, max: 100, value: Math.round(100 * view.opacity), oninput: (event) => set("opacity", event.target.value / 100) })),
+    h(
+      "label",
+      { class: "slider" },
+      "Opacity",
+      h("input", {
+        type: "range",
+        id: "opacity",
+        min: 0,
+        max: 100,
+        value: Math.round(100 * view.opacity),
+        oninput: (event) => set("opacity", event.target.value / 100),
+      }),
+    ),
     told?.signed
-      ? h("span", { class: "choice", role: "group", "aria-label": "Sign" }, [["both", "both"], ["raises", "raises"], ["lowers", "lowers"]].map(([name, words]) => h("button", { type: "button", "aria-pressed": String(view.sign === name), "data-sign": name, onclick: () => set("sign", name) }, words)))
-      : h("label", { class: "colors" }, "Colors", h("select", { id: "colors", onchange: (event) => set("colors", event.target.value) }, sequential.map((name) => h("option", { value: name, selected: name === view.colors }, name)))),
+      ? h(
+          "span",
+          { class: "choice", role: "group", "aria-label": "Sign" },
+          [
+            ["both", "both"],
+            ["raises", "raises"],
+            ["lowers", "lowers"],
+          ].map(([name, words]) =>
+            h(
+              "button",
+              {
+                type: "button",
+                "aria-pressed": String(view.sign === name),
+                "data-sign": name,
+                onclick: () => set("sign", name),
+              },
+              words,
+            ),
+          ),
+        )
+      : h(
+          "label",
+          { class: "colors" },
+          "Colors",
+          h(
+            "select",
+            { id: "colors", onchange: (event) => set("colors", event.target.value) },
+            sequential.map((name) => h("option", { value: name, selected: name === view.colors }, name)),
+          ),
+        ),
     tick("outline", "outline of half the heat", "The smallest region with half of the heat; thin: with 90 %"),
     tick("cells", "cells", "The method's own cells, without smoothing"),
     told?.truth ? tick("truth", "what decides", "The parts of the creature that decide, as the pond drew them") : "",
-    panes.length > 1 && comparable(panes[0].told, panes[1].told) ? tick("common", "common scale", "One color means one value on both maps") : "",
+    panes.length > 1 && comparable(panes[0].told, panes[1].told)
+      ? tick("common", "common scale", "One color means one value on both maps")
+      : "",
     tick("wipe", "wipe", "The heat on one side of a line only"),
-    view.wipe ? h("label", { class: "slider" }, "", h("input", { type: "range", id: "wipe", min: 0, max: 100, value: 50, "aria-label": "Where the heat begins", oninput: (event) => panesBox.style.setProperty("--wipe", `${event.target.value}%`) })) : "");
+    view.wipe
+      ? h(
+          "label",
+          { class: "slider" },
+          "",
+          h("input", {
+            type: "range",
+            id: "wipe",
+            min: 0,
+            max: 100,
+            value: 50,
+            "aria-label": "Where the heat begins",
+            oninput: (event) => panesBox.style.setProperty("--wipe", `${event.target.value}%`),
+          }),
+        )
+      : "",
+  );
 }
 
 function set(name, value) {
@@ -255,7 +428,9 @@ function set(name, value) {
   if (name === "opacity") return panesBox.style.setProperty("--opacity", value);
   if (name === "wipe") panesBox.classList.toggle("wiped", value);
   panes.forEach((pane) => pane.draw());
-  element.querySelectorAll("[data-sign]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.sign === view.sign)));
+  element
+    .querySelectorAll("[data-sign]")
+    .forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.sign === view.sign)));
   tools();
 }
 
@@ -263,7 +438,14 @@ function plain(on) {
   panesBox.classList.toggle("plain", on);
 }
 sightglass.plain = plain;
-for (const [kind, on] of [["pointerdown", true], ["pointerup", false], ["pointerleave", false], ["blur", false], ["keyup", false]]) hold.addEventListener(kind, () => plain(on));
+for (const [kind, on] of [
+  ["pointerdown", true],
+  ["pointerup", false],
+  ["pointerleave", false],
+  ["blur", false],
+  ["keyup", false],
+])
+  hold.addEventListener(kind, () => plain(on));
 hold.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" && event.key !== " ") return;
   event.preventDefault();
@@ -288,13 +470,18 @@ function status() {
   const slow = state === "loading" || (state === "working" && seconds >= SLOW);
   box.classList.toggle("slow", slow);
   const past = seconds >= SLOW ? ` ${Math.round(seconds)} s.` : "";
-  const words = { loading: `Fetching and building ${network}.${past}`, working: known ? `${sightglass.percent(done)} done${left(seconds, done)}.` : `Working.${past}` };
+  const words = {
+    loading: `Fetching and building ${network}.${past}`,
+    working: known ? `${sightglass.percent(done)} done${left(seconds, done)}.` : `Working.${past}`,
+  };
   box.querySelector(".words").textContent = told ? sentence : (words[state] ?? "");
   if (state === "asking") waiting(sightglass.status);
 }
 const left = (seconds, done) => {
   const more = (seconds * (1 - done)) / done;
-  return seconds < SLOW || more < 1 ? "" : `, about ${more < 10 ? `${Math.ceil(more)} s` : more < 90 ? `${5 * Math.ceil(more / 5)} s` : `${Math.round(more / 60)} min`} more`;
+  return seconds < SLOW || more < 1
+    ? ""
+    : `, about ${more < 10 ? `${Math.ceil(more)} s` : more < 90 ? `${5 * Math.ceil(more / 5)} s` : `${Math.round(more / 60)} min`} more`;
 };
 function waiting(status_) {
   setTimeout(() => {
@@ -311,7 +498,11 @@ element.addEventListener("click", (event) => {
   if (act === "dismiss") element.querySelector(".progress").classList.remove("told");
   if (act === "welcome") {
     sightglass.welcomed = true;
-    try { sessionStorage.setItem("sightglass.welcomed", "1"); } catch { /* storage may be blocked in a frame */ }
+    try {
+      sessionStorage.setItem("sightglass.welcomed", "1");
+    } catch {
+      /* storage may be blocked in a frame */
+    }
     element.querySelector(".welcome").hidden = true;
   }
 });
@@ -321,7 +512,8 @@ sightglass.on("compare", render);
 sightglass.on("working", render);
 sightglass.on("stage", () => {
   const { top, bottom } = element.querySelector(".table").getBoundingClientRect();
-  if (top < -40 || bottom > innerHeight + 400) element.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  if (top < -40 || bottom > innerHeight + 400)
+    element.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 });
 sightglass.on("status", status);
 render();

@@ -49,7 +49,16 @@ sightglass.workingPane = () => {
   const pane = sightglass.current();
   if (!steps || !pane) return null;
   const step = steps[at];
-  return { ...pane, heat: step.heat, box: step.box, signed: step.signed, blank: step.blank, top: tops[at], unit: "", alt: step.sentence };
+  return {
+    ...pane,
+    heat: step.heat,
+    box: step.box,
+    signed: step.signed,
+    blank: step.blank,
+    top: tops[at],
+    unit: "",
+    alt: step.sentence,
+  };
 };
 
 function go(next) {
@@ -61,7 +70,8 @@ function go(next) {
   range.value = at;
   range.setAttribute("aria-valuetext", `Step ${at + 1} of ${steps.length}: ${step.sentence}`);
   const marked = step.weight == null && steps[at - 1]?.weight != null ? at - 1 : at; // a sum belongs to what was just added
-  for (const bar of box.querySelectorAll(".weights button")) bar.setAttribute("aria-current", String(Number(bar.dataset.step) === marked));
+  for (const bar of box.querySelectorAll(".weights button"))
+    bar.setAttribute("aria-current", String(Number(bar.dataset.step) === marked));
   const total = box.querySelector(".total");
   if (total) {
     const known = steps.slice(0, at + 1).findLast((each) => each.total != null)?.total ?? 0;
@@ -92,14 +102,62 @@ function draw() {
   box.hidden = false;
   box.replaceChildren(
     ...[
-      h("p", { class: "head" }, h("span", { class: "place quiet" }), h("button", { type: "button", class: "link", onclick: close }, "Close the working")),
+      h(
+        "p",
+        { class: "head" },
+        h("span", { class: "place quiet" }),
+        h("button", { type: "button", class: "link", onclick: close }, "Close the working"),
+      ),
       h("p", { class: "sentence", "aria-live": "polite" }),
-      h("div", { class: "run" },
+      h(
+        "div",
+        { class: "run" },
         still() ? null : h("button", { type: "button", class: "link play", onclick: () => play(!playing) }, "▶ Play"),
-        h("input", { type: "range", id: "step", min: 0, max: steps.length - 1, step: 1, value: 0, "aria-label": "Step of the working", oninput: (event) => (play(false), go(event.target.valueAsNumber)) })),
-      h("div", { class: "sums" },
-        weights.length > 1 && h("div", { class: "weights", role: "group", "aria-label": "What each counts for" }, h("span", { class: "quiet" }, "counts for"),
-          weights.map(([weight, i]) => h("button", { type: "button", "data-step": i, title: signed(weight), "aria-label": `Step ${i + 1}, counts for ${signed(weight)}`, class: weight < 0 ? "lowers" : "", style: `--size:${(100 * Math.abs(weight)) / most}%`, onclick: () => (play(false), go(i)) }, h("i")))),
-        end != null && h("p", { class: "total" }, h("span", { class: "quiet" }, "adds up to"), h("b", {}), h("span", { class: "quiet" }, `of ${signed(end)}`), h("i", { "aria-hidden": "true" }))),
-    ].filter(Boolean));
+        h("input", {
+          type: "range",
+          id: "step",
+          min: 0,
+          max: steps.length - 1,
+          step: 1,
+          value: 0,
+          "aria-label": "Step of the working",
+          oninput: (event) => (play(false), go(event.target.valueAsNumber)),
+        }),
+      ),
+      h(
+        "div",
+        { class: "sums" },
+        weights.length > 1 &&
+          h(
+            "div",
+            { class: "weights", role: "group", "aria-label": "What each counts for" },
+            h("span", { class: "quiet" }, "counts for"),
+            weights.map(([weight, i]) =>
+              h(
+                "button",
+                {
+                  type: "button",
+                  "data-step": i,
+                  title: signed(weight),
+                  "aria-label": `Step ${i + 1}, counts for ${signed(weight)}`,
+                  class: weight < 0 ? "lowers" : "",
+                  style: `--size:${(100 * Math.abs(weight)) / most}%`,
+                  onclick: () => (play(false), go(i)),
+                },
+                h("i"),
+              ),
+            ),
+          ),
+        end != null &&
+          h(
+            "p",
+            { class: "total" },
+            h("span", { class: "quiet" }, "adds up to"),
+            h("b", {}),
+            h("span", { class: "quiet" }, `of ${signed(end)}`),
+            h("i", { "aria-hidden": "true" }),
+          ),
+      ),
+    ].filter(Boolean),
+  );
 }

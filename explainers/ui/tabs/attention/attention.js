@@ -5,7 +5,16 @@ const find = (selector) => root.querySelector(selector);
 const BIG = 900; // pixels of the longer side of the large map
 const SIDE = 360; // and of one among three
 const FRAME = 420; // milliseconds that a layer stays in the film
-const state = { layer: -1, head: -1, cell: null, mode: "head", common: false, above: false, layerWeights: [], headWeights: [] };
+const state = {
+  layer: -1,
+  head: -1,
+  cell: null,
+  mode: "head",
+  common: false,
+  above: false,
+  layerWeights: [],
+  headWeights: [],
+};
 let told = null; // what the server said of all layers
 let maps = []; // for each layer, an array of heads, each { width, height, values, top }
 let image = null;
@@ -22,7 +31,8 @@ const words = (head) => (head < 0 ? "mean of all heads" : `head ${head}`);
 function ask() {
   find(".said").textContent = told ? "" : "Reading attention …";
   sightglass.run("attention", "rows", { cell: state.cell }, (message) => {
-    if (message.state === "error" || message.state === "stopped") return (find(".said").textContent = message.sentence ?? "");
+    if (message.state === "error" || message.state === "stopped")
+      return (find(".said").textContent = message.sentence ?? "");
     if (message.why_not) return refuse(message);
     if (!message.layers) return;
     take(message);
@@ -37,7 +47,12 @@ function take(message) {
   maps = told.layers.map((layer) => {
     const all = ink.unpack(layer.heat);
     const cells = layer.grid[0] * layer.grid[1];
-    return Array.from({ length: layer.heads }, (_, head) => one(all.values.slice(head * cells, (head + 1) * cells).map((value) => value + layer.least[head]), layer.grid));
+    return Array.from({ length: layer.heads }, (_, head) =>
+      one(
+        all.values.slice(head * cells, (head + 1) * cells).map((value) => value + layer.least[head]),
+        layer.grid,
+      ),
+    );
   });
   if (state.layer < 0 || state.layer >= count()) state.layer = count() - 1;
   if (state.head >= told.layers[state.layer].heads) state.head = -1;
@@ -61,12 +76,61 @@ function refuse({ why_not, instead }) {
   stop();
   root.classList.add("without");
   root.querySelector(".card")?.remove();
-  root.prepend(h("div", { class: "card" },
-    h("p", {}, why_not),
-    h("p", { class: "quiet" }, instead.length ? "What it has instead are maps over a grid. These methods apply to it:" : "No method here applies to it."),
-    instead.map(({ id, title, question }) => h("p", { class: "offers" }, h("button", { type: "button", class: "link", onclick: () => (sightglass.show("why"), sightglass.ask({ method: id, options: {} })) }, title), h("span", { class: "quiet" }, question.replace("the chosen class", sightglass.current()?.target ?? "the class")))),
-    h("p", { class: "quiet" }, "To see attention, ask another network:"),
-    h("p", { class: "offers" }, sightglass.catalogue.networks.filter((each) => each.attends).slice(0, 3).map(({ id, line }) => h("button", { type: "button", class: "link", title: line, "data-network": id, onclick: () => sightglass.ask({ model: id, target: null, versus: null }) }, id)))));
+  root.prepend(
+    h(
+      "div",
+      { class: "card" },
+      h("p", {}, why_not),
+      h(
+        "p",
+        { class: "quiet" },
+        instead.length
+          ? "What it has instead are maps over a grid. These methods apply to it:"
+          : "No method here applies to it.",
+      ),
+      instead.map(({ id, title, question }) =>
+        h(
+          "p",
+          { class: "offers" },
+          h(
+            "button",
+            {
+              type: "button",
+              class: "link",
+              onclick: () => (sightglass.show("why"), sightglass.ask({ method: id, options: {} })),
+            },
+            title,
+          ),
+          h(
+            "span",
+            { class: "quiet" },
+            question.replace("the chosen class", sightglass.current()?.target ?? "the class"),
+          ),
+        ),
+      ),
+      h("p", { class: "quiet" }, "To see attention, ask another network:"),
+      h(
+        "p",
+        { class: "offers" },
+        sightglass.catalogue.networks
+          .filter((each) => each.attends)
+          .slice(0, 3)
+          .map(({ id, line }) =>
+            h(
+              "button",
+              {
+                type: "button",
+                class: "link",
+                title: line,
+                "data-network": id,
+                onclick: () => sightglass.ask({ model: id, target: null, versus: null }),
+              },
+              id,
+            ),
+          ),
+      ),
+    ),
+  );
 }
 
 // --- which weights the map on the stage has: a matrix layers × heads of numbers from 0 to 1, and their sum is 1
@@ -74,7 +138,8 @@ function refuse({ why_not, instead }) {
 function weights() {
   const all = told.layers.map((layer) => new Array(layer.heads).fill(0));
   if (state.mode === "all") {
-    for (const [l, layer] of told.layers.entries()) for (let k = 0; k < layer.heads; k++) all[l][k] = (state.layerWeights[l] ?? 1) * (state.headWeights[k] ?? 1);
+    for (const [l, layer] of told.layers.entries())
+      for (let k = 0; k < layer.heads; k++) all[l][k] = (state.layerWeights[l] ?? 1) * (state.headWeights[k] ?? 1);
   } else if (state.head < 0) all[state.layer].fill(1);
   else all[state.layer][state.head] = 1;
   const total = all.flat().reduce((a, b) => a + b, 0) || 1;
@@ -85,7 +150,9 @@ function onStage() {
   const all = weights();
   const used = all.map((row, l) => [row, l]).filter(([row]) => row.some(Boolean));
   if (!used.length) return one(new Float32Array(1), [1, 1]);
-  const [height, width] = used.map(([, l]) => told.layers[l].grid).reduce((a, b) => (b[0] * b[1] > a[0] * a[1] ? b : a));
+  const [height, width] = used
+    .map(([, l]) => told.layers[l].grid)
+    .reduce((a, b) => (b[0] * b[1] > a[0] * a[1] ? b : a));
   const values = new Float32Array(height * width);
   for (const [row, l] of used)
     for (const [k, weight] of row.entries()) {
@@ -93,7 +160,9 @@ function onStage() {
       const map = maps[l][k];
       const share = (weight * map.width * map.height) / (width * height);
       for (let y = 0; y < height; y++)
-        for (let x = 0; x < width; x++) values[y * width + x] += share * map.values[Math.floor((y * map.height) / height) * map.width + Math.floor((x * map.width) / width)];
+        for (let x = 0; x < width; x++)
+          values[y * width + x] +=
+            share * map.values[Math.floor((y * map.height) / height) * map.width + Math.floor((x * map.width) / width)];
     }
   return one(values, [height, width]);
 }
@@ -118,7 +187,10 @@ function draw() {
 function canvasFor(canvas, longer) {
   const { picture } = sightglass;
   const shrink = longer / Math.max(picture.width, picture.height);
-  Object.assign(canvas, { width: Math.max(1, Math.round(picture.width * shrink)), height: Math.max(1, Math.round(picture.height * shrink)) });
+  Object.assign(canvas, {
+    width: Math.max(1, Math.round(picture.width * shrink)),
+    height: Math.max(1, Math.round(picture.height * shrink)),
+  });
   return canvas;
 }
 // What is drawn of a map: all of it, or what lies above its least value.
@@ -132,7 +204,10 @@ function drawStage() {
   legend(map);
   ink.small(canvasFor(find(".big"), BIG), map, { box: told.box, signed: false }, sightglass.picture, image, map.top);
   const layer = told.layers[state.layer];
-  const rest = weights().reduce((sum, row, l) => sum + row.reduce((a, weight, k) => a + weight * told.layers[l].rest[k], 0), 0);
+  const rest = weights().reduce(
+    (sum, row, l) => sum + row.reduce((a, weight, k) => a + weight * told.layers[l].rest[k], 0),
+    0,
+  );
   const which = state.mode === "all" ? "All layers and heads, by weight" : `Layer ${state.layer}, ${words(state.head)}`;
   const who = layer.asks;
   const away = rest > 0.005 ? ` ${percent(rest)} goes to tokens without a place, such as the class token.` : "";
@@ -147,7 +222,12 @@ function drawStage() {
     const [x0, y0, x1, y1] = told.box;
     const [rows, columns] = told.grid;
     const [w, t] = [(x1 - x0) / columns, (y1 - y0) / rows];
-    Object.assign(patch.style, { left: `${(100 * (x0 + told.cell[1] * w)) / picture.width}%`, top: `${(100 * (y0 + told.cell[0] * t)) / picture.height}%`, width: `${(100 * w) / picture.width}%`, height: `${(100 * t) / picture.height}%` });
+    Object.assign(patch.style, {
+      left: `${(100 * (x0 + told.cell[1] * w)) / picture.width}%`,
+      top: `${(100 * (y0 + told.cell[0] * t)) / picture.height}%`,
+      width: `${(100 * w) / picture.width}%`,
+      height: `${(100 * t) / picture.height}%`,
+    });
   }
 }
 function legend(map) {
@@ -155,11 +235,19 @@ function legend(map) {
   const colors = ink.palette(palettes[sightglass.view.colors ?? sequential[0]]);
   const bar = h("canvas", { width: 256, height: 1, "aria-hidden": "true" });
   const row = new Uint8ClampedArray(1024);
-  for (let i = 0; i < 256; i++) row.set([colors[3 * i], colors[3 * i + 1], colors[3 * i + 2], 255 * (i / 255) ** fade], 4 * i);
+  for (let i = 0; i < 256; i++)
+    row.set([colors[3 * i], colors[3 * i + 1], colors[3 * i + 2], 255 * (i / 255) ** fade], 4 * i);
   bar.getContext("2d").putImageData(new ImageData(row, 256, 1), 0, 0);
   const even = 1 / map.values.length;
-  const [low, high] = map.low > 0.9 * (map.top + map.low) ? [map.low.toPrecision(4), (map.top + map.low).toPrecision(4)] : [figure(map.low), figure(map.top + map.low)];
-  find(".legend").replaceChildren(h("span", {}, low), bar, h("span", {}, `${high} of the attention in a cell; even would be ${figure(even)}`));
+  const [low, high] =
+    map.low > 0.9 * (map.top + map.low)
+      ? [map.low.toPrecision(4), (map.top + map.low).toPrecision(4)]
+      : [figure(map.low), figure(map.top + map.low)];
+  find(".legend").replaceChildren(
+    h("span", {}, low),
+    bar,
+    h("span", {}, `${high} of the attention in a cell; even would be ${figure(even)}`),
+  );
 }
 function drawFilm() {
   const slider = find(".film input[name='layer']");
@@ -172,24 +260,114 @@ function drawFilm() {
     return;
   }
   find(".film").replaceChildren(
-    h("button", { type: "button", class: "play", title: "Play through the layers", "aria-label": "Play through the layers", onclick: () => (film ? stop() : play()) }, "▶"),
-    h("label", {}, h("input", { type: "range", name: "layer", min: 0, max: count() - 1, value: state.layer, "aria-label": "Layer", oninput: (event) => (stop(), choose(Number(event.target.value), state.head)) }), h("output", {}, `layer ${state.layer} of ${count() - 1}`)),
-    h("button", { type: "button", class: "link unask", hidden: !state.cell, onclick: () => query(null) }, `back to ${unasked}`),
-    h("span", { class: "quiet" }, "Click a patch to see what it attends to."));
+    h(
+      "button",
+      {
+        type: "button",
+        class: "play",
+        title: "Play through the layers",
+        "aria-label": "Play through the layers",
+        onclick: () => (film ? stop() : play()),
+      },
+      "▶",
+    ),
+    h(
+      "label",
+      {},
+      h("input", {
+        type: "range",
+        name: "layer",
+        min: 0,
+        max: count() - 1,
+        value: state.layer,
+        "aria-label": "Layer",
+        oninput: (event) => (stop(), choose(Number(event.target.value), state.head)),
+      }),
+      h("output", {}, `layer ${state.layer} of ${count() - 1}`),
+    ),
+    h(
+      "button",
+      { type: "button", class: "link unask", hidden: !state.cell, onclick: () => query(null) },
+      `back to ${unasked}`,
+    ),
+    h("span", { class: "quiet" }, "Click a patch to see what it attends to."),
+  );
 }
 function drawHow() {
-  const mode = (name, title, hint) => h("button", { type: "button", title: hint, "aria-pressed": String(state.mode === name), "data-mode": name, onclick: () => ((state.mode = name), changed()) }, title);
+  const mode = (name, title, hint) =>
+    h(
+      "button",
+      {
+        type: "button",
+        title: hint,
+        "aria-pressed": String(state.mode === name),
+        "data-mode": name,
+        onclick: () => ((state.mode = name), changed()),
+      },
+      title,
+    );
   const box = find(".how");
   const open = box.querySelector("details")?.open;
   box.replaceChildren(
-    h("span", { class: "choice", role: "group", "aria-label": "What is on the left" }, mode("head", "one head", "One layer and head, or the mean of a layer"), mode("all", "all, weighted", "All layers and heads, with weights of your own")),
-    h("label", { title: "One color means one share in all of them" }, h("input", { type: "checkbox", name: "common", checked: state.common, onchange: (event) => ((state.common = event.target.checked), drawMatrix()) }), "common scale"),
-    h("label", { title: "Draw what lies above the least value of a map, to tell apart attention that is nearly even" }, h("input", { type: "checkbox", name: "above", checked: state.above, onchange: (event) => ((state.above = event.target.checked), drawStage(), drawMatrix()) }), "above the least"),
-    h("span", { class: "quiet" }, `${count()} layers × ${Math.max(...told.layers.map((layer) => layer.heads))} heads`));
+    h(
+      "span",
+      { class: "choice", role: "group", "aria-label": "What is on the left" },
+      mode("head", "one head", "One layer and head, or the mean of a layer"),
+      mode("all", "all, weighted", "All layers and heads, with weights of your own"),
+    ),
+    h(
+      "label",
+      { title: "One color means one share in all of them" },
+      h("input", {
+        type: "checkbox",
+        name: "common",
+        checked: state.common,
+        onchange: (event) => ((state.common = event.target.checked), drawMatrix()),
+      }),
+      "common scale",
+    ),
+    h(
+      "label",
+      { title: "Draw what lies above the least value of a map, to tell apart attention that is nearly even" },
+      h("input", {
+        type: "checkbox",
+        name: "above",
+        checked: state.above,
+        onchange: (event) => ((state.above = event.target.checked), drawStage(), drawMatrix()),
+      }),
+      "above the least",
+    ),
+    h("span", { class: "quiet" }, `${count()} layers × ${Math.max(...told.layers.map((layer) => layer.heads))} heads`),
+  );
   if (state.mode === "all") {
     const heads = Math.max(...told.layers.map((layer) => layer.heads));
-    const slider = (list, name, i) => h("label", {}, `${name} ${i}`, h("input", { type: "range", min: 0, max: 100, value: Math.round(100 * (list[i] ?? 1)), "aria-label": `Weight of ${name} ${i}`, oninput: (event) => ((list[i] = event.target.value / 100), weighted()) }));
-    box.append(h("details", { open: open ?? true, style: "flex-basis: 100%" }, h("summary", {}, "Weights"), h("div", { class: "weights" }, told.layers.map((_, l) => slider(state.layerWeights, "layer", l)), Array.from({ length: heads }, (_, k) => slider(state.headWeights, "head", k)))));
+    const slider = (list, name, i) =>
+      h(
+        "label",
+        {},
+        `${name} ${i}`,
+        h("input", {
+          type: "range",
+          min: 0,
+          max: 100,
+          value: Math.round(100 * (list[i] ?? 1)),
+          "aria-label": `Weight of ${name} ${i}`,
+          oninput: (event) => ((list[i] = event.target.value / 100), weighted()),
+        }),
+      );
+    box.append(
+      h(
+        "details",
+        { open: open ?? true, style: "flex-basis: 100%" },
+        h("summary", {}, "Weights"),
+        h(
+          "div",
+          { class: "weights" },
+          told.layers.map((_, l) => slider(state.layerWeights, "layer", l)),
+          Array.from({ length: heads }, (_, k) => slider(state.headWeights, "head", k)),
+        ),
+      ),
+    );
   }
 }
 function drawMatrix() {
@@ -201,10 +379,22 @@ function drawMatrix() {
   const scroll = box.scrollTop;
   const most = Math.max(...maps.map((heads) => heads.length));
   const names = [...Array.from({ length: most }, (_, k) => String(k)), "all"];
-  box.replaceChildren(h("span", {}), h("div", { class: "row names", "aria-hidden": "true", style: `--heads: ${most + 1}` }, maps.every((heads) => heads.length === most) ? names.map((name) => h("span", {}, name)) : ""), ...maps.flatMap((heads, l) => [
-    h("span", { class: "number" }, String(l)),
-    h("div", { class: "row", style: `--heads: ${heads.length + 1}` }, [...heads, mean(heads)].map((map, k) => thumb(map, l, k === heads.length ? -1 : k, colors, highest))),
-  ]));
+  box.replaceChildren(
+    h("span", {}),
+    h(
+      "div",
+      { class: "row names", "aria-hidden": "true", style: `--heads: ${most + 1}` },
+      maps.every((heads) => heads.length === most) ? names.map((name) => h("span", {}, name)) : "",
+    ),
+    ...maps.flatMap((heads, l) => [
+      h("span", { class: "number" }, String(l)),
+      h(
+        "div",
+        { class: "row", style: `--heads: ${heads.length + 1}` },
+        [...heads, mean(heads)].map((map, k) => thumb(map, l, k === heads.length ? -1 : k, colors, highest)),
+      ),
+    ]),
+  );
   box.scrollTop = scroll;
   pressed();
   if (focus) box.querySelector(`[data-at="${focus}"]`)?.focus({ preventScroll: true });
@@ -220,7 +410,18 @@ function thumb(whole, layer, head, colors, highest) {
   }
   canvas.getContext("2d").putImageData(new ImageData(pixels, map.width, map.height), 0, 0);
   const title = `Layer ${layer}, ${words(head)}`;
-  return h("button", { type: "button", class: head < 0 ? "mean" : "", title, "aria-label": title, "data-at": `${layer}.${head}`, onclick: () => ((state.mode = "head"), stop(), choose(layer, head)) }, canvas);
+  return h(
+    "button",
+    {
+      type: "button",
+      class: head < 0 ? "mean" : "",
+      title,
+      "aria-label": title,
+      "data-at": `${layer}.${head}`,
+      onclick: () => ((state.mode = "head"), stop(), choose(layer, head)),
+    },
+    canvas,
+  );
 }
 function pressed() {
   const all = weights();
@@ -265,7 +466,11 @@ function query(cell) {
   ask();
 }
 function place() {
-  sightglass.place = { layer: state.layer, head: state.head < 0 ? null : state.head, patch: state.cell ? state.cell.join(",") : null };
+  sightglass.place = {
+    layer: state.layer,
+    head: state.head < 0 ? null : state.head,
+    patch: state.cell ? state.cell.join(",") : null,
+  };
   history.replaceState(null, "", sightglass.address());
 }
 function play() {
@@ -287,7 +492,9 @@ function cellAt(x, y) {
   const [x0, y0, x1, y1] = told.box;
   const [rows, columns] = told.grid;
   const [across, down] = [(x * picture.width - x0) / (x1 - x0), (y * picture.height - y0) / (y1 - y0)];
-  return across < 0 || down < 0 || across >= 1 || down >= 1 ? null : [Math.floor(down * rows), Math.floor(across * columns)];
+  return across < 0 || down < 0 || across >= 1 || down >= 1
+    ? null
+    : [Math.floor(down * rows), Math.floor(across * columns)];
 }
 find(".frame").addEventListener("click", (event) => {
   if (!told?.grid) return;
@@ -312,8 +519,21 @@ let worth = null;
 function drawWorth() {
   const box = find(".worth");
   if (!stale.worth && worth) return;
-  const button = h("button", { type: "button", class: "link", id: "worth", onclick: measure }, worth ? "Measure this map instead" : "Hold it against what matters");
-  if (!worth) box.replaceChildren(h("h3", {}, "Attends to, or matters?"), h("p", { class: "quiet" }, "That a patch is attended to does not say that the class depends on it. Measure how much of the score lies where this map is warm, beside maps that know the class. "), h("p", {}, button));
+  const button = h(
+    "button",
+    { type: "button", class: "link", id: "worth", onclick: measure },
+    worth ? "Measure this map instead" : "Hold it against what matters",
+  );
+  if (!worth)
+    box.replaceChildren(
+      h("h3", {}, "Attends to, or matters?"),
+      h(
+        "p",
+        { class: "quiet" },
+        "That a patch is attended to does not say that the class depends on it. Measure how much of the score lies where this map is warm, beside maps that know the class. ",
+      ),
+      h("p", {}, button),
+    );
   else box.querySelector(".again")?.replaceChildren(button);
 }
 function measure() {
@@ -321,44 +541,142 @@ function measure() {
   const box = find(".worth");
   stale.worth = false;
   sightglass.run("attention", "worth", { cell: state.cell, weights: weights() }, (message) => {
-    if (message.state === "error" || message.state === "stopped") return box.replaceChildren(h("p", {}, message.sentence ?? ""));
+    if (message.state === "error" || message.state === "stopped")
+      return box.replaceChildren(h("p", {}, message.sentence ?? ""));
     if (!message.maps) return;
     worth = message;
     const figures = message.maps.map((map) => {
       const heat = ink.unpack(map.heat);
       const canvas = canvasFor(h("canvas", { role: "img", "aria-label": map.title }), SIDE);
       ink.small(canvas, heat, { box: told.box, signed: map.signed }, picture, image, heat.top);
-      const said = { above: "more than random maps reach", within: "no more than random maps reach", below: "less than random maps reach" }[map.verdict] ?? "the map is the same everywhere";
-      return h("figure", { class: map.verdict ?? "blank" }, canvas, h("figcaption", {}, h("b", {}, map.title), h("strong", {}, map.share == null ? "–" : percent(map.share).replace("-", "−")), h("span", { class: "quiet" }, `of the score lies between covering the coldest and the warmest cells first: ${said}.`)));
+      const said =
+        {
+          above: "more than random maps reach",
+          within: "no more than random maps reach",
+          below: "less than random maps reach",
+        }[map.verdict] ?? "the map is the same everywhere";
+      return h(
+        "figure",
+        { class: map.verdict ?? "blank" },
+        canvas,
+        h(
+          "figcaption",
+          {},
+          h("b", {}, map.title),
+          h("strong", {}, map.share == null ? "–" : percent(map.share).replace("-", "−")),
+          h(
+            "span",
+            { class: "quiet" },
+            `of the score lies between covering the coldest and the warmest cells first: ${said}.`,
+          ),
+        ),
+      );
     });
     const waiting = message.state === "working" ? [h("p", { class: "quiet" }, "measuring …")] : [];
-    box.replaceChildren(h("h3", {}, "Attends to, or matters?"), h("div", { class: "maps" }, figures, waiting), truth(message), h("p", { class: "again" }));
+    box.replaceChildren(
+      h("h3", {}, "Attends to, or matters?"),
+      h("div", { class: "maps" }, figures, waiting),
+      truth(message),
+      h("p", { class: "again" }),
+    );
   });
 }
 // In the pond: what each element truly does to the score, and what each map puts there.
 function truth({ elements, maps: drawn, label }) {
   if (!elements?.length) return "";
-  return h("div", { class: "table" }, h("table", {},
-    h("thead", {}, h("tr", {}, h("th", {}, "In the pond, drawn anew without it"), h("th", {}, `true effect on ${label}`), drawn.map((map) => h("th", {}, map.title)))),
-    h("tbody", {}, elements.map(({ name, effect }, i) => h("tr", {}, h("td", {}, name), h("td", {}, `${effect > 0 ? "+" : ""}${figure(effect)}`), drawn.map((map) => h("td", {}, percent(map.truth.shares[i]))))),
-      h("tr", {}, h("td", {}, "Same order as the truth (rank correlation)"), h("td", {}), drawn.map((map) => h("td", {}, map.truth.rho == null ? "–" : figure(map.truth.rho)))))));
+  return h(
+    "div",
+    { class: "table" },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", {}, "In the pond, drawn anew without it"),
+          h("th", {}, `true effect on ${label}`),
+          drawn.map((map) => h("th", {}, map.title)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        elements.map(({ name, effect }, i) =>
+          h(
+            "tr",
+            {},
+            h("td", {}, name),
+            h("td", {}, `${effect > 0 ? "+" : ""}${figure(effect)}`),
+            drawn.map((map) => h("td", {}, percent(map.truth.shares[i]))),
+          ),
+        ),
+        h(
+          "tr",
+          {},
+          h("td", {}, "Same order as the truth (rank correlation)"),
+          h("td", {}),
+          drawn.map((map) => h("td", {}, map.truth.rho == null ? "–" : figure(map.truth.rho))),
+        ),
+      ),
+    ),
+  );
 }
 
 // --- more about the heads
 
 function drawMore() {
   if (!stale.more) return;
-  find(".more").replaceChildren(h("h3", {}, "More about the heads"), h("p", {}, h("button", { type: "button", class: "link", id: "more", onclick: moreAbout }, "Measure how far heads attend, and what is lost without them"), h("span", { class: "quiet" }, " One more pass for each head of the layer on the left.")));
+  find(".more").replaceChildren(
+    h("h3", {}, "More about the heads"),
+    h(
+      "p",
+      {},
+      h(
+        "button",
+        { type: "button", class: "link", id: "more", onclick: moreAbout },
+        "Measure how far heads attend, and what is lost without them",
+      ),
+      h("span", { class: "quiet" }, " One more pass for each head of the layer on the left."),
+    ),
+  );
 }
 function moreAbout() {
   const box = find(".more");
   stale.more = false;
   box.replaceChildren(h("h3", {}, "More about the heads"), h("p", { class: "quiet" }, "measuring …"));
   sightglass.run("attention", "more", { layer: state.layer }, (message) => {
-    if (message.state === "error" || message.state === "stopped") return box.replaceChildren(h("p", {}, message.sentence ?? ""));
+    if (message.state === "error" || message.state === "stopped")
+      return box.replaceChildren(h("p", {}, message.sentence ?? ""));
     if (!message.drawn) return;
-    box.replaceChildren(h("h3", {}, "More about the heads"), h("div", { class: "drawn" }, message.drawn.map((each) => h("figure", {}, h("p", {}, h("b", {}, each.question)), h("img", { src: each.picture, alt: each.alt }), h("p", {}, each.read_it_as), h("p", { class: "quiet" }, each.cost)))),
-      h("p", {}, h("button", { type: "button", class: "link", onclick: () => ((stale.more = true), moreAbout()) }, `Measure layer ${state.layer} instead`)));
+    box.replaceChildren(
+      h("h3", {}, "More about the heads"),
+      h(
+        "div",
+        { class: "drawn" },
+        message.drawn.map((each) =>
+          h(
+            "figure",
+            {},
+            h("p", {}, h("b", {}, each.question)),
+            h("img", { src: each.picture, alt: each.alt }),
+            h("p", {}, each.read_it_as),
+            h("p", { class: "quiet" }, each.cost),
+          ),
+        ),
+      ),
+      h(
+        "p",
+        {},
+        h(
+          "button",
+          { type: "button", class: "link", onclick: () => ((stale.more = true), moreAbout()) },
+          `Measure layer ${state.layer} instead`,
+        ),
+      ),
+    );
   });
 }
 
@@ -372,7 +690,9 @@ let asked = "";
 sightglass.whileShown("attention", () => {
   const { picture, question } = sightglass;
   const now = `${picture?.key} ${question.model}`;
-  if (asked && asked !== now) Object.assign(state, { cell: null, layerWeights: [], headWeights: [] }), asked.endsWith(` ${question.model}`) || Object.assign(state, { layer: -1, head: -1 });
+  if (asked && asked !== now)
+    Object.assign(state, { cell: null, layerWeights: [], headWeights: [] }),
+      asked.endsWith(` ${question.model}`) || Object.assign(state, { layer: -1, head: -1 });
   asked = now;
   worth = null;
   stale = { worth: true, more: true };

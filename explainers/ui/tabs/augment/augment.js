@@ -6,23 +6,34 @@ const find = (selector) => root.querySelector(selector);
 const REST = 120; // milliseconds that a setting rests before the preview is asked for
 const LATER = 600; // and before the network is asked again
 const kinds = Object.fromEntries(about.transforms.map((each) => [each.name, each]));
-const state = { steps: structuredClone(about.presets.classic), preset: "classic", seed: 0, sheet: "variants", by: "", transform: "rotation", at: null, mix: { kind: "cutmix", share: 0.6, across: 0.5, down: 0.5, second: null }, chosen: null };
+const state = {
+  steps: structuredClone(about.presets.classic),
+  preset: "classic",
+  seed: 0,
+  sheet: "variants",
+  by: "",
+  transform: "rotation",
+  at: null,
+  mix: { kind: "cutmix", share: 0.6, across: 0.5, down: 0.5, second: null },
+  chosen: null,
+};
 const stale = { variants: true, robustness: true, two: true, trained: true };
 let told = null; // the variants as last told
 let swept = null;
 let size = [1, 1];
 
-const run = (name, data, tell) => sightglass.run("augment", name, { pipeline: state.steps, seed: state.seed, by: state.by, ...data }, (message) => {
-  if (message.state === "error") return say(message.sentence);
-  if (message.state === "stopped") return say("Stopped.");
-  tell(message, message.state === "done");
-});
+const run = (name, data, tell) =>
+  sightglass.run("augment", name, { pipeline: state.steps, seed: state.seed, by: state.by, ...data }, (message) => {
+    if (message.state === "error") return say(message.sentence);
+    if (message.state === "stopped") return say("Stopped.");
+    tell(message, message.state === "done");
+  });
 function say(sentence) {
   find(".said").textContent = sentence ?? "";
 }
 const signed = (value) => `${value > 0 ? "+" : ""}${figure(value)}`;
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-let waits = {};
+const waits = {};
 function later(name, after, action) {
   clearTimeout(waits[name]);
   waits[name] = setTimeout(action, after);
@@ -31,14 +42,37 @@ function later(name, after, action) {
 // --- the pipeline
 
 function drawPipeline() {
-  const presets = { classic: "Classic training", rand_augment: "RandAugment (2, 9)", auto_augment: "AutoAugment", trivial_augment: "TrivialAugmentWide", aug_mix: "AugMix" };
+  const presets = {
+    classic: "Classic training",
+    rand_augment: "RandAugment (2, 9)",
+    auto_augment: "AutoAugment",
+    trivial_augment: "TrivialAugmentWide",
+    aug_mix: "AugMix",
+  };
   find(".start").replaceChildren(
-    h("label", {}, h("select", { "aria-label": "Pipeline: start from", onchange: (event) => event.target.value && start(event.target.value) },
-      h("option", { value: "", selected: !state.preset }, "my own"), Object.keys(about.presets).map((name) => h("option", { value: name, selected: state.preset === name }, presets[name] ?? name)))),
-    h("button", { type: "button", class: "link again", onclick: another }, "Draw anew"));
+    h(
+      "label",
+      {},
+      h(
+        "select",
+        { "aria-label": "Pipeline: start from", onchange: (event) => event.target.value && start(event.target.value) },
+        h("option", { value: "", selected: !state.preset }, "my own"),
+        Object.keys(about.presets).map((name) =>
+          h("option", { value: name, selected: state.preset === name }, presets[name] ?? name),
+        ),
+      ),
+    ),
+    h("button", { type: "button", class: "link again", onclick: another }, "Draw anew"),
+  );
   find(".steps").replaceChildren(...state.steps.map(drawStep));
-  find(".adding").replaceChildren(h("select", { "aria-label": "Add a transform", onchange: (event) => event.target.value && add(event.target.value) },
-    h("option", { value: "" }, "Add a transform …"), about.transforms.map((each) => h("option", { value: each.name }, each.title))));
+  find(".adding").replaceChildren(
+    h(
+      "select",
+      { "aria-label": "Add a transform", onchange: (event) => event.target.value && add(event.target.value) },
+      h("option", { value: "" }, "Add a transform …"),
+      about.transforms.map((each) => h("option", { value: each.name }, each.title)),
+    ),
+  );
 }
 function drawStep(step, place) {
   const { title, settings } = kinds[step.transform];
@@ -47,26 +81,78 @@ function drawStep(step, place) {
     state.steps.splice(place + by, 0, one);
     changed();
   };
-  const tool = (sign, words, action, off) => h("button", { type: "button", class: "tool", title: words, "aria-label": `${title}: ${words}`, disabled: off, onclick: action }, sign);
+  const tool = (sign, words, action, off) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "tool",
+        title: words,
+        "aria-label": `${title}: ${words}`,
+        disabled: off,
+        onclick: action,
+      },
+      sign,
+    );
   const last = state.steps.length - 1;
-  return h("li", {},
-    h("details", { open: step.open, ontoggle: (event) => (step.open = event.target.open) },
-      h("summary", {}, h("b", {}, title), h("span", { class: "tools" }, tool("↑", "earlier", move(-1), place === 0), tool("↓", "later", move(1), place === last), tool("×", "take out", () => (state.steps.splice(place, 1), changed()), last === 0))),
-      settings.length ? settings.map((setting) => drawSetting(step, setting)) : h("small", { class: "quiet" }, "It has no settings.")));
+  return h(
+    "li",
+    {},
+    h(
+      "details",
+      { open: step.open, ontoggle: (event) => (step.open = event.target.open) },
+      h(
+        "summary",
+        {},
+        h("b", {}, title),
+        h(
+          "span",
+          { class: "tools" },
+          tool("↑", "earlier", move(-1), place === 0),
+          tool("↓", "later", move(1), place === last),
+          tool("×", "take out", () => (state.steps.splice(place, 1), changed()), last === 0),
+        ),
+      ),
+      settings.length
+        ? settings.map((setting) => drawSetting(step, setting))
+        : h("small", { class: "quiet" }, "It has no settings."),
+    ),
+  );
 }
 function drawSetting(step, setting) {
   const value = step[setting.name] ?? setting.default;
   const words = setting.name === "p" ? "Probability" : setting.name.replaceAll("_", " ");
   if (setting.kind === "choice")
-    return h("label", { class: "setting" }, h("span", {}, words), h("select", { onchange: (event) => set(step, setting.name, event.target.value) }, setting.choices.map((each) => h("option", { selected: each === value }, each))));
+    return h(
+      "label",
+      { class: "setting" },
+      h("span", {}, words),
+      h(
+        "select",
+        { onchange: (event) => set(step, setting.name, event.target.value) },
+        setting.choices.map((each) => h("option", { selected: each === value }, each)),
+      ),
+    );
   const whole = setting.kind === "integer";
   const out = h("output", {}, whole ? String(value) : figure(value));
-  return h("label", { class: "setting", title: setting.description }, h("span", {}, words, " ", out),
-    h("input", { type: "range", min: setting.minimum, max: setting.maximum, step: whole ? 1 : (setting.maximum - setting.minimum) / 200, value, oninput: (event) => {
-      const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
-      out.textContent = whole ? String(next) : figure(next);
-      set(step, setting.name, next);
-    } }), h("small", { class: "quiet" }, setting.description));
+  return h(
+    "label",
+    { class: "setting", title: setting.description },
+    h("span", {}, words, " ", out),
+    h("input", {
+      type: "range",
+      min: setting.minimum,
+      max: setting.maximum,
+      step: whole ? 1 : (setting.maximum - setting.minimum) / 200,
+      value,
+      oninput: (event) => {
+        const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
+        out.textContent = whole ? String(next) : figure(next);
+        set(step, setting.name, next);
+      },
+    }),
+    h("small", { class: "quiet" }, setting.description),
+  );
 }
 function set(step, name, value) {
   step[name] = value;
@@ -118,14 +204,56 @@ function preview() {
 
 // --- sheets
 
-const SHEETS = { variants: "Variants", robustness: "Robustness", two: "Two pictures", code: "Code", trained: "What training does" };
+const SHEETS = {
+  variants: "Variants",
+  robustness: "Robustness",
+  two: "Two pictures",
+  code: "Code",
+  trained: "What training does",
+};
 function drawSheets() {
-  find(".inner").replaceChildren(...Object.entries(SHEETS).map(([name, words]) => h("button", { type: "button", role: "tab", "aria-pressed": String(name === state.sheet), "aria-selected": String(name === state.sheet), onclick: () => (state.sheet = name, drawSheets(), refresh()) }, words)));
+  find(".inner").replaceChildren(
+    ...Object.entries(SHEETS).map(([name, words]) =>
+      h(
+        "button",
+        {
+          type: "button",
+          role: "tab",
+          "aria-pressed": String(name === state.sheet),
+          "aria-selected": String(name === state.sheet),
+          onclick: () => ((state.sheet = name), drawSheets(), refresh()),
+        },
+        words,
+      ),
+    ),
+  );
   for (const each of root.querySelectorAll("[data-sheet]")) each.hidden = each.dataset.sheet !== state.sheet;
   const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not);
   const quick = fits.filter((fit) => sightglass.method(fit.id).takes <= 8);
-  find(".by").replaceChildren(...(!["variants", "two"].includes(state.sheet) ? [] : [h("label", {}, "Explained by ", h("select", { onchange: (event) => (state.by = event.target.value, stale.two = true, state.chosen ? choose(state.chosen) : null, refresh()) },
-    h("option", { value: "" }, "a quick one"), quick.map((fit) => h("option", { value: fit.id, selected: fit.id === state.by }, fit.title))))]));
+  find(".by").replaceChildren(
+    ...(!["variants", "two"].includes(state.sheet)
+      ? []
+      : [
+          h(
+            "label",
+            {},
+            "Explained by ",
+            h(
+              "select",
+              {
+                onchange: (event) => (
+                  (state.by = event.target.value),
+                  (stale.two = true),
+                  state.chosen ? choose(state.chosen) : null,
+                  refresh()
+                ),
+              },
+              h("option", { value: "" }, "a quick one"),
+              quick.map((fit) => h("option", { value: fit.id, selected: fit.id === state.by }, fit.title)),
+            ),
+          ),
+        ]),
+  );
 }
 function refresh() {
   if (sightglass.tab !== "augment") return;
@@ -154,14 +282,46 @@ function variants() {
 function drawVariants() {
   const flips = told.variants.filter((each) => each.flipped).length;
   const mean = told.variants.reduce((sum, each) => sum + each.change, 0) / Math.max(1, told.variants.length);
-  const tile = (each, words) => h("button", { type: "button", class: "variant", "aria-pressed": String(state.chosen === each.seed), onclick: () => choose(each.seed) },
-    h("img", { src: each.picture, alt: `${words}: ${each.label}` }), h("b", { class: each.flipped ? "flipped" : "" }, h("span", {}, each.label), ` ${sightglass.told(each)}`),
-    h("span", { class: "change" }, each.seed < 0 ? "as it is" : `${signed(each.change)} ${told.unit}`), h("small", { class: "quiet", title: words }, words));
+  const tile = (each, words) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "variant",
+        "aria-pressed": String(state.chosen === each.seed),
+        onclick: () => choose(each.seed),
+      },
+      h("img", { src: each.picture, alt: `${words}: ${each.label}` }),
+      h("b", { class: each.flipped ? "flipped" : "" }, h("span", {}, each.label), ` ${sightglass.told(each)}`),
+      h("span", { class: "change" }, each.seed < 0 ? "as it is" : `${signed(each.change)} ${told.unit}`),
+      h("small", { class: "quiet", title: words }, words),
+    );
   sheet("variants").replaceChildren(
-    h("p", { class: "lead" }, told.variants.length ? h("span", {}, told.original.share == null ? null : h("b", {}, `${flips} of ${plural(told.variants.length, "variant")}`), `${told.original.share == null ? "The number" : ` get another answer than ${told.target}; the score`} moves by ${signed(mean)} ${told.unit} on average.`) : "…"),
+    h(
+      "p",
+      { class: "lead" },
+      told.variants.length
+        ? h(
+            "span",
+            {},
+            told.original.share == null ? null : h("b", {}, `${flips} of ${plural(told.variants.length, "variant")}`),
+            `${told.original.share == null ? "The number" : ` get another answer than ${told.target}; the score`} moves by ${signed(mean)} ${told.unit} on average.`,
+          )
+        : "…",
+    ),
     h("div", { class: "chosen", hidden: state.chosen == null }),
-    h("div", { class: "grid" }, tile(told.original, "The original"), told.variants.map((each) => tile(each, each.recipe))),
-    h("div", { class: "survives" }, h("button", { type: "button", class: "link", onclick: survives }, "Does the reason survive all of them?")));
+    h(
+      "div",
+      { class: "grid" },
+      tile(told.original, "The original"),
+      told.variants.map((each) => tile(each, each.recipe)),
+    ),
+    h(
+      "div",
+      { class: "survives" },
+      h("button", { type: "button", class: "link", onclick: survives }, "Does the reason survive all of them?"),
+    ),
+  );
   if (state.chosen != null && detail) drawChosen();
 }
 let detail = null;
@@ -182,11 +342,23 @@ function choose(seed) {
 function overlay(src, heat, sign, words, lost) {
   const [width, height] = size;
   const scale = 256 / Math.max(width, height);
-  const canvas = h("canvas", { width: Math.round(width * scale), height: Math.round(height * scale), role: "img", "aria-label": words });
+  const canvas = h("canvas", {
+    width: Math.round(width * scale),
+    height: Math.round(height * scale),
+    role: "img",
+    "aria-label": words,
+  });
   const image = new Image();
   image.onload = () => {
     const unpacked = heats.unpack(heat);
-    heats.small(canvas, unpacked, { box: [0, 0, width, height], signed: sign }, { width, height }, image, unpacked.top || 1);
+    heats.small(
+      canvas,
+      unpacked,
+      { box: [0, 0, width, height], signed: sign },
+      { width, height },
+      image,
+      unpacked.top || 1,
+    );
     if (lost) hatch(canvas, heats.unpack(lost));
   };
   image.src = src;
@@ -198,7 +370,9 @@ function hatch(canvas, lost) {
   const [wide, high] = [canvas.width / lost.width, canvas.height / lost.height];
   pen.save();
   pen.beginPath();
-  for (let row = 0; row < lost.height; row++) for (let column = 0; column < lost.width; column++) if (lost.values[row * lost.width + column] > 0.5) pen.rect(column * wide, row * high, wide + 0.5, high + 0.5);
+  for (let row = 0; row < lost.height; row++)
+    for (let column = 0; column < lost.width; column++)
+      if (lost.values[row * lost.width + column] > 0.5) pen.rect(column * wide, row * high, wide + 0.5, high + 0.5);
   pen.clip();
   pen.fillStyle = "rgba(128, 128, 128, 0.55)";
   pen.fillRect(0, 0, canvas.width, canvas.height);
@@ -212,15 +386,41 @@ function drawChosen() {
   const variant = told.variants.find((each) => each.seed === state.chosen);
   const place = sheet("variants").querySelector(".chosen");
   if (!variant || !place) return;
-  const shown = (canvas, title, words) => h("figure", {}, canvas, h("figcaption", {}, h("b", {}, title), h("small", { class: "quiet" }, words)));
+  const shown = (canvas, title, words) =>
+    h("figure", {}, canvas, h("figcaption", {}, h("b", {}, title), h("small", { class: "quiet" }, words)));
   place.hidden = false;
-  const sentence = detail.back ? `agreement ${detail.agreement.toFixed(2)}${detail.share_lost > 0.005 ? `; ${percent(detail.share_lost)} of the picture was lost, and is hatched` : ""}` : detail.why;
+  const sentence = detail.back
+    ? `agreement ${detail.agreement.toFixed(2)}${detail.share_lost > 0.005 ? `; ${percent(detail.share_lost)} of the picture was lost, and is hatched` : ""}`
+    : detail.why;
   place.replaceChildren(
-    h("p", { class: "recipe" }, h("b", {}, `${variant.label} ${sightglass.told(variant)}`), ` ${signed(variant.change)} ${told.unit}. This variant was ${variant.recipe}.`),
-    h("div", { class: "trio" },
-      shown(overlay(told.original.picture, detail.own, detail.signed, "Heat of the original"), "Original", `${detail.title} of ${told.target}`),
-      shown(overlay(variant.picture, detail.heat, detail.signed, "Heat on the variant"), "On the variant", `${detail.title} of ${told.target}`),
-      detail.back ? shown(overlay(told.original.picture, detail.back, detail.signed, "Heat carried back", detail.lost), "Carried back", sentence) : h("p", { class: "quiet" }, sentence)));
+    h(
+      "p",
+      { class: "recipe" },
+      h("b", {}, `${variant.label} ${sightglass.told(variant)}`),
+      ` ${signed(variant.change)} ${told.unit}. This variant was ${variant.recipe}.`,
+    ),
+    h(
+      "div",
+      { class: "trio" },
+      shown(
+        overlay(told.original.picture, detail.own, detail.signed, "Heat of the original"),
+        "Original",
+        `${detail.title} of ${told.target}`,
+      ),
+      shown(
+        overlay(variant.picture, detail.heat, detail.signed, "Heat on the variant"),
+        "On the variant",
+        `${detail.title} of ${told.target}`,
+      ),
+      detail.back
+        ? shown(
+            overlay(told.original.picture, detail.back, detail.signed, "Heat carried back", detail.lost),
+            "Carried back",
+            sentence,
+          )
+        : h("p", { class: "quiet" }, sentence),
+    ),
+  );
 }
 function survives() {
   const place = sheet("variants").querySelector(".survives");
@@ -228,12 +428,32 @@ function survives() {
   run("consistency", { pipeline: bare(), samples: Math.max(2, about.samples) }, (message, done) => {
     if (!message.maps) return;
     if (done) say("");
-    const mean = message.agreements.length ? message.agreements.reduce((a, b) => a + b, 0) / message.agreements.length : null;
+    const mean = message.agreements.length
+      ? message.agreements.reduce((a, b) => a + b, 0) / message.agreements.length
+      : null;
     place.replaceChildren(
       h("h3", {}, mean == null ? "No variant has a way back" : `The maps agree ${mean.toFixed(2)} with the original's`),
-      h("p", {}, `Rank correlation where the variant still shows the place. A control that does nothing agrees ${message.control.toFixed(3)}. `, message.note ?? ""),
-      h("div", { class: "trio" }, message.maps.map((map) => h("figure", {}, overlay(told.original.picture, map.heat, map.signed, map.caption), h("figcaption", {}, h("small", { class: "quiet" }, map.caption))))),
-      h("p", {}, h("b", {}, "Read it as: "), message.read_it_as), h("p", { class: "quiet" }, h("b", {}, "Beware: "), message.beware));
+      h(
+        "p",
+        {},
+        `Rank correlation where the variant still shows the place. A control that does nothing agrees ${message.control.toFixed(3)}. `,
+        message.note ?? "",
+      ),
+      h(
+        "div",
+        { class: "trio" },
+        message.maps.map((map) =>
+          h(
+            "figure",
+            {},
+            overlay(told.original.picture, map.heat, map.signed, map.caption),
+            h("figcaption", {}, h("small", { class: "quiet" }, map.caption)),
+          ),
+        ),
+      ),
+      h("p", {}, h("b", {}, "Read it as: "), message.read_it_as),
+      h("p", { class: "quiet" }, h("b", {}, "Beware: "), message.beware),
+    );
   });
 }
 
@@ -247,7 +467,12 @@ function robustness() {
     say("");
     swept = message;
     state.at = swept.curves.along.length >> 1;
-    if (swept.neutral != null) state.at = swept.curves.along.reduce((best, value, place, all) => (Math.abs(value - swept.neutral) < Math.abs(all[best] - swept.neutral) ? place : best), 0);
+    if (swept.neutral != null)
+      state.at = swept.curves.along.reduce(
+        (best, value, place, all) =>
+          Math.abs(value - swept.neutral) < Math.abs(all[best] - swept.neutral) ? place : best,
+        0,
+      );
     drawRobustness();
   });
 }
@@ -269,17 +494,50 @@ function chart(curves, { onmove, at, height = 240, marks = [] } = {}) {
   const ceiling = curves.unit === "share" ? 1 : Math.max(...all, floor + 1e-9);
   const x = (value) => L + ((value - low) / (high - low || 1)) * (W - L - R);
   const y = (value) => T + (1 - (value - floor) / (ceiling - floor)) * (H - T - B);
-  const path = (values) => values.map((value, place) => `${place ? "L" : "M"}${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  const path = (values) =>
+    values.map((value, place) => `${place ? "L" : "M"}${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`).join("");
   const text = (given, words) => svg("text", given, document.createTextNode(words));
-  const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, class: "chart", role: onmove ? "slider" : "img", "aria-label": `${curves.along_unit}`, ...(onmove ? { tabindex: 0, "aria-valuemin": low, "aria-valuemax": high, "aria-valuenow": along[at] } : {}) });
-  for (const level of floor < 0 ? [floor, 0, ceiling / 2, ceiling] : [0, ceiling / 2, ceiling]) picture.append(svg("line", { x1: L, x2: W - R, y1: y(level), y2: y(level), class: "rule" }), text({ x: L - 6, y: y(level) + 4, "text-anchor": "end" }, figure(level)));
-  for (const value of [low, (low + high) / 2, high]) picture.append(text({ x: x(value), y: H - B + 16, "text-anchor": value === low ? "start" : value === high ? "end" : "middle" }, figure(value)));
+  const picture = svg("svg", {
+    viewBox: `0 0 ${W} ${H}`,
+    class: "chart",
+    role: onmove ? "slider" : "img",
+    "aria-label": `${curves.along_unit}`,
+    ...(onmove ? { tabindex: 0, "aria-valuemin": low, "aria-valuemax": high, "aria-valuenow": along[at] } : {}),
+  });
+  for (const level of floor < 0 ? [floor, 0, ceiling / 2, ceiling] : [0, ceiling / 2, ceiling])
+    picture.append(
+      svg("line", { x1: L, x2: W - R, y1: y(level), y2: y(level), class: "rule" }),
+      text({ x: L - 6, y: y(level) + 4, "text-anchor": "end" }, figure(level)),
+    );
+  for (const value of [low, (low + high) / 2, high])
+    picture.append(
+      text(
+        { x: x(value), y: H - B + 16, "text-anchor": value === low ? "start" : value === high ? "end" : "middle" },
+        figure(value),
+      ),
+    );
   picture.append(text({ x: (L + W - R) / 2, y: H - 3, "text-anchor": "middle" }, curves.along_unit));
   for (const mark of marks) picture.append(svg("line", { x1: x(mark), x2: x(mark), y1: T, y2: H - B, class: "flip" }));
   curves.lines.forEach((line, number) => {
     const color = COLORS[number % COLORS.length];
-    if (line.low) picture.append(svg("path", { d: `${path(line.high)}L${[...line.low].map((value, place) => `${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`).reverse().join("L")}Z`, style: `fill: ${color}; opacity: 0.16` }));
-    picture.append(svg("path", { d: path(line.values), style: `stroke: ${color}`, class: "line", ...(number % 2 ? { "stroke-dasharray": "5 4" } : {}) }));
+    if (line.low)
+      picture.append(
+        svg("path", {
+          d: `${path(line.high)}L${[...line.low]
+            .map((value, place) => `${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`)
+            .reverse()
+            .join("L")}Z`,
+          style: `fill: ${color}; opacity: 0.16`,
+        }),
+      );
+    picture.append(
+      svg("path", {
+        d: path(line.values),
+        style: `stroke: ${color}`,
+        class: "line",
+        ...(number % 2 ? { "stroke-dasharray": "5 4" } : {}),
+      }),
+    );
   });
   if (onmove) {
     const marker = svg("line", { x1: x(along[at]), x2: x(along[at]), y1: T, y2: H - B, class: "marker" });
@@ -295,11 +553,20 @@ function chart(curves, { onmove, at, height = 240, marks = [] } = {}) {
     };
     const nearest = (event) => {
       const box = picture.getBoundingClientRect();
-      const value = low + (((event.clientX - box.left) / box.width) * W - L) / (W - L - R) * (high - low);
-      return along.reduce((best, each, place) => (Math.abs(each - value) < Math.abs(along[best] - value) ? place : best), 0);
+      const value = low + ((((event.clientX - box.left) / box.width) * W - L) / (W - L - R)) * (high - low);
+      return along.reduce(
+        (best, each, place) => (Math.abs(each - value) < Math.abs(along[best] - value) ? place : best),
+        0,
+      );
     };
-    picture.addEventListener("pointerdown", (event) => (picture.setPointerCapture(event.pointerId), to(nearest(event))));
-    picture.addEventListener("pointermove", (event) => picture.hasPointerCapture(event.pointerId) && to(nearest(event)));
+    picture.addEventListener(
+      "pointerdown",
+      (event) => (picture.setPointerCapture(event.pointerId), to(nearest(event))),
+    );
+    picture.addEventListener(
+      "pointermove",
+      (event) => picture.hasPointerCapture(event.pointerId) && to(nearest(event)),
+    );
     picture.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!by) return;
@@ -308,26 +575,96 @@ function chart(curves, { onmove, at, height = 240, marks = [] } = {}) {
       to(state.at + by);
     });
   }
-  const legend = h("p", { class: "legend quiet" }, curves.lines.map((line, number) => h("span", {}, h("i", { style: `background: ${COLORS[number % COLORS.length]}` }), line.label)));
+  const legend = h(
+    "p",
+    { class: "legend quiet" },
+    curves.lines.map((line, number) =>
+      h("span", {}, h("i", { style: `background: ${COLORS[number % COLORS.length]}` }), line.label),
+    ),
+  );
   return h("div", { class: "plot" }, picture, legend);
 }
 function drawRobustness() {
   const { curves, places } = swept;
-  const flips = places.map((place, number) => number && place.label !== places[number - 1].label ? curves.along[number] : null).filter((value) => value != null);
+  const flips = places
+    .map((place, number) => (number && place.label !== places[number - 1].label ? curves.along[number] : null))
+    .filter((value) => value != null);
   const here = h("figure", { class: "here" });
   const show = (place) => {
     state.at = place;
     const { picture, label, recipe } = places[place];
-    here.replaceChildren(h("img", { src: picture, alt: recipe }), h("figcaption", {}, h("b", {}, `${label} ${sightglass.told(places[place])}`), h("small", { class: "quiet" }, recipe)));
+    here.replaceChildren(
+      h("img", { src: picture, alt: recipe }),
+      h(
+        "figcaption",
+        {},
+        h("b", {}, `${label} ${sightglass.told(places[place])}`),
+        h("small", { class: "quiet" }, recipe),
+      ),
+    );
   };
-  const options = about.sweeps.map((each) => h("option", { value: each.name, selected: each.name === state.transform }, each.title));
+  const options = about.sweeps.map((each) =>
+    h("option", { value: each.name, selected: each.name === state.transform }, each.title),
+  );
   sheet("robustness").replaceChildren(
-    h("p", { class: "lead" }, h("select", { "aria-label": "What is swept", onchange: (event) => (state.transform = event.target.value, stale.robustness = true, robustness()) }, options), " ",
-      places[0].share == null ? null : flips.length ? h("span", {}, h("b", {}, `The answer changes at ${flips.slice(0, 4).map(figure).join(", ")}${flips.length > 4 ? ", …" : ""}`), ` ${swept.unit}.`) : h("b", {}, "The answer never changes.")),
+    h(
+      "p",
+      { class: "lead" },
+      h(
+        "select",
+        {
+          "aria-label": "What is swept",
+          onchange: (event) => ((state.transform = event.target.value), (stale.robustness = true), robustness()),
+        },
+        options,
+      ),
+      " ",
+      places[0].share == null
+        ? null
+        : flips.length
+          ? h(
+              "span",
+              {},
+              h(
+                "b",
+                {},
+                `The answer changes at ${flips.slice(0, 4).map(figure).join(", ")}${flips.length > 4 ? ", …" : ""}`,
+              ),
+              ` ${swept.unit}.`,
+            )
+          : h("b", {}, "The answer never changes."),
+    ),
     h("div", { class: "sweep" }, chart(curves, { onmove: show, at: state.at, marks: flips }), here),
-    h("p", { class: "quiet" }, "Drag the marker, or use the arrow keys. Where something is drawn at random, the band spans three draws."),
-    h("div", { class: "film" }, [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * (places.length - 1))).map((place) => h("figure", {}, h("img", { src: places[place].picture, alt: places[place].recipe }), h("figcaption", {}, h("b", {}, places[place].label), h("small", { class: "quiet" }, figure(curves.along[place])))))),
-    h("div", { class: "weak" }, h("button", { type: "button", class: "link", onclick: () => weak("change") }, "Compare all transforms")));
+    h(
+      "p",
+      { class: "quiet" },
+      "Drag the marker, or use the arrow keys. Where something is drawn at random, the band spans three draws.",
+    ),
+    h(
+      "div",
+      { class: "film" },
+      [0, 0.25, 0.5, 0.75, 1]
+        .map((share) => Math.round(share * (places.length - 1)))
+        .map((place) =>
+          h(
+            "figure",
+            {},
+            h("img", { src: places[place].picture, alt: places[place].recipe }),
+            h(
+              "figcaption",
+              {},
+              h("b", {}, places[place].label),
+              h("small", { class: "quiet" }, figure(curves.along[place])),
+            ),
+          ),
+        ),
+    ),
+    h(
+      "div",
+      { class: "weak" },
+      h("button", { type: "button", class: "link", onclick: () => weak("change") }, "Compare all transforms"),
+    ),
+  );
   show(state.at);
 }
 function weak(measure) {
@@ -337,11 +674,37 @@ function weak(measure) {
     if (done) say("");
     const { labels, values, unit } = message.bars;
     const most = Math.max(1e-9, ...values.map(Math.abs));
-    const pick = (name, words) => h("button", { type: "button", "aria-pressed": String(name === measure), onclick: () => weak(name) }, words);
+    const pick = (name, words) =>
+      h("button", { type: "button", "aria-pressed": String(name === measure), onclick: () => weak(name) }, words);
     root.querySelector(".weak").replaceChildren(
-      h("h3", {}, "Where it is weak"), h("p", { class: "choice" }, pick("change", "mean change"), pick("flips", "flips")),
-      h("ul", { class: "bars" }, labels.map((label, place) => h("li", {}, h("span", {}, label), h("span", { class: "track" }, h("i", { class: values[place] < 0 ? "down" : "up", style: `width: ${100 * Math.abs(values[place]) / most}%` })), h("output", {}, measure === "flips" ? percent(values[place]) : values[place] ? signed(values[place]) : "0")))),
-      h("p", { class: "quiet" }, `In ${unit}, over nine values of each. The control does nothing to the picture, so its bar is exactly zero.`));
+      h("h3", {}, "Where it is weak"),
+      h("p", { class: "choice" }, pick("change", "mean change"), pick("flips", "flips")),
+      h(
+        "ul",
+        { class: "bars" },
+        labels.map((label, place) =>
+          h(
+            "li",
+            {},
+            h("span", {}, label),
+            h(
+              "span",
+              { class: "track" },
+              h("i", {
+                class: values[place] < 0 ? "down" : "up",
+                style: `width: ${(100 * Math.abs(values[place])) / most}%`,
+              }),
+            ),
+            h("output", {}, measure === "flips" ? percent(values[place]) : values[place] ? signed(values[place]) : "0"),
+          ),
+        ),
+      ),
+      h(
+        "p",
+        { class: "quiet" },
+        `In ${unit}, over nine values of each. The control does nothing to the picture, so its bar is exactly zero.`,
+      ),
+    );
   });
 }
 
@@ -373,7 +736,16 @@ function mixed(changes, { sweep = true, after = REST } = {}) {
 }
 function drawTwo() {
   const { mix } = state;
-  const kind = (name, words) => h("button", { type: "button", "aria-pressed": String(mix.kind === name), onclick: () => (mixed({ kind: name }, { after: 0 }), drawTwo()) }, words);
+  const kind = (name, words) =>
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(mix.kind === name),
+        onclick: () => (mixed({ kind: name }, { after: 0 }), drawTwo()),
+      },
+      words,
+    );
   const out = h("output", {}, figure(mix.share));
   const pick = (scene) => (mixed({ second: { scene } }, { after: 0 }), drawTwo());
   const bring = async (file) => {
@@ -386,29 +758,145 @@ function drawTwo() {
       say("The file could not be sent. Check the connection and try again.");
     }
   };
-  const file = h("input", { type: "file", accept: "image/jpeg,image/png,image/webp", hidden: true, onchange: (event) => bring(event.target.files[0]) });
+  const file = h("input", {
+    type: "file",
+    accept: "image/jpeg,image/png,image/webp",
+    hidden: true,
+    onchange: (event) => bring(event.target.files[0]),
+  });
   sheet("two").replaceChildren(
-    h("p", { class: "lead" }, h("span", { class: "choice" }, kind("cutmix", "CutMix"), kind("mixup", "MixUp")),
-      h("label", { class: "lambda" }, " λ ", out, " ", h("input", { type: "range", min: 0, max: 1, step: 0.01, value: mix.share, "aria-label": "λ, the share of the first picture", oninput: (event) => (out.textContent = figure(event.target.valueAsNumber), mixed({ share: event.target.valueAsNumber }, { sweep: false })) }))),
-    h("p", { class: "seconds" }, h("span", { class: "quiet" }, "Second picture: "), about.scenes.map((each) => h("button", { type: "button", class: "second", title: each.about, "aria-label": each.about, "aria-pressed": String(mix.second?.scene === each.scene), onclick: () => pick(each.scene) }, h("img", { src: each.src, alt: "" }))), file, h("button", { type: "button", class: "link", onclick: () => file.click() }, "Upload one")),
-    h("div", { class: "mixer" }), h("div", { class: "mixsweep" }));
+    h(
+      "p",
+      { class: "lead" },
+      h("span", { class: "choice" }, kind("cutmix", "CutMix"), kind("mixup", "MixUp")),
+      h(
+        "label",
+        { class: "lambda" },
+        " λ ",
+        out,
+        " ",
+        h("input", {
+          type: "range",
+          min: 0,
+          max: 1,
+          step: 0.01,
+          value: mix.share,
+          "aria-label": "λ, the share of the first picture",
+          oninput: (event) => (
+            (out.textContent = figure(event.target.valueAsNumber)),
+            mixed({ share: event.target.valueAsNumber }, { sweep: false })
+          ),
+        }),
+      ),
+    ),
+    h(
+      "p",
+      { class: "seconds" },
+      h("span", { class: "quiet" }, "Second picture: "),
+      about.scenes.map((each) =>
+        h(
+          "button",
+          {
+            type: "button",
+            class: "second",
+            title: each.about,
+            "aria-label": each.about,
+            "aria-pressed": String(mix.second?.scene === each.scene),
+            onclick: () => pick(each.scene),
+          },
+          h("img", { src: each.src, alt: "" }),
+        ),
+      ),
+      file,
+      h("button", { type: "button", class: "link", onclick: () => file.click() }, "Upload one"),
+    ),
+    h("div", { class: "mixer" }),
+    h("div", { class: "mixsweep" }),
+  );
 }
 function drawMixed(message) {
   const place = sheet("two").querySelector(".mixer");
   const [width, height] = message.size;
-  const bars = (rows) => h("ul", { class: "bars" }, rows.map(([label, share, told]) => h("li", {}, h("span", {}, label), h("span", { class: "track" }, h("i", { class: "up", style: `width: ${100 * (share ?? 0)}%` })), h("output", {}, sightglass.told({ share, told })))));
-  const frame = h("div", { class: "frame pasted" }, h("img", { src: message.picture, alt: message.words, draggable: false }));
+  const bars = (rows) =>
+    h(
+      "ul",
+      { class: "bars" },
+      rows.map(([label, share, told]) =>
+        h(
+          "li",
+          {},
+          h("span", {}, label),
+          h("span", { class: "track" }, h("i", { class: "up", style: `width: ${100 * (share ?? 0)}%` })),
+          h("output", {}, sightglass.told({ share, told })),
+        ),
+      ),
+    );
+  const frame = h(
+    "div",
+    { class: "frame pasted" },
+    h("img", { src: message.picture, alt: message.words, draggable: false }),
+  );
   if (message.box) {
     const [x0, y0, x1, y1] = message.box;
-    const box = h("div", { class: "box", tabindex: 0, role: "slider", "aria-label": "The box; move it with the arrow keys", "aria-valuetext": message.words, style: `left: ${100 * x0 / width}%; top: ${100 * y0 / height}%; width: ${100 * (x1 - x0) / width}%; height: ${100 * (y1 - y0) / height}%` });
+    const box = h("div", {
+      class: "box",
+      tabindex: 0,
+      role: "slider",
+      "aria-label": "The box; move it with the arrow keys",
+      "aria-valuetext": message.words,
+      style: `left: ${(100 * x0) / width}%; top: ${(100 * y0) / height}%; width: ${(100 * (x1 - x0)) / width}%; height: ${(100 * (y1 - y0)) / height}%`,
+    });
     frame.append(box);
     drag(box, frame);
   }
-  const heated = h("figure", {}, overlay(message.picture, message.heat, message.signed, "Heat on the mixture"), h("figcaption", {}, h("b", {}, message.title), h("small", { class: "quiet" }, message.heat_in_box == null ? "for the first picture's class" : `${percent(message.heat_in_box)} of the heat lies in the box, which is ${percent(1 - message.share)} of the area`)));
+  const heated = h(
+    "figure",
+    {},
+    overlay(message.picture, message.heat, message.signed, "Heat on the mixture"),
+    h(
+      "figcaption",
+      {},
+      h("b", {}, message.title),
+      h(
+        "small",
+        { class: "quiet" },
+        message.heat_in_box == null
+          ? "for the first picture's class"
+          : `${percent(message.heat_in_box)} of the heat lies in the box, which is ${percent(1 - message.share)} of the area`,
+      ),
+    ),
+  );
   place.replaceChildren(
-    h("div", { class: "trio" }, h("figure", {}, frame, h("figcaption", {}, h("small", { class: "quiet" }, message.box ? `${message.words}. Drag the box.` : message.words))), heated,
-      h("div", { class: "labels" }, h("h3", {}, "The label it trains with"), bars(message.label), h("h3", {}, "What the network says"), bars(message.says))),
-    h("details", { class: "mixing" }, h("summary", { class: "link" }, "Code to train with it"), h("pre", {}, message.code)));
+    h(
+      "div",
+      { class: "trio" },
+      h(
+        "figure",
+        {},
+        frame,
+        h(
+          "figcaption",
+          {},
+          h("small", { class: "quiet" }, message.box ? `${message.words}. Drag the box.` : message.words),
+        ),
+      ),
+      heated,
+      h(
+        "div",
+        { class: "labels" },
+        h("h3", {}, "The label it trains with"),
+        bars(message.label),
+        h("h3", {}, "What the network says"),
+        bars(message.says),
+      ),
+    ),
+    h(
+      "details",
+      { class: "mixing" },
+      h("summary", { class: "link" }, "Code to train with it"),
+      h("pre", {}, message.code),
+    ),
+  );
 }
 function drag(box, frame) {
   const move = (event) => {
@@ -434,31 +922,62 @@ function drag(box, frame) {
   });
 }
 function drawMixSweep({ curves, question, read_it_as }) {
-  sheet("two").querySelector(".mixsweep").replaceChildren(h("h3", {}, question), chart(curves, { height: 220 }), h("p", {}, h("b", {}, "Read it as: "), read_it_as));
+  sheet("two")
+    .querySelector(".mixsweep")
+    .replaceChildren(
+      h("h3", {}, question),
+      chart(curves, { height: 220 }),
+      h("p", {}, h("b", {}, "Read it as: "), read_it_as),
+    );
 }
 
 // --- code
 
 function drawCode() {
-  const block = (title, code, words) => h("section", {}, h("h3", {}, title), h("p", { class: "quiet" }, words), h("pre", {}, code), h("button", { type: "button", class: "link", onclick: async (event) => {
-    const button = event.target;
-    try {
-      await navigator.clipboard.writeText(code);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "Select and copy it";
-    }
-    setTimeout(() => (button.textContent = "Copy"), 1500);
-  } }, "Copy"));
+  const block = (title, code, words) =>
+    h(
+      "section",
+      {},
+      h("h3", {}, title),
+      h("p", { class: "quiet" }, words),
+      h("pre", {}, code),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "link",
+          onclick: async (event) => {
+            const button = event.target;
+            try {
+              await navigator.clipboard.writeText(code);
+              button.textContent = "Copied";
+            } catch {
+              button.textContent = "Select and copy it";
+            }
+            setTimeout(() => (button.textContent = "Copy"), 1500);
+          },
+        },
+        "Copy",
+      ),
+    );
   sheet("code").replaceChildren(
-    block("torchvision", told.codes.torchvision, "After torch.manual_seed(seed) it draws the very pictures of the grid."),
-    block("timm", told.codes.timm, "timm has an order of its own and draws from Python's random numbers: the same ranges, other pictures."),
-    block("as text", told.text, "What the methods here, and the endpoints, take as “pipeline”."));
+    block(
+      "torchvision",
+      told.codes.torchvision,
+      "After torch.manual_seed(seed) it draws the very pictures of the grid.",
+    ),
+    block(
+      "timm",
+      told.codes.timm,
+      "timm has an order of its own and draws from Python's random numbers: the same ranges, other pictures.",
+    ),
+    block("as text", told.text, "What the methods here, and the endpoints, take as “pipeline”."),
+  );
 }
 
 // --- what training with augmentation does
 
-let lesson = { transform: "rotation", work: null, told: null };
+const lesson = { transform: "rotation", work: null, told: null };
 function trained(live = false) {
   stale.trained = false;
   lesson.work = run("trained", { live }, (message, done) => {
@@ -477,27 +996,128 @@ function drawTrained() {
   const chosen = sweeps.find((each) => each.name === lesson.transform);
   const best = (name) => Math.max(...ways.map((way) => mean(way.curves[name])));
   const share = (value) => `${(100 * value).toFixed(1)} %`;
-  const row = (title, values, top, name) => h("tr", { class: name && name === lesson.transform ? "on" : "" }, h("th", { scope: "row" }, name ? h("button", { type: "button", class: "link", onclick: () => ((lesson.transform = name), drawTrained()) }, title) : title), values.map((value) => h("td", { class: value === top ? "top" : "" }, share(value))));
-  const curves = { along: chosen.along, along_unit: `${chosen.title}${chosen.unit ? ` (${chosen.unit})` : ""}`, lines: ways.map((way) => ({ label: way.title, values: way.curves[chosen.name] })) };
+  const row = (title, values, top, name) =>
+    h(
+      "tr",
+      { class: name && name === lesson.transform ? "on" : "" },
+      h(
+        "th",
+        { scope: "row" },
+        name
+          ? h(
+              "button",
+              { type: "button", class: "link", onclick: () => ((lesson.transform = name), drawTrained()) },
+              title,
+            )
+          : title,
+      ),
+      values.map((value) => h("td", { class: value === top ? "top" : "" }, share(value))),
+    );
+  const curves = {
+    along: chosen.along,
+    along_unit: `${chosen.title}${chosen.unit ? ` (${chosen.unit})` : ""}`,
+    lines: ways.map((way) => ({ label: way.title, values: way.curves[chosen.name] })),
+  };
   if (!busy && live) say("");
   const kept = size;
   size = [32, 32];
-  const maps = ways.map((way) => h("figure", {}, overlay(digit, way.heat, false, `Heat of ${way.title}`), h("figcaption", {}, h("b", {}, way.title), h("small", { class: "quiet" }, `says ${way.says}, ${percent(way.share)}`))));
+  const maps = ways.map((way) =>
+    h(
+      "figure",
+      {},
+      overlay(digit, way.heat, false, `Heat of ${way.title}`),
+      h(
+        "figcaption",
+        {},
+        h("b", {}, way.title),
+        h("small", { class: "quiet" }, `says ${way.says}, ${percent(way.share)}`),
+      ),
+    ),
+  );
   size = kept;
-  sheet("trained").replaceChildren(...[
-    h("p", { class: "lead" }, h("span", {}, `The same small network learned to read handwritten digits four times, and is asked about ${results.held_out} that none of them saw. ${live ? "These were trained here and now." : "These results came with Sightglass."}`)),
-    h("p", { class: "start" }, busy
-      ? h("span", {}, h("progress", { max: 1, value: done }), ` ${percent(done)} `, h("button", { type: "button", class: "link", onclick: () => (lesson.work.stop({ keep: true }), (lesson.work = null), say("Stopped."), drawTrained()) }, "Stop"))
-      : h("button", { type: "button", class: "link", onclick: () => trained(true) }, "Train them here, live")),
-    ways.length ? h("div", { class: "wide" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "Right answers"), ways.map((way) => h("th", { scope: "col" }, way.title)))),
-      h("tbody", {}, row("clean", ways.map((way) => way.clean), Math.max(...ways.map((way) => way.clean))), sweeps.map((each) => row(each.title.toLowerCase(), ways.map((way) => mean(way.curves[each.name])), best(each.name), each.name))))) : null,
-    ways.length ? h("p", { class: "quiet" }, "Under a transform: the mean over its whole range. Click one for its curve.") : null,
-    ways.length ? chart(curves, { height: 240 }) : null,
-    ways.length ? h("h3", {}, `Why do they call this a ${ways[0].says}?`) : null,
-    ways.length ? h("p", { class: "quiet" }, `${ways[0].method} of the digit ${results.digit}, for the class that each says.`) : null,
-    ways.length ? h("div", { class: "trio four" }, maps) : null,
-    h("p", { class: "quiet" }, "Again, seeded, from the command line: python -m explainers.augmenting.experiment"),
-  ].filter(Boolean));
+  sheet("trained").replaceChildren(
+    ...[
+      h(
+        "p",
+        { class: "lead" },
+        h(
+          "span",
+          {},
+          `The same small network learned to read handwritten digits four times, and is asked about ${results.held_out} that none of them saw. ${live ? "These were trained here and now." : "These results came with Sightglass."}`,
+        ),
+      ),
+      h(
+        "p",
+        { class: "start" },
+        busy
+          ? h(
+              "span",
+              {},
+              h("progress", { max: 1, value: done }),
+              ` ${percent(done)} `,
+              h(
+                "button",
+                {
+                  type: "button",
+                  class: "link",
+                  onclick: () => (
+                    lesson.work.stop({ keep: true }), (lesson.work = null), say("Stopped."), drawTrained()
+                  ),
+                },
+                "Stop",
+              ),
+            )
+          : h("button", { type: "button", class: "link", onclick: () => trained(true) }, "Train them here, live"),
+      ),
+      ways.length
+        ? h(
+            "div",
+            { class: "wide" },
+            h(
+              "table",
+              {},
+              h(
+                "thead",
+                {},
+                h(
+                  "tr",
+                  {},
+                  h("th", {}, "Right answers"),
+                  ways.map((way) => h("th", { scope: "col" }, way.title)),
+                ),
+              ),
+              h(
+                "tbody",
+                {},
+                row(
+                  "clean",
+                  ways.map((way) => way.clean),
+                  Math.max(...ways.map((way) => way.clean)),
+                ),
+                sweeps.map((each) =>
+                  row(
+                    each.title.toLowerCase(),
+                    ways.map((way) => mean(way.curves[each.name])),
+                    best(each.name),
+                    each.name,
+                  ),
+                ),
+              ),
+            ),
+          )
+        : null,
+      ways.length
+        ? h("p", { class: "quiet" }, "Under a transform: the mean over its whole range. Click one for its curve.")
+        : null,
+      ways.length ? chart(curves, { height: 240 }) : null,
+      ways.length ? h("h3", {}, `Why do they call this a ${ways[0].says}?`) : null,
+      ways.length
+        ? h("p", { class: "quiet" }, `${ways[0].method} of the digit ${results.digit}, for the class that each says.`)
+        : null,
+      ways.length ? h("div", { class: "trio four" }, maps) : null,
+      h("p", { class: "quiet" }, "Again, seeded, from the command line: python -m explainers.augmenting.experiment"),
+    ].filter(Boolean),
+  );
 }
 
 drawPipeline();

@@ -10,7 +10,18 @@ const WAYS = {
   maco: ["MACO", "Turn phases only: the spectrum stays natural."],
 };
 const KINDS = { inversion: "Draw it again from the maps", caricature: "Exaggerate what is kept", dream: "Dream on" };
-const state = { sheet: "depths", depth: "last", channel: null, filters: false, ways: ["naive", "fourier", "maco"], steps: "quick", pictures: 1, seed: 0, kind: "inversion", ...clean(sightglass.placed("inside")) };
+const state = {
+  sheet: "depths",
+  depth: "last",
+  channel: null,
+  filters: false,
+  ways: ["naive", "fourier", "maco"],
+  steps: "quick",
+  pictures: 1,
+  seed: 0,
+  kind: "inversion",
+  ...clean(sightglass.placed("inside")),
+};
 const stale = { depths: true, class: true, picture: true };
 let seen = null; // the depth as last told
 let running = null;
@@ -32,16 +43,34 @@ const signed = (value) => `${value > 0 ? "+" : ""}${figure(value)}`;
 const aspect = (size) => `--aspect: ${size[1]} / ${size[0]}`;
 const image = (address, alt, given = {}) => h("img", { src: address, alt, ...given });
 function choice(words, current, choose, label) {
-  return h("span", { class: "choice", role: "group", "aria-label": label }, Object.entries(words).map(([id, text]) =>
-    h("button", { type: "button", "aria-pressed": String(id === current), onclick: () => choose(id) }, text)));
+  return h(
+    "span",
+    { class: "choice", role: "group", "aria-label": label },
+    Object.entries(words).map(([id, text]) =>
+      h("button", { type: "button", "aria-pressed": String(id === current), onclick: () => choose(id) }, text),
+    ),
+  );
 }
 
 // --- sheets
 
 function drawSheets() {
   const words = { depths: "Depth by depth", class: "Imagine the class", picture: "The picture redrawn" };
-  find(".inner").replaceChildren(...Object.entries(words).map(([id, text]) =>
-    h("button", { type: "button", role: "tab", "aria-pressed": String(id === state.sheet), "aria-selected": String(id === state.sheet), onclick: () => open(id) }, text)));
+  find(".inner").replaceChildren(
+    ...Object.entries(words).map(([id, text]) =>
+      h(
+        "button",
+        {
+          type: "button",
+          role: "tab",
+          "aria-pressed": String(id === state.sheet),
+          "aria-selected": String(id === state.sheet),
+          onclick: () => open(id),
+        },
+        text,
+      ),
+    ),
+  );
   for (const sheet of root.querySelectorAll(".sheet")) sheet.hidden = sheet.dataset.sheet !== state.sheet;
 }
 function open(sheet) {
@@ -57,7 +86,10 @@ function refresh() {
   ({ depths: look, class: idle, picture: redraw })[state.sheet]();
 }
 function place() {
-  sightglass.place = { sheet: state.sheet === "depths" ? "" : state.sheet, depth: state.depth === "last" ? "" : state.depth };
+  sightglass.place = {
+    sheet: state.sheet === "depths" ? "" : state.sheet,
+    depth: state.depth === "last" ? "" : state.depth,
+  };
   history.replaceState(null, "", sightglass.address());
 }
 function renew() {
@@ -94,46 +126,157 @@ function drawTrunk() {
   const biggest = Math.max(...depths.map((each) => each.height));
   const block = ({ height, width }) => {
     const side = Math.max(10, 64 * Math.sqrt(height / biggest));
-    return h("span", { class: "block", style: `height: ${side}px; width: ${side * width / height}px; --rows: ${Math.min(height, 14)}; --columns: ${Math.min(width, 14)}` });
+    return h("span", {
+      class: "block",
+      style: `height: ${side}px; width: ${(side * width) / height}px; --rows: ${Math.min(height, 14)}; --columns: ${Math.min(width, 14)}`,
+    });
   };
   find(".trunk").replaceChildren(
-    h("li", {}, h("button", { type: "button", "aria-pressed": String(state.filters), onclick: showFilters, title: "The first filters" }, image(picture, "The picture as the network gets it"), h("span", {}, h("b", {}, "Picture"), h("small", {}, `${size[0]} × ${size[1]}, filters`)))),
-    ...depths.map((each) => h("li", {}, h("button", { type: "button", "aria-pressed": String(!state.filters && each.id === chosen), onclick: () => choose(each.id), title: each.path }, block(each), h("span", {}, h("b", {}, NAMES[each.id]), h("small", {}, `${each.height} × ${each.width}, ${each.channels} channels`))))),
-    h("li", {}, h("span", { class: "end" }, h("span", { style: "align-self: center; font-weight: 600; overflow-wrap: anywhere" }, target), h("small", {}, `${(parameters / 1e6).toPrecision(2)} M weights`))));
+    h(
+      "li",
+      {},
+      h(
+        "button",
+        { type: "button", "aria-pressed": String(state.filters), onclick: showFilters, title: "The first filters" },
+        image(picture, "The picture as the network gets it"),
+        h("span", {}, h("b", {}, "Picture"), h("small", {}, `${size[0]} × ${size[1]}, filters`)),
+      ),
+    ),
+    ...depths.map((each) =>
+      h(
+        "li",
+        {},
+        h(
+          "button",
+          {
+            type: "button",
+            "aria-pressed": String(!state.filters && each.id === chosen),
+            onclick: () => choose(each.id),
+            title: each.path,
+          },
+          block(each),
+          h(
+            "span",
+            {},
+            h("b", {}, NAMES[each.id]),
+            h("small", {}, `${each.height} × ${each.width}, ${each.channels} channels`),
+          ),
+        ),
+      ),
+    ),
+    h(
+      "li",
+      {},
+      h(
+        "span",
+        { class: "end" },
+        h("span", { style: "align-self: center; font-weight: 600; overflow-wrap: anywhere" }, target),
+        h("small", {}, `${(parameters / 1e6).toPrecision(2)} M weights`),
+      ),
+    ),
+  );
 }
 function drawFound() {
   const { speaking, speaking_note, maps, maps_note, target, picture, size } = seen;
   const shown = new Image();
   shown.src = picture;
   const tiles = speaking.map(({ number, value, heat }) => {
-    const canvas = h("canvas", { width: 168, height: Math.round(168 * size[0] / size[1]), "aria-hidden": "true" });
+    const canvas = h("canvas", { width: 168, height: Math.round((168 * size[0]) / size[1]), "aria-hidden": "true" });
     const unpacked = heats.unpack(heat);
-    heats.small(canvas, unpacked, { box: [0, 0, size[1], size[0]], signed: true }, { width: size[1], height: size[0] }, shown, unpacked.top);
-    return h("button", { type: "button", "data-channel": number, "aria-label": `Channel ${number}: ${signed(value)}`, onclick: () => showChannel(number) }, canvas, h("span", { class: value < 0 ? "against" : "" }, `${number}: ${signed(value)}`));
+    heats.small(
+      canvas,
+      unpacked,
+      { box: [0, 0, size[1], size[0]], signed: true },
+      { width: size[1], height: size[0] },
+      shown,
+      unpacked.top,
+    );
+    return h(
+      "button",
+      {
+        type: "button",
+        "data-channel": number,
+        "aria-label": `Channel ${number}: ${signed(value)}`,
+        onclick: () => showChannel(number),
+      },
+      canvas,
+      h("span", { class: value < 0 ? "against" : "" }, `${number}: ${signed(value)}`),
+    );
   });
   find(".found").replaceChildren(
-    h("section", {}, h("h3", {}, "Which channels speak for ", h("b", {}, target), " here?"), h("p", { class: "notes" }, `Weight times map, in ${seen.unit}, each drawn on its own scale; warm speaks for it, blue against. `, speaking_note), h("div", { class: "speaking" }, tiles)),
-    h("section", {}, h("h3", {}, "What each channel puts out"), h("p", { class: "notes" }, maps_note), grid(maps)));
+    h(
+      "section",
+      {},
+      h("h3", {}, "Which channels speak for ", h("b", {}, target), " here?"),
+      h(
+        "p",
+        { class: "notes" },
+        `Weight times map, in ${seen.unit}, each drawn on its own scale; warm speaks for it, blue against. `,
+        speaking_note,
+      ),
+      h("div", { class: "speaking" }, tiles),
+    ),
+    h("section", {}, h("h3", {}, "What each channel puts out"), h("p", { class: "notes" }, maps_note), grid(maps)),
+  );
   mark();
 }
 function grid(maps, kernels = false) {
-  return h("div", { class: kernels ? "maps kernels" : "maps", style: aspect(kernels ? [1, 1] : seen.size) }, maps.map(({ number, picture, value, silent }) =>
-    kernels
-      ? image(picture, `Filter ${number}`, { title: `Filter ${number}, strength ${figure(value)}`, loading: "lazy" })
-      : h("button", { type: "button", class: silent ? "silent" : "", "data-channel": number, title: silent ? `Channel ${number}: silent here` : `Channel ${number}: ${figure(value)} on average`, "aria-label": `Channel ${number}`, onclick: () => showChannel(number) }, image(picture, "", { loading: "lazy" }))));
+  return h(
+    "div",
+    { class: kernels ? "maps kernels" : "maps", style: aspect(kernels ? [1, 1] : seen.size) },
+    maps.map(({ number, picture, value, silent }) =>
+      kernels
+        ? image(picture, `Filter ${number}`, { title: `Filter ${number}, strength ${figure(value)}`, loading: "lazy" })
+        : h(
+            "button",
+            {
+              type: "button",
+              class: silent ? "silent" : "",
+              "data-channel": number,
+              title: silent ? `Channel ${number}: silent here` : `Channel ${number}: ${figure(value)} on average`,
+              "aria-label": `Channel ${number}`,
+              onclick: () => showChannel(number),
+            },
+            image(picture, "", { loading: "lazy" }),
+          ),
+    ),
+  );
 }
 function mark() {
-  for (const button of root.querySelectorAll("[data-channel]")) button.setAttribute("aria-pressed", String(Number(button.dataset.channel) === state.channel));
+  for (const button of root.querySelectorAll("[data-channel]"))
+    button.setAttribute("aria-pressed", String(Number(button.dataset.channel) === state.channel));
 }
 function showFilters() {
   state.filters = true;
   drawTrunk();
   let waves = false;
-  const ask = () => run("filters", { where: "first", frequencies: waves }, (told, done) => {
-    if (!done || !told.filters || !state.filters) return;
-    find(".found").replaceChildren(h("section", {}, h("div", { class: "title" }, h("h3", {}, "The first filters"), choice({ colors: "As colors", waves: "As frequencies" }, waves ? "waves" : "colors", (id) => ((waves = id === "waves"), ask()), "Show")),
-      h("p", { class: "notes" }, `${told.note} ${waves ? "Bright is what gets through; the center is the mean, the edge the finest detail." : "Each answers most to a pattern of light and color like itself; gray is no weight. Alike ones stand side by side."}`), grid(told.filters, true)));
-  });
+  const ask = () =>
+    run("filters", { where: "first", frequencies: waves }, (told, done) => {
+      if (!done || !told.filters || !state.filters) return;
+      find(".found").replaceChildren(
+        h(
+          "section",
+          {},
+          h(
+            "div",
+            { class: "title" },
+            h("h3", {}, "The first filters"),
+            choice(
+              { colors: "As colors", waves: "As frequencies" },
+              waves ? "waves" : "colors",
+              (id) => ((waves = id === "waves"), ask()),
+              "Show",
+            ),
+          ),
+          h(
+            "p",
+            { class: "notes" },
+            `${told.note} ${waves ? "Bright is what gets through; the center is the mean, the edge the finest detail." : "Each answers most to a pattern of light and color like itself; gray is no weight. Alike ones stand side by side."}`,
+          ),
+          grid(told.filters, true),
+        ),
+      );
+    });
   ask();
 }
 function showChannel(number) {
@@ -141,12 +284,27 @@ function showChannel(number) {
   mark();
   const panel = find(".one");
   const title = h("h3", {}, `Channel ${number}, ${NAMES[state.depth].toLowerCase()}`);
-  const own = h("canvas", { width: 336, height: Math.round(336 * seen.size[0] / seen.size[1]), class: "place", style: aspect(seen.size) });
+  const own = h("canvas", {
+    width: 336,
+    height: Math.round((336 * seen.size[0]) / seen.size[1]),
+    class: "place",
+    style: aspect(seen.size),
+  });
   const excites = h("div", { class: "cuts" });
   const words = h("p", { class: "notes" });
-  const made = h("div", { class: "pair" }, h("span", { class: "place", style: aspect(seen.size) }), h("span", { class: "place", style: aspect(seen.size) }));
+  const made = h(
+    "div",
+    { class: "pair" },
+    h("span", { class: "place", style: aspect(seen.size) }),
+    h("span", { class: "place", style: aspect(seen.size) }),
+  );
   const progress = h("p", { class: "notes" }, "growing …");
-  panel.replaceChildren(title, h("figure", {}, own, h("figcaption", { class: "notes" }, "On this picture")), h("section", {}, h("h3", {}, "What excites it"), excites, words), h("section", {}, h("h3", {}, "What it imagines"), made, progress));
+  panel.replaceChildren(
+    title,
+    h("figure", {}, own, h("figcaption", { class: "notes" }, "On this picture")),
+    h("section", {}, h("h3", {}, "What excites it"), excites, words),
+    h("section", {}, h("h3", {}, "What it imagines"), made, progress),
+  );
   let drawn = false;
   running?.stop();
   running = run("channel", { channel: number, how: "fourier" }, (told, done, took) => {
@@ -156,30 +314,91 @@ function showChannel(number) {
       const shown = new Image();
       shown.src = seen.picture;
       const heat = heats.unpack(told.own);
-      heats.small(own, heat, { box: [0, 0, seen.size[1], seen.size[0]], signed: told.signed }, { width: seen.size[1], height: seen.size[0] }, shown, heat.top);
-      excites.replaceChildren(...told.exemplars.map(({ picture, activation, box: [x0, y0, x1, y1] }) => h("figure", {}, h("span", { class: "frame" }, image(picture, "A picture that excites it"), x1 - x0 < 0.99 || y1 - y0 < 0.99 ? h("i", { class: "box", style: `left: ${100 * x0}%; top: ${100 * y0}%; width: ${100 * (x1 - x0)}%; height: ${100 * (y1 - y0)}%` }) : null), figure(activation))));
+      heats.small(
+        own,
+        heat,
+        { box: [0, 0, seen.size[1], seen.size[0]], signed: told.signed },
+        { width: seen.size[1], height: seen.size[0] },
+        shown,
+        heat.top,
+      );
+      excites.replaceChildren(
+        ...told.exemplars.map(({ picture, activation, box: [x0, y0, x1, y1] }) =>
+          h(
+            "figure",
+            {},
+            h(
+              "span",
+              { class: "frame" },
+              image(picture, "A picture that excites it"),
+              x1 - x0 < 0.99 || y1 - y0 < 0.99
+                ? h("i", {
+                    class: "box",
+                    style: `left: ${100 * x0}%; top: ${100 * y0}%; width: ${100 * (x1 - x0)}%; height: ${100 * (y1 - y0)}%`,
+                  })
+                : null,
+            ),
+            figure(activation),
+          ),
+        ),
+      );
       const whole = told.field[0] >= seen.size[0] && told.field[1] >= seen.size[1];
       words.textContent = `From ${told.whose}. ${whole ? "Each place can see the whole picture." : `The frame is what that place can see: ${told.field[0]} × ${told.field[1]} pixels.`}`;
     }
-    if (told.imagined?.length) made.replaceChildren(...told.imagined.map(({ picture }) => image(picture, "Imagined", { style: aspect(seen.size) })));
-    if (told.step) progress.textContent = done ? `${told.step} steps from two random starts, ${seconds(took)}. It drives the channel far; believe the natural pictures first.` : `step ${told.step} of ${told.steps}, ${seconds(took * (told.steps / told.step - 1))} to go`;
+    if (told.imagined?.length)
+      made.replaceChildren(
+        ...told.imagined.map(({ picture }) => image(picture, "Imagined", { style: aspect(seen.size) })),
+      );
+    if (told.step)
+      progress.textContent = done
+        ? `${told.step} steps from two random starts, ${seconds(took)}. It drives the channel far; believe the natural pictures first.`
+        : `step ${told.step} of ${told.steps}, ${seconds(took * (told.steps / told.step - 1))} to go`;
   });
 }
 
 // --- the class
 
 function askedClass() {
-  const box = (how) => h("label", {}, h("input", { type: "checkbox", checked: state.ways.includes(how), onchange: (event) => {
-    state.ways = about.ways.filter((each) => (each === how ? event.target.checked : state.ways.includes(each)));
-    if (!state.ways.length) state.ways = ["fourier"];
-    askedClass();
-  } }), WAYS[how][0]);
+  const box = (how) =>
+    h(
+      "label",
+      {},
+      h("input", {
+        type: "checkbox",
+        checked: state.ways.includes(how),
+        onchange: (event) => {
+          state.ways = about.ways.filter((each) => (each === how ? event.target.checked : state.ways.includes(each)));
+          if (!state.ways.length) state.ways = ["fourier"];
+          askedClass();
+        },
+      }),
+      WAYS[how][0],
+    );
   find('[data-sheet="class"] .asked').replaceChildren(
     h("button", { type: "button", class: "go", onclick: grow }, "Imagine it"),
-    h("span", {}, about.ways.map(box).flatMap((each) => [each, " "])),
-    choice(Object.fromEntries(Object.entries(about.steps).map(([id, count]) => [id, `${count} steps`])), state.steps, (id) => ((state.steps = id), askedClass()), "Steps"),
-    choice({ 1: "one picture", 4: "four" }, String(state.pictures), (id) => ((state.pictures = Number(id)), askedClass()), "Pictures"),
-    h("button", { type: "button", class: "link", onclick: () => ((state.seed = (state.seed + 1) % 10000), grow()) }, "Another start"));
+    h(
+      "span",
+      {},
+      about.ways.map(box).flatMap((each) => [each, " "]),
+    ),
+    choice(
+      Object.fromEntries(Object.entries(about.steps).map(([id, count]) => [id, `${count} steps`])),
+      state.steps,
+      (id) => ((state.steps = id), askedClass()),
+      "Steps",
+    ),
+    choice(
+      { 1: "one picture", 4: "four" },
+      String(state.pictures),
+      (id) => ((state.pictures = Number(id)), askedClass()),
+      "Pictures",
+    ),
+    h(
+      "button",
+      { type: "button", class: "link", onclick: () => ((state.seed = (state.seed + 1) % 10000), grow()) },
+      "Another start",
+    ),
+  );
 }
 function idle() {
   askedClass();
@@ -193,17 +412,25 @@ function grow() {
   askedClass();
   ask.firstChild.replaceWith(stop);
   find('[data-sheet="class"] .lead').textContent = "The network is looked into …";
-  running = run("grow", { ways: state.ways, steps: state.steps, pictures: state.pictures, seed: state.seed }, (told, done, took) => {
-    if (told.ways) drawGrown(told, done);
-    const step = told.ways?.[0]?.step ?? 0;
-    if (done) {
-      askedClass();
-      say(told.whole === false ? `Stopped after ${step} steps.` : `${step} steps, ${seconds(took)}.`);
-    } else if (step) say(`step ${step} of ${told.steps}, ${seconds(took * (told.steps / step - 1))} to go`);
-  });
+  running = run(
+    "grow",
+    { ways: state.ways, steps: state.steps, pictures: state.pictures, seed: state.seed },
+    (told, done, took) => {
+      if (told.ways) drawGrown(told, done);
+      const step = told.ways?.[0]?.step ?? 0;
+      if (done) {
+        askedClass();
+        say(told.whole === false ? `Stopped after ${step} steps.` : `${step} steps, ${seconds(took)}.`);
+      } else if (step) say(`step ${step} of ${told.steps}, ${seconds(took * (told.steps / step - 1))} to go`);
+    },
+  );
 }
 function drawGrown({ ways, natural, label, unit, whose }, done) {
-  find('[data-sheet="class"] .lead').replaceChildren("What raises ", h("b", {}, label), " most, starting from nothing?");
+  find('[data-sheet="class"] .lead').replaceChildren(
+    "What raises ",
+    h("b", {}, label),
+    " most, starting from nothing?",
+  );
   const size = seen?.size ?? [1, 1];
   const best = natural[0]?.score ?? 0;
   const all = ways.flatMap((way) => way.curve.map(([, score]) => score));
@@ -214,21 +441,59 @@ function drawGrown({ ways, natural, label, unit, whose }, done) {
       const across = way.pictures.length > 1 ? 2 : 1;
       const [name, line] = WAYS[way.how];
       const last = way.curve.at(-1);
-      return h("section", { class: "way", "data-way": way.how },
-        h("h3", {}, name), h("p", { class: "notes" }, line),
-        h("div", { class: "seen", style: `--across: ${across}` }, way.pictures.length ? way.pictures.map(({ picture }) => image(picture, `${label}, imagined: ${name}`, { style: aspect(size) })) : h("span", { class: "place", style: aspect(size) })),
+      return h(
+        "section",
+        { class: "way", "data-way": way.how },
+        h("h3", {}, name),
+        h("p", { class: "notes" }, line),
+        h(
+          "div",
+          { class: "seen", style: `--across: ${across}` },
+          way.pictures.length
+            ? way.pictures.map(({ picture }) => image(picture, `${label}, imagined: ${name}`, { style: aspect(size) }))
+            : h("span", { class: "place", style: aspect(size) }),
+        ),
         curve(way.curve, best, low, high, name),
-        h("p", { class: "figures" }, h("span", {}, last ? `${figure(last[1])} ${unit}` : ""), way.film ? h("a", { href: way.film, download: `${label.replaceAll(/[^\p{L}\p{N}]+/gu, "-")}-${way.how}.webp` }, "Film (WebP)") : null),
-        done && way.worth ? h("p", { class: "notes" }, way.worth) : null);
+        h(
+          "p",
+          { class: "figures" },
+          h("span", {}, last ? `${figure(last[1])} ${unit}` : ""),
+          way.film
+            ? h(
+                "a",
+                { href: way.film, download: `${label.replaceAll(/[^\p{L}\p{N}]+/gu, "-")}-${way.how}.webp` },
+                "Film (WebP)",
+              )
+            : null,
+        ),
+        done && way.worth ? h("p", { class: "notes" }, way.worth) : null,
+      );
     }),
-    h("aside", { class: "natural" }, h("h3", {}, "Natural"), natural.map(({ picture, score }) => h("figure", {}, image(picture, "A natural picture that raises it"), h("figcaption", { class: "quiet" }, figure(score)))), h("p", { class: "notes" }, `The best of ${whose}; dashed in the curves.`)));
+    h(
+      "aside",
+      { class: "natural" },
+      h("h3", {}, "Natural"),
+      natural.map(({ picture, score }) =>
+        h(
+          "figure",
+          {},
+          image(picture, "A natural picture that raises it"),
+          h("figcaption", { class: "quiet" }, figure(score)),
+        ),
+      ),
+      h("p", { class: "notes" }, `The best of ${whose}; dashed in the curves.`),
+    ),
+  );
 }
 function curve(points, best, low, high, name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 100 100");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", points.length ? `${name}: the score goes from ${figure(points[0][1])} to ${figure(points.at(-1)[1])}` : name);
+  svg.setAttribute(
+    "aria-label",
+    points.length ? `${name}: the score goes from ${figure(points[0][1])} to ${figure(points.at(-1)[1])}` : name,
+  );
   const y = (value) => 100 * (1 - (value - low) / (high - low));
   const add = (tag, given) => {
     const part = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -237,7 +502,8 @@ function curve(points, best, low, high, name) {
   };
   add("line", { x1: 0, x2: 100, y1: y(best), y2: y(best) });
   const end = Math.max(1, about.steps[state.steps]);
-  if (points.length) add("polyline", { points: points.map(([step, score]) => `${100 * step / end},${y(score)}`).join(" ") });
+  if (points.length)
+    add("polyline", { points: points.map(([step, score]) => `${(100 * step) / end},${y(score)}`).join(" ") });
   return svg;
 }
 
@@ -248,16 +514,27 @@ function redraw() {
   const sheet = find('[data-sheet="picture"]');
   sheet.querySelector(".asked").replaceChildren(
     choice(KINDS, state.kind, (id) => ((state.kind = id), redraw()), "How"),
-    choice(NAMES, state.depth, (id) => ((state.depth = id), (stale.depths = true), place(), redraw()), "Depth"));
+    choice(NAMES, state.depth, (id) => ((state.depth = id), (stale.depths = true), place(), redraw()), "Depth"),
+  );
   running?.stop();
   running = run("redraw", { kind: state.kind }, (told, done, took) => {
     if (told.kind !== state.kind || !told.pictures) return;
     const style = aspect(seen?.size ?? [1, 1]);
     sheet.querySelector(".lead").textContent = told.question;
-    sheet.querySelector(".redrawn").replaceChildren(
-      h("figure", {}, image(told.picture, "The picture", { style }), h("figcaption", { class: "quiet" }, "the picture, as the network gets it")),
-      ...told.pictures.map(({ picture, caption }) => h("figure", {}, image(picture, KINDS[told.kind], { style }), h("figcaption", { class: "quiet" }, caption))),
-      h("p", { class: "notes" }, h("b", {}, "Read it as "), told.read_it_as, " ", h("b", {}, "Beware "), told.beware));
+    sheet
+      .querySelector(".redrawn")
+      .replaceChildren(
+        h(
+          "figure",
+          {},
+          image(told.picture, "The picture", { style }),
+          h("figcaption", { class: "quiet" }, "the picture, as the network gets it"),
+        ),
+        ...told.pictures.map(({ picture, caption }) =>
+          h("figure", {}, image(picture, KINDS[told.kind], { style }), h("figcaption", { class: "quiet" }, caption)),
+        ),
+        h("p", { class: "notes" }, h("b", {}, "Read it as "), told.read_it_as, " ", h("b", {}, "Beware "), told.beware),
+      );
     say(done ? `${seconds(took)}.` : `${percent(told.done)} done, ${seconds(took * (1 / told.done - 1))} to go`);
   });
 }
@@ -267,7 +544,25 @@ function redraw() {
 sightglass.on("answer", () => {
   const actions = document.querySelector("#part-reading .actions");
   if (!actions || actions.querySelector("#to-inside")) return;
-  actions.prepend(h("button", { type: "button", class: "link", id: "to-inside", onclick: () => ((state.sheet = "depths"), (state.depth = sightglass.current()?.options?.depth ?? "last"), drawSheets(), (stale.depths = true), sightglass.show("inside"), refresh()) }, "Which channels made it?"));
+  actions.prepend(
+    h(
+      "button",
+      {
+        type: "button",
+        class: "link",
+        id: "to-inside",
+        onclick: () => (
+          (state.sheet = "depths"),
+          (state.depth = sightglass.current()?.options?.depth ?? "last"),
+          drawSheets(),
+          (stale.depths = true),
+          sightglass.show("inside"),
+          refresh()
+        ),
+      },
+      "Which channels made it?",
+    ),
+  );
 });
 
 drawSheets();

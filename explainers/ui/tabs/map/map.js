@@ -1,10 +1,33 @@
 // The map: points on a WebGL canvas, words and pictures on another above it, and a column of what there is to know.
 const { h } = sightglass;
 const at = Object.fromEntries([...element.querySelectorAll("[data-at]")].map((node) => [node.dataset.at, node]));
-const LIGHT = ["#0b7559", "#c4622d", "#3c6fb0", "#8a5aa8", "#a88a00", "#b0406a", "#4a8a94", "#6a6f6c", "#7a4a2a", "#2f3f8f"];
-const DARK = ["#4fc9a2", "#ef8f58", "#7aa9ea", "#c196df", "#d8bd3e", "#e67ba2", "#7fc4cf", "#a3a9a6", "#c08c66", "#8b9bf0"];
+const LIGHT = [
+  "#0b7559",
+  "#c4622d",
+  "#3c6fb0",
+  "#8a5aa8",
+  "#a88a00",
+  "#b0406a",
+  "#4a8a94",
+  "#6a6f6c",
+  "#7a4a2a",
+  "#2f3f8f",
+];
+const DARK = [
+  "#4fc9a2",
+  "#ef8f58",
+  "#7aa9ea",
+  "#c196df",
+  "#d8bd3e",
+  "#e67ba2",
+  "#7fc4cf",
+  "#a3a9a6",
+  "#c08c66",
+  "#8b9bf0",
+];
 const SMALL = 120; // so many points in sight get their pictures
-const dark = () => document.body.classList.contains("dark") || new URLSearchParams(location.search).get("__theme") === "dark";
+const dark = () =>
+  document.body.classList.contains("dark") || new URLSearchParams(location.search).get("__theme") === "dark";
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const places = { gallery: "", place: "", kind: "tsne" };
 let map = null; // what Python told of the gallery
@@ -43,7 +66,11 @@ function build() {
     return made;
   };
   const program = gl.createProgram();
-  gl.attachShader(program, shader(gl.VERTEX_SHADER, `#version 300 es
+  gl.attachShader(
+    program,
+    shader(
+      gl.VERTEX_SHADER,
+      `#version 300 es
     in vec2 a; in vec2 b; in vec4 ink; in float size;
     uniform float share; uniform vec3 view; uniform vec2 half_size; uniform float dot_size;
     out vec4 color; flat out float wide;
@@ -52,28 +79,43 @@ function build() {
       gl_Position = vec4(where.x, -where.y, 0.0, 1.0);
       gl_PointSize = wide = dot_size * size;
       color = vec4(ink.rgb * ink.a, ink.a);
-    }`));
-  gl.attachShader(program, shader(gl.FRAGMENT_SHADER, `#version 300 es
+    }`,
+    ),
+  );
+  gl.attachShader(
+    program,
+    shader(
+      gl.FRAGMENT_SHADER,
+      `#version 300 es
     precision mediump float;
     in vec4 color; flat in float wide; out vec4 shown;
     void main() {
       shown = color;
       if (wide < 4.0) return; // too small to be seen as round
       shown *= 1.0 - smoothstep(0.75, 1.0, length(gl_PointCoord - 0.5) * 2.0);
-    }`));
+    }`,
+    ),
+  );
   gl.linkProgram(program);
   gl.useProgram(program);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   const buffers = {};
-  for (const [attribute, width, kind, even] of [["a", 2, gl.FLOAT, false], ["b", 2, gl.FLOAT, false], ["ink", 4, gl.UNSIGNED_BYTE, true], ["size", 1, gl.FLOAT, false]]) {
+  for (const [attribute, width, kind, even] of [
+    ["a", 2, gl.FLOAT, false],
+    ["b", 2, gl.FLOAT, false],
+    ["ink", 4, gl.UNSIGNED_BYTE, true],
+    ["size", 1, gl.FLOAT, false],
+  ]) {
     buffers[attribute] = gl.createBuffer();
     gl.bindBuffer(gl.ARRAY_BUFFER, buffers[attribute]);
     const place = gl.getAttribLocation(program, attribute);
     gl.enableVertexAttribArray(place);
     gl.vertexAttribPointer(place, width, kind, even, 0, 0);
   }
-  const uniform = Object.fromEntries(["share", "view", "half_size", "dot_size"].map((each) => [each, gl.getUniformLocation(program, each)]));
+  const uniform = Object.fromEntries(
+    ["share", "view", "half_size", "dot_size"].map((each) => [each, gl.getUniformLocation(program, each)]),
+  );
   const put = (attribute, values) => {
     gl.bindBuffer(gl.ARRAY_BUFFER, buffers[attribute]);
     gl.bufferData(gl.ARRAY_BUFFER, values, gl.DYNAMIC_DRAW);
@@ -106,7 +148,9 @@ function sizes() {
   return { width: box.width, height: box.height, ratio };
 }
 
-const dot = () => Math.max(2.5, Math.min(11, 900 / Math.sqrt(map.count) / 3.6)) * Math.min(1.8, Math.max(1, view.k / (view.fit || 1)) ** 0.4);
+const dot = () =>
+  Math.max(2.5, Math.min(11, 900 / Math.sqrt(map.count) / 3.6)) *
+  Math.min(1.8, Math.max(1, view.k / (view.fit || 1)) ** 0.4);
 
 function paint() {
   if (!map || !to.length || sightglass.tab !== "map") return;
@@ -115,7 +159,10 @@ function paint() {
   const eased = t * t * (3 - 2 * t);
   if (plot) {
     gl.viewport(0, 0, at.points.width, at.points.height);
-    gl.clearColor(...rgb(getComputedStyle(document.body).getPropertyValue("--ground").trim()).map((part) => part / 255), 1);
+    gl.clearColor(
+      ...rgb(getComputedStyle(document.body).getPropertyValue("--ground").trim()).map((part) => part / 255),
+      1,
+    );
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.uniform1f(plot.uniform.share, eased);
     gl.uniform3f(plot.uniform.view, view.x, view.y, view.k);
@@ -128,13 +175,16 @@ function paint() {
   if (t < 1) draw();
 }
 
-const where = (number, eased = 1) => [0, 1].map((axis) => from[2 * number + axis] * (1 - eased) + to[2 * number + axis] * eased);
+const where = (number, eased = 1) =>
+  [0, 1].map((axis) => from[2 * number + axis] * (1 - eased) + to[2 * number + axis] * eased);
 const screen = ([x, y], { width, height }) => [(x - view.x) * view.k + width / 2, (y - view.y) * view.k + height / 2];
 
 function over(width, height, ratio, eased) {
   const pen = at.over.getContext("2d");
   const style = getComputedStyle(document.body);
-  const [ink, ground, accent] = ["--ink", "--ground", "--accent"].map((each) => style.getPropertyValue(each).trim() || "#000");
+  const [ink, ground, accent] = ["--ink", "--ground", "--accent"].map(
+    (each) => style.getPropertyValue(each).trim() || "#000",
+  );
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
   const box = { width, height };
@@ -182,7 +232,10 @@ function visitor(pen, box, accent, ground) {
   // Its picture stands aside, toward the nearer edge, so that it covers no neighbor.
   const side = 52;
   const [left, top] = [x + (x < box.width / 2 ? -1 : 1) * 84, y + (y < box.height / 2 ? -1 : 1) * 64];
-  const [u, v] = [Math.min(box.width - side / 2 - 8, Math.max(side / 2 + 8, left)), Math.min(box.height - side / 2 - 8, Math.max(side / 2 + 8, top))];
+  const [u, v] = [
+    Math.min(box.width - side / 2 - 8, Math.max(side / 2 + 8, left)),
+    Math.min(box.height - side / 2 - 8, Math.max(side / 2 + 8, top)),
+  ];
   pen.beginPath();
   pen.moveTo(x, y);
   pen.lineTo(u, v);
@@ -192,7 +245,13 @@ function visitor(pen, box, accent, ground) {
   pen.fillRect(u - side / 2 - 3, v - side / 2 - 3, side + 6, side + 6);
   if (image?.complete && image.naturalWidth) {
     const factor = side / Math.max(image.naturalWidth, image.naturalHeight);
-    pen.drawImage(image, u - (image.naturalWidth * factor) / 2, v - (image.naturalHeight * factor) / 2, image.naturalWidth * factor, image.naturalHeight * factor);
+    pen.drawImage(
+      image,
+      u - (image.naturalWidth * factor) / 2,
+      v - (image.naturalHeight * factor) / 2,
+      image.naturalWidth * factor,
+      image.naturalHeight * factor,
+    );
   }
   pen.strokeRect(u - side / 2 - 3, v - side / 2 - 3, side + 6, side + 6);
   if (grown < 1) draw();
@@ -239,7 +298,9 @@ function middles() {
     const axis = (which) => own.map((i) => to[2 * i + which]).sort((a, b) => a - b)[own.length >> 1];
     const [x, y] = [axis(0), axis(1)];
     let best = own[0];
-    for (const i of own) if ((to[2 * i] - x) ** 2 + (to[2 * i + 1] - y) ** 2 < (to[2 * best] - x) ** 2 + (to[2 * best + 1] - y) ** 2) best = i;
+    for (const i of own)
+      if ((to[2 * i] - x) ** 2 + (to[2 * i + 1] - y) ** 2 < (to[2 * best] - x) ** 2 + (to[2 * best + 1] - y) ** 2)
+        best = i;
     centers.push({ number: best, words: scale.names[value], value });
   }
 }
@@ -261,7 +322,16 @@ function want(numbers) {
     if (told.state !== "done" || gallery !== map?.gallery) return;
     const image = new Image();
     image.onload = () => {
-      told.numbers.forEach((number, place) => thumbs.set(number, { image, sheet: told.sheet, side: told.side, x: (place % 16) * told.side, y: Math.floor(place / 16) * told.side, rows: Math.ceil(told.numbers.length / 16) }));
+      told.numbers.forEach((number, place) =>
+        thumbs.set(number, {
+          image,
+          sheet: told.sheet,
+          side: told.side,
+          x: (place % 16) * told.side,
+          y: Math.floor(place / 16) * told.side,
+          rows: Math.ceil(told.numbers.length / 16),
+        }),
+      );
       for (const node of element.querySelectorAll("[data-thumb]")) dress(node);
       draw();
       want([]);
@@ -313,9 +383,29 @@ function coloring() {
   const hues = dark() ? DARK : LIGHT;
   if (color === "label" && map.label) return { of: map.label, names: map.labels, hue: (value) => hues[value % 10] };
   if (color === "call" && map.call) return { of: map.call, names: map.calls, hue: (value) => hues[value % 10] };
-  if (color === "error") return { of: map.wrong, names: ["called by its label", "called otherwise"], hue: (value) => (value ? hues[1] : hues[7]), front: 1 };
-  if (color === "sure") return { of: map.sure.map((value) => Math.floor(value / 51.2)), names: ["0–20 % sure", "20–40 %", "40–60 %", "60–80 %", "80–100 %"], hue: (value) => (dark() ? ["#f2d16b", "#b9c96a", "#78b97a", "#4aa08a", "#3b7f93"] : ["#d0a000", "#93a52e", "#4f9a55", "#23836f", "#155f74"])[value], plain: true };
-  if (color === "group" && groups) return { of: groups.of, names: groups.groups.map((each, place) => `group ${place + 1}`), hue: (value) => (value < 0 ? "#9aa19d" : hues[value % 10]) };
+  if (color === "error")
+    return {
+      of: map.wrong,
+      names: ["called by its label", "called otherwise"],
+      hue: (value) => (value ? hues[1] : hues[7]),
+      front: 1,
+    };
+  if (color === "sure")
+    return {
+      of: map.sure.map((value) => Math.floor(value / 51.2)),
+      names: ["0–20 % sure", "20–40 %", "40–60 %", "60–80 %", "80–100 %"],
+      hue: (value) =>
+        (dark()
+          ? ["#f2d16b", "#b9c96a", "#78b97a", "#4aa08a", "#3b7f93"]
+          : ["#d0a000", "#93a52e", "#4f9a55", "#23836f", "#155f74"])[value],
+      plain: true,
+    };
+  if (color === "group" && groups)
+    return {
+      of: groups.of,
+      names: groups.groups.map((_, place) => `group ${place + 1}`),
+      hue: (value) => (value < 0 ? "#9aa19d" : hues[value % 10]),
+    };
   const facet = color.startsWith("facet:") && map.facets[color.slice(6)];
   if (facet) return { of: facet.value, names: facet.values, hue: (value) => hues[value % 10] };
   return { of: new Int16Array(map.count), names: null, hue: () => hues[0] };
@@ -346,7 +436,19 @@ function legend(scale) {
   for (const value of scale.of) counts.set(value, (counts.get(value) ?? 0) + 1);
   at.legend.replaceChildren(
     ...(scale.names ?? []).slice(0, 30).map((words, value) =>
-      h("button", { type: "button", "aria-pressed": String(!hidden.has(value)), title: "Click to put out, double-click to see it alone", onclick: () => toggle(value), ondblclick: () => alone(value, scale) }, h("i", { style: `--dot: ${scale.hue(value)}` }), words, h("span", { class: "quiet" }, String(counts.get(value) ?? 0))),
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(!hidden.has(value)),
+          title: "Click to put out, double-click to see it alone",
+          onclick: () => toggle(value),
+          ondblclick: () => alone(value, scale),
+        },
+        h("i", { style: `--dot: ${scale.hue(value)}` }),
+        words,
+        h("span", { class: "quiet" }, String(counts.get(value) ?? 0)),
+      ),
     ),
     scale.names?.length > 30 ? h("span", { class: "quiet" }, `and ${scale.names.length - 30} more`) : "",
   );
@@ -391,7 +493,14 @@ function fit() {
 
 function take(told) {
   if (told.points && !told.names && !map) return;
-  if (told.names && (!map || map.told !== told.names || map.place !== told.place || map.kind !== told.kind || map.model !== sightglass.question.model)) {
+  if (
+    told.names &&
+    (!map ||
+      map.told !== told.names ||
+      map.place !== told.place ||
+      map.kind !== told.kind ||
+      map.model !== sightglass.question.model)
+  ) {
     const same = map && map.told === told.names && map.gallery === told.gallery;
     if (!same) {
       thumbs.clear();
@@ -402,9 +511,22 @@ function take(told) {
       at.picked.replaceChildren();
     }
     groups = null;
-    map = { ...told, told: told.names, names: told.names.split("\n"), model: sightglass.question.model, here: null, drawn: same, label: told.label && shorts(told.label), call: told.call && shorts(told.call), sure: told.sure && octets(told.sure), kept: null };
-    for (const facet of Object.values(map.facets)) if (typeof facet.value === "string") facet.value = shorts(facet.value);
-    if (map.label && map.call) map.wrong = Int16Array.from(map.label, (value, i) => Number(map.calls[map.call[i]] !== map.labels[value]));
+    map = {
+      ...told,
+      told: told.names,
+      names: told.names.split("\n"),
+      model: sightglass.question.model,
+      here: null,
+      drawn: same,
+      label: told.label && shorts(told.label),
+      call: told.call && shorts(told.call),
+      sure: told.sure && octets(told.sure),
+      kept: null,
+    };
+    for (const facet of Object.values(map.facets))
+      if (typeof facet.value === "string") facet.value = shorts(facet.value);
+    if (map.label && map.call)
+      map.wrong = Int16Array.from(map.label, (value, i) => Number(map.calls[map.call[i]] !== map.labels[value]));
     choices();
   }
   if (told.points && told.points !== map.pointsTold) {
@@ -414,7 +536,17 @@ function take(told) {
     ink();
   }
   if (told.figures && told.state === "done") {
-    Object.assign(map, { here: told.here, own: told.own, neighbors: told.neighbors, votes: told.votes, near: told.near, figures: told.figures, confused: told.confused, kept: told.kept && octets(told.kept), caveats: told.caveats });
+    Object.assign(map, {
+      here: told.here,
+      own: told.own,
+      neighbors: told.neighbors,
+      votes: told.votes,
+      near: told.near,
+      figures: told.figures,
+      confused: told.confused,
+      kept: told.kept && octets(told.kept),
+      caveats: told.caveats,
+    });
     arrived = performance.now();
     ink();
     fit();
@@ -441,57 +573,184 @@ function busy(done) {
 function refuse(sentence) {
   busy(null);
   map = null;
-  const offers = ["pond:cnn", "digits:cnn"].filter((id) => sightglass.catalogue.networks.some((network) => network.id === id));
-  at.card.replaceChildren(h("p", {}, sentence), h("p", {}, ...offers.map((id) => h("button", { type: "button", class: "link", style: "margin: 0 10px", onclick: () => { places.gallery = ""; sightglass.ask({ model: id }); } }, id))));
+  const offers = ["pond:cnn", "digits:cnn"].filter((id) =>
+    sightglass.catalogue.networks.some((network) => network.id === id),
+  );
+  at.card.replaceChildren(
+    h("p", {}, sentence),
+    h(
+      "p",
+      {},
+      ...offers.map((id) =>
+        h(
+          "button",
+          {
+            type: "button",
+            class: "link",
+            style: "margin: 0 10px",
+            onclick: () => {
+              places.gallery = "";
+              sightglass.ask({ model: id });
+            },
+          },
+          id,
+        ),
+      ),
+    ),
+  );
   at.card.hidden = false;
-  for (const each of ["near", "neighbors", "alike", "legend", "caveat", "picked", "trust", "confused"]) at[each].replaceChildren();
+  for (const each of ["near", "neighbors", "alike", "legend", "caveat", "picked", "trust", "confused"])
+    at[each].replaceChildren();
 }
 
 function choices() {
   const about = props.about;
-  at.gallery.replaceChildren(...about.galleries.map((id) => h("option", { value: id, selected: id === map.gallery }, about.built_in[id] ?? id)));
-  at.places.replaceChildren(...map.places.map(({ id, words }) => h("button", { type: "button", "aria-pressed": String(id === map.place), onclick: () => ((places.place = id), open()) }, words)));
-  at.kinds.replaceChildren(...Object.entries(about.kinds).map(([id, words]) => h("button", { type: "button", "aria-pressed": String(id === map.kind), onclick: () => ((places.kind = id), open()) }, words)));
-  const kinds = { label: map.label && "label", call: map.call && "what it is called", error: map.wrong && "right or wrong", sure: map.call && "how sure", group: groups && "group" };
+  at.gallery.replaceChildren(
+    ...about.galleries.map((id) => h("option", { value: id, selected: id === map.gallery }, about.built_in[id] ?? id)),
+  );
+  at.places.replaceChildren(
+    ...map.places.map(({ id, words }) =>
+      h(
+        "button",
+        { type: "button", "aria-pressed": String(id === map.place), onclick: () => ((places.place = id), open()) },
+        words,
+      ),
+    ),
+  );
+  at.kinds.replaceChildren(
+    ...Object.entries(about.kinds).map(([id, words]) =>
+      h(
+        "button",
+        { type: "button", "aria-pressed": String(id === map.kind), onclick: () => ((places.kind = id), open()) },
+        words,
+      ),
+    ),
+  );
+  const kinds = {
+    label: map.label && "label",
+    call: map.call && "what it is called",
+    error: map.wrong && "right or wrong",
+    sure: map.call && "how sure",
+    group: groups && "group",
+  };
   for (const facet of Object.keys(map.facets)) kinds[`facet:${facet}`] = facet;
   if (!kinds[color]) color = map.label ? "label" : map.call ? "call" : "";
-  at.color.replaceChildren(...Object.entries(kinds).filter(([, words]) => words).map(([id, words]) => h("option", { value: id, selected: id === color }, words)));
+  at.color.replaceChildren(
+    ...Object.entries(kinds)
+      .filter(([, words]) => words)
+      .map(([id, words]) => h("option", { value: id, selected: id === color }, words)),
+  );
   at.question.textContent = `Where does this picture lie among ${map.count.toLocaleString("en")} others, as ${sightglass.question.model} sees them?`;
 }
 
 // The column ---------------------------------------------------------------------------------------------------------
-const chosen = (number) => h("li", {}, h("button", { type: "button", "data-number": number, title: told(number), onclick: () => pick(number) }, thumb(number), label(number) || name(number)));
-const told = (number) => [name(number), label(number) && `label: ${label(number)}`, call(number) && `called ${call(number)}, ${sightglass.percent(map.sure[number] / 255)} sure`].filter(Boolean).join(" · ");
+const chosen = (number) =>
+  h(
+    "li",
+    {},
+    h(
+      "button",
+      { type: "button", "data-number": number, title: told(number), onclick: () => pick(number) },
+      thumb(number),
+      label(number) || name(number),
+    ),
+  );
+const told = (number) =>
+  [
+    name(number),
+    label(number) && `label: ${label(number)}`,
+    call(number) && `called ${call(number)}, ${sightglass.percent(map.sure[number] / 255)} sure`,
+  ]
+    .filter(Boolean)
+    .join(" · ");
 
 function column() {
-  const votes = map.votes.map(([words, part]) => `${sightglass.percent(part)} ${words}`).slice(0, 3).join(", ");
+  const votes = map.votes
+    .map(([words, part]) => `${sightglass.percent(part)} ${words}`)
+    .slice(0, 3)
+    .join(", ");
   at.near.replaceChildren(...(votes ? [h("b", {}, votes), ". "] : []), map.near);
   at.neighbors.replaceChildren(...map.neighbors.map(({ number }) => chosen(number)));
   at.confusedBox.hidden = !map.wrong;
   const wrong = map.wrong ? map.wrong.reduce((sum, value) => sum + value, 0) : 0;
   at.confusedCount.textContent = `${wrong} of ${map.count.toLocaleString("en")}`;
-  at.confused.replaceChildren(...map.confused.map(({ number }) => {
-    const entry = chosen(number);
-    entry.querySelector("button").lastChild.textContent = `${label(number)} → ${call(number)}`;
-    return entry;
-  }));
-  const row = (words, key) => h("tr", {}, h("td", {}, words), ...["", " of PCA", " by chance"].map((of) => h("td", {}, map.figures[key + of] == null ? "" : map.figures[key + of].toFixed(2))));
+  at.confused.replaceChildren(
+    ...map.confused.map(({ number }) => {
+      const entry = chosen(number);
+      entry.querySelector("button").lastChild.textContent = `${label(number)} → ${call(number)}`;
+      return entry;
+    }),
+  );
+  const row = (words, key) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, words),
+      ...["", " of PCA", " by chance"].map((of) =>
+        h("td", {}, map.figures[key + of] == null ? "" : map.figures[key + of].toFixed(2)),
+      ),
+    );
   const labels = map.figures["labels right in the map"];
-  at.trust.replaceChildren(h("thead", {}, h("tr", {}, ...["", "here", "PCA", "chance"].map((words) => h("th", {}, words)))), h("tbody", {}, row("trustworthiness", "trustworthiness"), row("continuity", "continuity"), row("neighbors kept", "neighbors kept")));
-  at.trustSay.textContent = [labels == null ? "" : `Ten neighbors name the label rightly for ${sightglass.percent(map.figures["labels right in the vectors"])} in the vectors, for ${sightglass.percent(labels)} in the map.`, map.kept && "Faint points lie beside others than in the vectors."].filter(Boolean).join(" ");
+  at.trust.replaceChildren(
+    h("thead", {}, h("tr", {}, ...["", "here", "PCA", "chance"].map((words) => h("th", {}, words)))),
+    h(
+      "tbody",
+      {},
+      row("trustworthiness", "trustworthiness"),
+      row("continuity", "continuity"),
+      row("neighbors kept", "neighbors kept"),
+    ),
+  );
+  at.trustSay.textContent = [
+    labels == null
+      ? ""
+      : `Ten neighbors name the label rightly for ${sightglass.percent(map.figures["labels right in the vectors"])} in the vectors, for ${sightglass.percent(labels)} in the map.`,
+    map.kept && "Faint points lie beside others than in the vectors.",
+  ]
+    .filter(Boolean)
+    .join(" ");
   at.caveat.textContent = [...map.caveats, ...map.notes].join(" ");
   at.steady.textContent = "";
-  at.over.setAttribute("aria-label", `Map of ${map.count} pictures. ${votes ? `The neighbors of this picture are ${votes}.` : ""}`);
+  at.over.setAttribute(
+    "aria-label",
+    `Map of ${map.count} pictures. ${votes ? `The neighbors of this picture are ${votes}.` : ""}`,
+  );
   want([...map.neighbors.map((each) => each.number), ...map.confused.slice(0, 24).map((each) => each.number)]);
 }
 
 function pick(number) {
   picked = number;
-  for (const button of element.querySelectorAll("[data-number]")) button.setAttribute("aria-current", String(Number(button.dataset.number) === number));
+  for (const button of element.querySelectorAll("[data-number]"))
+    button.setAttribute("aria-current", String(Number(button.dataset.number) === number));
   const scene = map.scenes ? name(number) : `gallery:${map.gallery}:${number}`;
   at.picked.replaceChildren(
     thumb(number),
-    h("div", {}, h("b", {}, label(number) || name(number)), h("br"), told(number).replace(/^[^·]*· /, ""), h("br"), h("button", { type: "button", class: "link", onclick: () => sightglass.ask({ scene, upload: "", picture: "" }) }, "ask about this picture"), " ", map.wrong?.[number] ? h("button", { type: "button", class: "link", onclick: () => sightglass.ask({ scene, upload: "", picture: "", target: call(number), versus: label(number) }) }, "why not its label?") : ""),
+    h(
+      "div",
+      {},
+      h("b", {}, label(number) || name(number)),
+      h("br"),
+      told(number).replace(/^[^·]*· /, ""),
+      h("br"),
+      h(
+        "button",
+        { type: "button", class: "link", onclick: () => sightglass.ask({ scene, upload: "", picture: "" }) },
+        "ask about this picture",
+      ),
+      " ",
+      map.wrong?.[number]
+        ? h(
+            "button",
+            {
+              type: "button",
+              class: "link",
+              onclick: () =>
+                sightglass.ask({ scene, upload: "", picture: "", target: call(number), versus: label(number) }),
+            },
+            "why not its label?",
+          )
+        : "",
+    ),
   );
   draw();
   if (!map.here) return;
@@ -509,16 +768,37 @@ function uneven({ values, ...heat }) {
   return { ...heat, values: apart, top: apart.reduce((most, value) => Math.max(most, Math.abs(value)), 0) };
 }
 function alike({ cosine, exact, here, there, number }) {
-  const figures = [[here, "this picture"], [there, label(number) || name(number)]].map(([one, words]) => {
-    const canvas = h("canvas", { width: one.width, height: one.height, role: "img", "aria-label": `What makes ${words} like the other` });
+  const figures = [
+    [here, "this picture"],
+    [there, label(number) || name(number)],
+  ].map(([one, words]) => {
+    const canvas = h("canvas", {
+      width: one.width,
+      height: one.height,
+      role: "img",
+      "aria-label": `What makes ${words} like the other`,
+    });
     const image = new Image();
     image.src = one.src;
     const heat = uneven(sightglass.heat.unpack(one.heat));
-    sightglass.heat.small(canvas, heat, { box: one.box, signed: true }, { width: one.width, height: one.height }, image, heat.top || 1);
+    sightglass.heat.small(
+      canvas,
+      heat,
+      { box: one.box, signed: true },
+      { width: one.width, height: one.height },
+      image,
+      heat.top || 1,
+    );
     return h("figure", {}, canvas, h("figcaption", {}, words));
   });
-  const sum = exact ? "Every place has a share of it; warm ones more than an even share, cold ones less." : "Warm places raise it more than most, cold ones less: its slope times the network's maps, which is no sum.";
-  at.alike.replaceChildren(h("h2", {}, "Why the network holds these two to be alike"), h("div", { class: "pair" }, ...figures), h("p", { class: "quiet" }, `Cosine ${cosine.toFixed(2)}. ${sum}`));
+  const sum = exact
+    ? "Every place has a share of it; warm ones more than an even share, cold ones less."
+    : "Warm places raise it more than most, cold ones less: its slope times the network's maps, which is no sum.";
+  at.alike.replaceChildren(
+    h("h2", {}, "Why the network holds these two to be alike"),
+    h("div", { class: "pair" }, ...figures),
+    h("p", { class: "quiet" }, `Cosine ${cosine.toFixed(2)}. ${sum}`),
+  );
 }
 
 // Hands --------------------------------------------------------------------------------------------------------------
@@ -556,7 +836,11 @@ at.over.addEventListener("pointermove", (event) => {
   } else if (fingers.size === 2) {
     const [other] = [...fingers].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
     const apart = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) || 1;
-    zoom(apart([event.clientX, event.clientY], other) / apart(last, other), (event.clientX + other[0]) / 2, (event.clientY + other[1]) / 2);
+    zoom(
+      apart([event.clientX, event.clientY], other) / apart(last, other),
+      (event.clientX + other[0]) / 2,
+      (event.clientY + other[1]) / 2,
+    );
   } else {
     view.x -= dx / view.k;
     view.y -= dy / view.k;
@@ -573,17 +857,29 @@ for (const ending of ["pointerup", "pointercancel"])
     if (number != null) pick(number);
   });
 at.over.addEventListener("pointerleave", () => (at.tip.hidden = true));
-at.over.addEventListener("wheel", (event) => {
-  if (!map) return;
-  event.preventDefault();
-  zoom(1.0016 ** -event.deltaY, event.clientX, event.clientY);
-}, { passive: false });
+at.over.addEventListener(
+  "wheel",
+  (event) => {
+    if (!map) return;
+    event.preventDefault();
+    zoom(1.0016 ** -event.deltaY, event.clientX, event.clientY);
+  },
+  { passive: false },
+);
 at.over.addEventListener("dblclick", (event) => map && zoom(2, event.clientX, event.clientY));
 at.over.addEventListener("keydown", (event) => {
   if (!map) return;
   const step = 60 / view.k;
   const { left, top, width, height } = at.over.getBoundingClientRect();
-  const acts = { ArrowLeft: () => (view.x -= step), ArrowRight: () => (view.x += step), ArrowUp: () => (view.y -= step), ArrowDown: () => (view.y += step), "+": () => zoom(1.3, left + width / 2, top + height / 2), "-": () => zoom(1 / 1.3, left + width / 2, top + height / 2), Escape: clear };
+  const acts = {
+    ArrowLeft: () => (view.x -= step),
+    ArrowRight: () => (view.x += step),
+    ArrowUp: () => (view.y -= step),
+    ArrowDown: () => (view.y += step),
+    "+": () => zoom(1.3, left + width / 2, top + height / 2),
+    "-": () => zoom(1 / 1.3, left + width / 2, top + height / 2),
+    Escape: clear,
+  };
   if (!acts[event.key]) return;
   event.preventDefault();
   event.stopPropagation();
@@ -604,7 +900,21 @@ function hover(event) {
   at.tip.hidden = number == null;
   if (number == null) return;
   const right = map.wrong ? (map.wrong[number] ? "wrong" : "right") : "";
-  at.tip.replaceChildren(thumb(number), h("div", {}, h("b", {}, label(number) || name(number)), h("br"), call(number) && [`called ${call(number)}`, h("br"), `${sightglass.percent(map.sure[number] / 255)} sure${right && `, ${right}`}`], h("div", { class: "quiet" }, name(number))));
+  at.tip.replaceChildren(
+    thumb(number),
+    h(
+      "div",
+      {},
+      h("b", {}, label(number) || name(number)),
+      h("br"),
+      call(number) && [
+        `called ${call(number)}`,
+        h("br"),
+        `${sightglass.percent(map.sure[number] / 255)} sure${right && `, ${right}`}`,
+      ],
+      h("div", { class: "quiet" }, name(number)),
+    ),
+  );
   at.tip.style.left = `${Math.min(x + 14, box.width - 250)}px`;
   at.tip.style.top = `${Math.min(y + 14, box.height - 100)}px`;
 }
@@ -613,10 +923,11 @@ function caught() {
   lasso = null;
   if (line.length > 3) {
     const box = at.over.getBoundingClientRect();
-    const inside = ([x, y]) => line.reduce((odd, [x1, y1], i) => {
-      const [x0, y0] = line[(i || line.length) - 1];
-      return y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0 ? !odd : odd;
-    }, false);
+    const inside = ([x, y]) =>
+      line.reduce((odd, [x1, y1], i) => {
+        const [x0, y0] = line[(i || line.length) - 1];
+        return y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0 ? !odd : odd;
+      }, false);
     only = new Set();
     for (let i = 0; i < map.count; i++) if (inside(screen(where(i), box))) only.add(i);
     said(`${only.size} pictures in the line`);
@@ -625,7 +936,10 @@ function caught() {
   ink();
 }
 function said(words) {
-  at.picked.replaceChildren(h("p", {}, words, ". ", h("button", { type: "button", class: "link", onclick: clear }, "see all")), h("ol", { class: "row" }, ...[...only].slice(0, 12).map(chosen)));
+  at.picked.replaceChildren(
+    h("p", {}, words, ". ", h("button", { type: "button", class: "link", onclick: clear }, "see all")),
+    h("ol", { class: "row" }, ...[...only].slice(0, 12).map(chosen)),
+  );
 }
 function clear() {
   only = null;
@@ -650,7 +964,8 @@ at.search.addEventListener("input", () => {
     const text = at.search.value.trim().toLowerCase();
     if (!text) return clear();
     only = new Set();
-    for (let i = 0; i < map.count; i++) if (`${name(i)} ${label(i)} ${call(i)}`.toLowerCase().includes(text)) only.add(i);
+    for (let i = 0; i < map.count; i++)
+      if (`${name(i)} ${label(i)} ${call(i)}`.toLowerCase().includes(text)) only.add(i);
     said(`${only.size} pictures with “${at.search.value.trim()}”`);
     ink();
   }, 120);
@@ -660,7 +975,13 @@ at.gallery.addEventListener("change", () => {
   places.place = "";
   const networks = { digits: "digits:cnn", pond: "pond:cnn" };
   const need = networks[places.gallery];
-  if (need && !sightglass.question.model.startsWith(`${places.gallery}:`)) sightglass.ask({ model: need, ...(need === "digits:cnn" ? { scene: "gallery:digits:1402", upload: "", picture: "" } : {}), target: null, versus: null });
+  if (need && !sightglass.question.model.startsWith(`${places.gallery}:`))
+    sightglass.ask({
+      model: need,
+      ...(need === "digits:cnn" ? { scene: "gallery:digits:1402", upload: "", picture: "" } : {}),
+      target: null,
+      versus: null,
+    });
   else open();
 });
 at.color.addEventListener("change", () => {
@@ -668,31 +989,60 @@ at.color.addEventListener("change", () => {
   hidden = new Set();
   ink();
 });
-at.by.append(...props.about.ways.map((way) => h("option", { value: way }, { kmeans: "k-means", agglomerative: "agglomerative", hdbscan: "HDBSCAN" }[way])));
-at.count.append(h("option", { value: 0 }, "best number"), ...Array.from({ length: 19 }, (_, i) => h("option", { value: i + 2 }, `${i + 2} groups`)));
+at.by.append(
+  ...props.about.ways.map((way) =>
+    h("option", { value: way }, { kmeans: "k-means", agglomerative: "agglomerative", hdbscan: "HDBSCAN" }[way]),
+  ),
+);
+at.count.append(
+  h("option", { value: 0 }, "best number"),
+  ...Array.from({ length: 19 }, (_, i) => h("option", { value: i + 2 }, `${i + 2} groups`)),
+);
 
 const acts = {
   fit: () => map && fit(),
   lasso: () => map && setLasso(!drawingLasso),
   groups: () => {
     at.groupsSay.textContent = "…";
-    sightglass.run("map", "groups", { ...places, gallery: map.gallery, by: at.by.value, count: Number(at.count.value) }, (told) => {
-      if (told.state === "error") at.groupsSay.textContent = told.sentence;
-      if (told.state !== "done") return;
-      groups = { ...told, of: shorts(told.of) };
-      at.groupsSay.textContent = told.sentence;
-      at.groups.replaceChildren(...told.groups.map((each, place) => h("li", {}, h("button", { type: "button", onclick: () => gather(place) }, ...each.middle.map(thumb), ...Array(4 - each.middle.length).fill(0).map(() => h("span")), h("span", {}, each.words.replace(/^group \d+: /, ""), h("span", { class: "quiet" }, ` (${each.size})`))))));
-      color = "group";
-      choices();
-      ink();
-    });
+    sightglass.run(
+      "map",
+      "groups",
+      { ...places, gallery: map.gallery, by: at.by.value, count: Number(at.count.value) },
+      (told) => {
+        if (told.state === "error") at.groupsSay.textContent = told.sentence;
+        if (told.state !== "done") return;
+        groups = { ...told, of: shorts(told.of) };
+        at.groupsSay.textContent = told.sentence;
+        at.groups.replaceChildren(
+          ...told.groups.map((each, place) =>
+            h(
+              "li",
+              {},
+              h(
+                "button",
+                { type: "button", onclick: () => gather(place) },
+                ...each.middle.map(thumb),
+                ...Array(4 - each.middle.length)
+                  .fill(0)
+                  .map(() => h("span")),
+                h("span", {}, each.words.replace(/^group \d+: /, ""), h("span", { class: "quiet" }, ` (${each.size})`)),
+              ),
+            ),
+          ),
+        );
+        color = "group";
+        choices();
+        ink();
+      },
+    );
   },
   steady: () => {
     at.steady.textContent = "…";
     sightglass.run("map", "steady", { ...places, gallery: map.gallery }, (told) => {
       if (told.state === "error") at.steady.textContent = told.sentence;
       if (told.share) at.steady.textContent = `${sightglass.percent(told.share)} …`;
-      if (told.state === "done") at.steady.textContent = `Three maps that begin at random share ${sightglass.percent(told.agreement)} of each point's ${told.of} neighbors.`;
+      if (told.state === "done")
+        at.steady.textContent = `Three maps that begin at random share ${sightglass.percent(told.agreement)} of each point's ${told.of} neighbors.`;
     });
   },
   film: () => {
@@ -727,12 +1077,17 @@ function play(frames) {
       fit();
       map.here = ending.here;
       at.caveat.textContent = [...map.caveats, ...map.notes].join(" ");
-      for (const button of at.places.children) button.setAttribute("aria-pressed", String(button.textContent === map.places.find(({ id }) => id === map.place).words));
+      for (const button of at.places.children)
+        button.setAttribute(
+          "aria-pressed",
+          String(button.textContent === map.places.find(({ id }) => id === map.place).words),
+        );
       return;
     }
     move(frame.points, { first: false });
     fit();
-    for (const button of at.places.children) button.setAttribute("aria-pressed", String(button.textContent === frame.words));
+    for (const button of at.places.children)
+      button.setAttribute("aria-pressed", String(button.textContent === frame.words));
     at.caveat.textContent = `${frame.words}${frame.right == null ? "" : `: ten neighbors name the label rightly for ${sightglass.percent(frame.right)}`}. Each map is turned onto the last one.`;
     setTimeout(() => step(number + 1), 1500);
   };
@@ -749,11 +1104,21 @@ at.digitsBox.addEventListener("toggle", () => {
     const figure = (one, side) => {
       const canvas = h("canvas", { width: side, height: side, role: "img", "aria-label": `Digits by ${one.words}` });
       still(canvas, floats(one.points), shorts(told.label), told.labels);
-      return h("figure", {}, canvas, h("figcaption", {}, h("b", {}, one.words), h("br"), `neighbors name ${sightglass.percent(one.right)} rightly`));
+      return h(
+        "figure",
+        {},
+        canvas,
+        h("figcaption", {}, h("b", {}, one.words), h("br"), `neighbors name ${sightglass.percent(one.right)} rightly`),
+      );
     };
     at.three.replaceChildren(...told.maps.map((one) => figure(one, 480)));
     at.three.onclick = () => {
-      const dialog = h("dialog", { class: "large" }, h("div", { class: "three" }, ...told.maps.map((one) => figure(one, 900))), h("p", {}, h("button", { type: "button", class: "link", onclick: () => dialog.close() }, "close")));
+      const dialog = h(
+        "dialog",
+        { class: "large" },
+        h("div", { class: "three" }, ...told.maps.map((one) => figure(one, 900))),
+        h("p", {}, h("button", { type: "button", class: "link", onclick: () => dialog.close() }, "close")),
+      );
       dialog.addEventListener("close", () => dialog.remove());
       element.querySelector(".chart").append(dialog);
       dialog.showModal();
@@ -769,7 +1134,8 @@ function still(canvas, points, of, words) {
     return [values[0], values[values.length - 1]];
   });
   const scale = (side * 0.92) / Math.max(...ranges.map(([low, high]) => high - low));
-  const spot = (i) => [0, 1].map((axis) => (points[2 * i + axis] - (ranges[axis][0] + ranges[axis][1]) / 2) * scale + side / 2);
+  const spot = (i) =>
+    [0, 1].map((axis) => (points[2 * i + axis] - (ranges[axis][0] + ranges[axis][1]) / 2) * scale + side / 2);
   for (let i = 0; i < of.length; i++) {
     const [x, y] = spot(i);
     pen.globalAlpha = 0.75;
