@@ -20,7 +20,7 @@ from .network.outputs import OwnTarget
 from .pictures import Framing, Picture
 from .registry import Method
 from .results import Heatmap, Result, Step, Sum
-from .showing import drawing, render
+from .showing import kinds, render
 from .showing.render import PaletteName
 from .trace import Spent
 
@@ -157,7 +157,7 @@ class Explanation:
     def alt(self) -> str:
         """The map in words."""
         heated = isinstance(self.result, Heatmap)
-        words = render.whereabouts(self.laid(IN_WORDS)) if heated else drawing.in_words(self.result)
+        words = render.whereabouts(self.laid(IN_WORDS)) if heated else kinds.in_words(self.result)
         return f"{self.method.title} for {self.subject}. {words}"
 
     def picture(
@@ -180,7 +180,7 @@ class Explanation:
         if colors is not None and colors not in render.PALETTES:
             raise QuestionError(f"`colors` is one of {', '.join(render.PALETTES)}, not {str(colors)[:40]!r}.")
         if not isinstance(self.result, Heatmap):
-            return drawing.drawn(self.result, self.source, self.framing, colors=colors)
+            return kinds.drawn(self.result, self.source, self.framing, colors=colors)
         heat = self.heat if full else self.laid(render.DRAWN)
         return render.overlay(
             self.picture_asked, heat, signed=self.result.signed, opacity=opacity, colors=colors, scale=scale

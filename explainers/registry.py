@@ -25,7 +25,7 @@ from .galleries.gallery import Gallery
 from .network.anatomy import DEPTHS
 from .network.classifier import Classifier
 from .network.opening import ATTENDING, RECTIFYING
-from .results import RESULTS, Heatmap, Result
+from .results import Heatmap, Result
 from .trace import PIXELS, Asked, Second, Trace
 
 ENTRY_POINTS = "explainers.methods"
@@ -509,12 +509,16 @@ def _words(name: str, doc: str) -> tuple[str, str, str, str]:
 
 def _gives(name: str, returned: Any) -> tuple[type[Result], bool]:
     """What a method returns, and whether it streams."""
-    if returned in RESULTS:
+    if _is_kind(returned):
         return returned, False
-    if get_origin(returned) in (Iterator, Generator) and get_args(returned)[0] in RESULTS:
+    if get_origin(returned) in (Iterator, Generator) and _is_kind(get_args(returned)[0]):
         return get_args(returned)[0], True
-    kinds = " or ".join(kind.__name__ for kind in RESULTS)
+    kinds = " or ".join(kind.__name__ for kind in Result.__subclasses__())
     raise TypeError(f"{name}: returns {returned}; a method returns {kinds}, or an iterator of them")
+
+
+def _is_kind(returned: Any) -> bool:
+    return isinstance(returned, type) and issubclass(returned, Result) and returned is not Result
 
 
 def _sentence(title: str, option: Option, value: Any) -> str:

@@ -16,7 +16,7 @@ from explainers.network.classifier import Classifier
 from explainers.pictures import Framing
 from explainers.registry import Cell, Family, explainer
 from explainers.results import Bars, Curve, Curves, Heatmap, Mark, Neighbor, Neighbors, Scatter, Tile, Tiles
-from explainers.showing.drawing import colored
+from explainers.showing.kinds.tiles import colored
 from explainers.trace import Asked, Trace
 
 PAPER = "https://example.org"
@@ -198,7 +198,7 @@ def test_each_kind_is_drawn_told_and_packed(registered, model, result, tmp_path)
 def test_a_bar_reaches_as_far_as_its_number():
     """The longer of two bars is drawn twice as long as one of half its value."""
     class_free = Bars(np.array([1.0, 0.5]), ("a", "b"), "")
-    from explainers.showing.drawing import drawn
+    from explainers.showing.kinds import drawn
 
     pixels = np.asarray(drawn(class_free, None, Framing(size=(8, 8))))
     green = (pixels == (0x0B, 0x75, 0x59)).all(-1).sum(1)

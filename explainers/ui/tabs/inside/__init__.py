@@ -27,7 +27,7 @@ from ....network.sites import Site
 from ....registry import filling
 from ....results import Tile, Tiles
 from ....shapes import Batch
-from ....showing.drawing import colored
+from ....showing.kinds.tiles import colored
 from ....trace import Spent, Target, Trace
 from ... import endpoints as endpoint
 from ... import panes
