@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+import threading
 import time
 import types
 import urllib.request
@@ -20,12 +21,15 @@ import explainers as ex
 from explainers import registry
 from explainers.pictures import laid
 from explainers.registry import Family
+from explainers.showing.render import percent
 from explainers.trace import Trace
 from explainers.ui import presets
 from explainers.ui.answering import answers, gathering, work
+from explainers.ui.answering.asked import Asked
 from explainers.ui.answering.question import read
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Lru, Shelf
+from explainers.ui.tabs import all_tabs
 from tests.serving import QUIET, served
 
 pytestmark = QUIET
@@ -87,6 +91,11 @@ def drizzle(
         trace.step(f"Drop {drop}.", heat, weight=1.0, total=float(drop))
         yield Heatmap(heat, unit="drops", error=heat * 0 + 0.1, done=drop / drops)
 '''
+
+
+def told_by(asked, given, shelf):
+    """What the page is told by a kind of work."""
+    return work.streamed(given, shelf, asked)
 
 
 @pytest.fixture(scope="module")
@@ -247,23 +256,36 @@ def test_many_at_once_get_what_one_gets_alone(client):
 
 
 def test_what_goes_to_a_lent_gpu_and_back_can_be_pickled(monkeypatch):
-    """A Space runs the decorated function in another process."""
-    lent = types.ModuleType("spaces")
-    lent.GPU = lambda function: lambda *given: pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(given)))))
-    monkeypatch.setitem(sys.modules, "spaces", lent)
+    """A Space runs the decorated function in another process, and streams what it yields."""
+
+    def there_and_back(value):
+        return pickle.loads(pickle.dumps(value))
+
+    def lend(function):
+        def lent(*given):
+            for told in function(*there_and_back(given)):
+                yield there_and_back(told)
+
+        return lent
+
+    borrowed = []
+    monkeypatch.setitem(sys.modules, "spaces", types.SimpleNamespace(GPU=lambda f: borrowed.append(f) or lend(f)))
     monkeypatch.setattr(work, "GPU_IS_LENT", True)
-    monkeypatch.setattr(answers, "GPU_IS_LENT", True)
-    monkeypatch.setattr(answers, "_explained_apart", work.on_gpu(answers._explained_apart))
+    monkeypatch.setattr(work, "_lent", work.on_gpu(work._lent))
     shelf = Shelf(Catalogue())
     shelf.network("pond:cnn")
-    *_, last = answers.stream({"scene": "test:1", "strip": False}, shelf)
+    *_, last = told_by(answers.answered, {"scene": "test:1", "strip": False}, shelf)
     assert last["state"] == "done"
     assert last["panes"][0]["target"] == "Pyronella globifera"
+    for tab in all_tabs():  # all that the browser can ask for goes the same way
+        for asked in tab.work.values():
+            assert there_and_back(asked)
+    assert len(borrowed) == 1
 
 
 def test_a_map_sharpens_on_the_way_and_its_last_answer_is_what_the_endpoint_gives(shelf, client):
     asked = {"scene": "test:1", "method": "drizzle", "options": {"drops": 30}}
-    told = [each for each in answers.stream(asked, shelf) if each.get("panes")]
+    told = [each for each in told_by(answers.answered, asked, shelf) if each.get("panes")]
     shares = [each["panes"][0]["done"] for each in told]
     assert shares == sorted(shares)
     assert 0 < shares[0] < 1
@@ -277,25 +299,25 @@ def test_a_map_sharpens_on_the_way_and_its_last_answer_is_what_the_endpoint_give
 
 def test_a_map_that_is_stopped_on_the_way_stays_and_is_what_is_saved(shelf):
     asked = {"scene": "test:1", "method": "drizzle", "options": {"drops": 400}, "token": "enough"}
-    for told in answers.stream(asked, shelf):
-        if told.get("panes"):
+    for told in told_by(answers.answered, asked, shelf):
+        if told.get("panes") and told["panes"][0]["done"] > 0.02:
             work.stop("enough")
     share = told["panes"][0]["done"]
     assert told["state"] == "stopped"
-    assert told["sentence"] == f"Stopped at {round(100 * share)} %: the map is less sharp than it would be."
+    assert told["sentence"] == f"Stopped at {percent(share)}: the map is less sharp than it would be."
     assert 0 < share < 1
     question = read(asked, shelf.catalogue)
-    assert answers.again(question, shelf).result.done == share
-    again = next(each for each in answers.stream(asked | {"token": "more"}, shelf) if each.get("panes"))
+    assert Asked(question, shelf).again().result.done == share
+    again = next(each for each in told_by(answers.answered, asked | {"token": "more"}, shelf) if each.get("panes"))
     assert again["panes"][0]["done"] < share  # half a map is no answer to the next who asks
     work.stop("more")
 
 
 def test_the_working_is_told_with_the_method_s_own_numbers(shelf):
     asked = {"scene": "test:1", "method": "drizzle", "token": "how"}
-    *_, last = answers.stream(asked, shelf)
+    *_, last = told_by(answers.answered, asked, shelf)
     assert last["panes"][0]["steps"] == 4
-    *_, told = answers.working(asked, shelf)
+    *_, told = told_by(answers.working, asked, shelf)
     assert [step["sentence"] for step in told["steps"]] == [f"Drop {drop}." for drop in (1, 2, 3, 4)]
     assert told["steps"][3]["total"] == 4
     assert told["steps"][3]["heat"]["scale"] == pytest.approx(4 * told["steps"][0]["heat"]["scale"])
@@ -322,15 +344,17 @@ def test_presets_go_by_what_a_method_is_and_takes():
 
 def test_small_maps_come_as_far_as_they_are_and_stay_when_stopped(shelf):
     asked = {"scene": "test:1", "methods": ["drizzle", "gradient", "grad_cam"], "token": "some"}
-    *_, last = gathering.stream(asked, shelf)
+    *_, last = told_by(gathering.gathered, asked, shelf)
     assert last["state"] == "done"
     assert {each["method"] for each in last["maps"]} == set(asked["methods"])
     assert last["waiting"] == []
     assert last["pace"] > 0
-    alone = answers.again(read({"scene": "test:1", "method": "grad_cam"}, shelf.catalogue), shelf)
+    alone = Asked(read({"scene": "test:1", "method": "grad_cam"}, shelf.catalogue), shelf).again()
     assert alone.spent.forwards <= 1
     work.stop("none")
-    *_, stopped = gathering.stream(asked | {"methods": ["gradient", "cam"], "scene": "test:2", "token": "none"}, shelf)
+    *_, stopped = told_by(
+        gathering.gathered, asked | {"methods": ["gradient", "cam"], "scene": "test:2", "token": "none"}, shelf
+    )
     assert stopped["state"] == "stopped"
     assert len(stopped["maps"]) + len(stopped["waiting"]) == 2
 
@@ -346,16 +370,28 @@ def test_small_maps_come_as_far_as_they_are_and_stay_when_stopped(shelf):
     ],
 )
 def test_a_choice_of_methods_that_cannot_be_is_a_sentence(shelf, given, sentence):
-    *_, told = gathering.stream({"token": "x", **given}, shelf)
+    *_, told = told_by(gathering.gathered, {"token": "x", **given}, shelf)
     assert told["state"] == "error"
     assert sentence in told["sentence"]
 
 
-def test_work_ends_when_it_is_stopped():
-    job = work.Job(lambda stop: [time.sleep(0.01) for _ in iter(stop, True)], token="mine")
-    next(job.ticks())
-    work.stop("mine")
-    assert job.result()
+def test_news_comes_at_once_and_the_latest_wins(shelf):
+    heard = threading.Event()
+
+    def hasty(given, shelf, stop, tell):
+        for number in range(1000):
+            tell(lambda number=number: {"number": number})
+        heard.wait(10)
+        return {}
+
+    told = work.streamed({"token": "t"}, shelf, hasty)
+    began = time.perf_counter()
+    first = next(each for each in told if "number" in each)
+    assert time.perf_counter() - began < work.TICK
+    numbers = [first["number"], *(each.get("number", -1) for each in [next(told)])]
+    assert numbers[-1] == 999
+    heard.set()
+    assert list(told)[-1]["state"] == "done"
 
 
 def test_what_is_not_used_for_longest_leaves_the_shelf():

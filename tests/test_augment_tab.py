@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from explainers.augmenting import PRESETS, Pipeline, picture_of
+from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
-from explainers.ui.tab import streamed
 from explainers.ui.tabs.augment import TAB, about
 from tests.serving import QUIET
 

@@ -15,7 +15,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from explainers.ui.answering import answers
+from explainers.ui.answering import answers, asked
+from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from tests.serving import QUIET, served
@@ -104,7 +105,7 @@ def _sentence(error):
 def _from_page(shelf, **question):
     """The last thing that the page is told, as it asks."""
     shelf.network("pond:cnn")
-    *_, last = answers.stream({"token": "t", "strip": False, **question}, shelf)
+    *_, last = streamed({"token": "t", "strip": False, **question}, shelf, answers.answered)
     return last
 
 
@@ -212,7 +213,7 @@ def test_the_page_names_what_is_wrong(shelf, given, words):
 
 
 def test_a_network_that_is_not_there_is_told_when_it_is_opened(shelf):
-    *_, last = answers.open_network("pond:whale", "t", shelf)
+    *_, last = streamed({"network": "pond:whale", "token": "t"}, shelf, answers.opened)
     assert last["state"] == "error"
     assert "whale" in last["sentence"]
 
@@ -221,7 +222,7 @@ def test_what_nobody_foresaw_is_told_in_general_words(shelf, monkeypatch, caplog
     def broken(*_):
         raise RuntimeError("inner text with /a/path")
 
-    monkeypatch.setattr(answers, "find_picture", broken)
+    monkeypatch.setattr(asked, "find_picture", broken)
     told = _from_page(shelf)
     assert told["state"] == "error"
     assert "path" not in told["sentence"]

@@ -10,6 +10,7 @@ import explainers as ex
 from explainers.network.heads import Head
 from explainers.pictures import Framing
 from explainers.ui.answering import answers, question
+from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from explainers.ui.tabs import augment, inside
@@ -48,7 +49,7 @@ def page(request):
 
 
 def asked(shelf, **more):
-    *_, last = answers.stream({"scene": "test:1", "model": "mine", **more}, shelf)
+    *_, last = streamed({"scene": "test:1", "model": "mine", **more}, shelf, answers.answered)
     json.dumps(last)
     return last
 

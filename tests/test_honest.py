@@ -9,6 +9,7 @@ from gradio_client import Client
 import explainers as ex
 from explainers.ui import pictures
 from explainers.ui.answering import answers, honest
+from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from tests.serving import QUIET, served
@@ -23,7 +24,7 @@ def shelf():
 
 def asked(shelf, **question):
     """A question that is answered on the screen, and its method filled in as the browser does it."""
-    *_, last = answers.stream({"strip": False, **question}, shelf)
+    *_, last = streamed({"strip": False, **question}, shelf, answers.answered)
     assert last["state"] in ("done", "network"), last
     if last["state"] == "network":
         shelf.network(last["network"])
@@ -38,10 +39,10 @@ def last(steps):
 
 def test_the_card_is_that_of_the_engine_and_the_truth_stands_beside_it(shelf):
     question = asked(shelf, model="pond:cnn", scene="test:6")
-    told = last(honest.judged(question, shelf))
+    told = last(streamed(question, shelf, honest.judged))
     trace = ex.look(shelf.network("pond:cnn"), pictures.from_scene("test:6").picture)
     card = ex.judge(trace, ex.explain(trace, question["method"]))
-    assert told["honest"] == "t"
+    assert told["token"] == "t"
     assert told["card"]["share"] == pytest.approx(card.share)
     assert told["card"]["label"] == card.label
     names = [each["name"] for each in told["truth"]["elements"]]
@@ -57,32 +58,32 @@ def test_judging_runs_the_method_again_for_the_rival_only(shelf, monkeypatch):
     explain = ex.engine.explain
     monkeypatch.setattr(ex.engine, "explain", lambda *a, **k: (seen.append(k["target"]), explain(*a, **k))[1])
     monkeypatch.setattr(ex, "explain", lambda *a, **k: pytest.fail("the map was there already"))
-    told = last(honest.judged(question, shelf))
+    told = last(streamed(question, shelf, honest.judged))
     assert seen == [shelf.network("pond:cnn").index(told["card"]["rival"])]
 
 
 def test_what_nobody_asked_for_is_only_announced_where_it_takes_long(shelf, monkeypatch):
     question = asked(shelf, model="pond:cnn", scene="test:2")
-    monkeypatch.setattr(honest, "_seconds", lambda question, trace: 5.2)
-    assert last(honest.judged({**question, "unasked": True}, shelf))["card"] == {"takes": "5 s"}
-    assert "share" in last(honest.judged(question, shelf))["card"]
+    monkeypatch.setattr(honest, "_seconds", lambda asked: 5.2)
+    assert last(streamed({**question, "unasked": True}, shelf, honest.judged))["card"] == {"takes": "5 s"}
+    assert "share" in last(streamed(question, shelf, honest.judged))["card"]
 
 
 def test_outside_the_pond_nobody_knows_the_truth(shelf):
     network = next(n.identifier for n in shelf.catalogue.networks if "resnet18" in n.identifier)
     question = asked(shelf, model=network, scene="test:6")
-    told = last(honest.judged(question, shelf))
+    told = last(streamed(question, shelf, honest.judged))
     assert told["truth"] is None
     assert "partly gray" in " ".join(told["card"]["caveats"])
 
 
 def test_a_network_that_learned_nothing_gives_another_map(shelf):
     question = asked(shelf, model="pond:cnn", scene="test:6")
-    told = last(honest.unlearned(question, shelf))["unlearned"]
+    told = last(streamed(question, shelf, honest.unlearned))["unlearned"]
     assert len(told["maps"]) == 2
     assert told["alike"] < 0.5
     assert not told["unchanged"]
-    again = last(honest.unlearned(question, shelf))["unlearned"]
+    again = last(streamed(question, shelf, honest.unlearned))["unlearned"]
     assert again | {"cost": told["cost"]} == told  # all but the seconds
 
 
@@ -103,7 +104,10 @@ def test_the_same_answer_from_honest_network_and_cheater(shelf):
     "given", [None, {}, {"method": 3}, {"method": "no such", "token": "x"}, {"scene": "whale", "method": "cam"}]
 )
 def test_nonsense_is_a_sentence(shelf, given):
-    for told in (last(honest.judged(given, shelf))["card"], last(honest.unlearned(given, shelf))["unlearned"]):
+    for told in (
+        last(streamed(given, shelf, honest.judged))["card"],
+        last(streamed(given, shelf, honest.unlearned))["unlearned"],
+    ):
         assert told["state"] == "error"
         assert told["sentence"].endswith(".")
 
@@ -113,7 +117,7 @@ def test_stopping_is_no_mishap(shelf):
 
     question = asked(shelf, model="pond:cnn", scene="test:3")
     work.stop("stopped before")
-    told = last(honest.judged({**question, "token": "stopped before"}, shelf))
+    told = last(streamed({**question, "token": "stopped before"}, shelf, honest.judged))
     assert told["card"]["state"] == "stopped"
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from explainers.errors import QuestionError, Stopped
 from explainers.ui.answering import work
+from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
-from explainers.ui.tab import streamed
 from explainers.ui.tabs import inside
 from tests.serving import QUIET, served
 

@@ -12,9 +12,9 @@ from playwright import sync_api as playwright
 from tolerance import rounding
 
 from explainers.galleries.gallery import Gallery
+from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
-from explainers.ui.tab import streamed
 from explainers.ui.tabs.map import TAB
 from tests.serving import CHROMIUM, IN_BROWSER, QUIET, served
 

@@ -280,7 +280,7 @@ def test_lime_finds_the_weights_of_a_linear_score(count, samples):
 
 
 def test_lime_paints_each_superpixel_in_its_weight():
-    trace = traced(Linear(), ex.images.Picture.read("examples/chelsea.jpg"))
+    trace = traced(Linear(), ex.pictures.Picture.read("examples/chelsea.jpg"))
     e = ex.explain(trace, "lime", target=0, score="logit", count=12, samples=600, ridge=0.0)
     parts = (trace.classifier.module.weights[0] * (trace.pixels - GRAY)).sum(0).detach().numpy()
     values = np.unique(e.native)

@@ -66,7 +66,7 @@ def test_signals_reach_the_end_and_depend_on_the_picture(load):
 def test_layers_that_began_at_zero_are_drawn_as_well():
     module = timm.create_model("test_vit", num_classes=5).eval()
     torch.nn.init.zeros_(module.head.weight)
-    copy = randomized(ex.wrap(module, framing=ex.images.Framing(size=(160, 160))))
+    copy = randomized(ex.wrap(module, framing=ex.pictures.Framing(size=(160, 160))))
     assert float(copy.module.head.weight.detach().std()) > 0.01
 
 

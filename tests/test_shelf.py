@@ -14,6 +14,7 @@ from explainers.errors import QuestionError
 from explainers.pictures import Picture
 from explainers.trace import KEPT_SLOPES
 from explainers.ui.answering import answers
+from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.pictures import Shown
 from explainers.ui.shelf import Lru, Shelf
@@ -46,7 +47,7 @@ def test_a_path_given_at_start_never_leaves_the_server(weights):
     with pytest.raises(QuestionError) as refusal:
         network.index("nonsense")
     assert "secret-folder" not in str(refusal.value)
-    told = list(answers.stream({"model": own.identifier, "scene": "test:6", "strip": False}, shelf))
+    told = list(streamed({"model": own.identifier, "scene": "test:6", "strip": False}, shelf, answers.answered))
     assert told[-1]["panes"]
     assert "secret-folder" not in json.dumps(told)
 
@@ -94,10 +95,10 @@ def test_the_same_pixels_with_and_without_a_known_truth_are_two_answers():
 def test_the_code_beside_a_pond_picture_makes_the_picture_and_the_answer(scene, tmp_path, monkeypatch):
     shelf = Shelf(Catalogue([TINY]))
     own = next(n.identifier for n in shelf.catalogue.networks if "resnet10t" in n.identifier)
-    told = list(answers.stream({"model": own, "scene": scene, "strip": False}, shelf))
+    told = list(streamed({"model": own, "scene": scene, "strip": False}, shelf, answers.answered))
     if told[-1]["state"] == "network":
         shelf.network(own)
-        told = list(answers.stream({"model": own, "scene": scene, "strip": False}, shelf))
+        told = list(streamed({"model": own, "scene": scene, "strip": False}, shelf, answers.answered))
     monkeypatch.chdir(tmp_path)
     code = told[-1]["panes"][0]["code"].replace(repr(own), repr(TINY))
     exec(compile(code, "code", "exec"), {})
@@ -110,7 +111,7 @@ def test_a_released_trace_keeps_what_is_small():
     layers = [torch.nn.Conv2d(3, 4, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3, 2, 1), torch.nn.ReLU()]
     head = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 20)]
     module = torch.nn.Sequential(*layers, *head).eval()
-    model = ex.wrap(module, framing=ex.classifier.Framing(size=(48, 48), mode="squash"))
+    model = ex.wrap(module, framing=ex.pictures.Framing(size=(48, 48), mode="squash"))
     trace = ex.look(model, shown().picture)
     for target in range(20):
         for depth in ("last", "late", "middle", "early"):
@@ -129,7 +130,7 @@ def test_attention_of_torch_gives_the_same_bits_whatever_was_asked_before():
     torch.manual_seed(0)
     module = VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=5).eval()
     torch.nn.init.normal_(module.heads.head.weight)
-    model = ex.wrap(module, framing=ex.classifier.Framing(size=(32, 32), mode="squash"))
+    model = ex.wrap(module, framing=ex.pictures.Framing(size=(32, 32), mode="squash"))
     alone = ex.explain(ex.look(model, shown().picture), "grad_cam", target=1).native
     trace = ex.look(model, shown().picture)
     ex.explain(trace, "gradient", target=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import gradio as gr
 from ..errors import QuestionError, SightglassError
 from . import endpoints, parts
 from .answering import answers, gathering, honest, work
+from .answering.asked import Asked
 from .answering.question import read
+from .answering.work import Json, Work, failure
 from .catalogue import Catalogue
 from .saving import KINDS, written
 from .shelf import Shelf
-from .tab import Tab, Work, streamed
 from .tabs import all_tabs
 
 HEAVY, ASIDE, OPENING, LIGHT = "heavy", "aside", "opening", "light"
@@ -29,6 +30,15 @@ What is measured and gathered aside has places of its own, so that no question w
 QUEUE = 64
 LARGEST_UPLOAD = "50mb"
 STYLES = ("page", "masthead", "rail", "viewer", "working", "reading", "chooser", "honest", "strip")
+
+ASIDES: Mapping[str, Work] = {
+    "gather": gathering.gathered,
+    "work": answers.working,
+    "judge": honest.judged,
+    "unlearn": honest.unlearned,
+}
+"""What is asked beside the question, by the name of its connection."""
+UNASKED = ("judge", "unlearn")
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +65,13 @@ def build(
             parts.Strip()
             tabs = [{"id": tab.id, "title": tab.title, "line": tab.line} for tab in all_tabs()]
             wire = parts.Wire(catalogue=shelf.catalogue.as_json() | {"tabs": tabs})
-            errands = {name: parts.Errand(name) for name in ("gather", "work", "judge", "unlearn")}
+            for name, asked in ASIDES.items():
+                _add_errand(name, asked, shelf, ASIDE)
             for tab in all_tabs():
                 parts.Panel(tab, tab.about(shelf))
-                _add_work(tab, shelf)
+                for name, asked in tab.work.items():
+                    _add_errand(f"{tab.id}_{name}", asked, shelf, HEAVY)
         _connect(wire, shelf)
-        _run_errands(errands, shelf)
         endpoints.add(shelf, heavy=_limits(HEAVY), light=_limits(LIGHT))
         for tab in all_tabs():
             if tab.endpoints is not None:
@@ -99,78 +110,52 @@ def _limits(kind: str) -> dict[str, Any]:
 
 
 def _connect(wire: gr.HTML, shelf: Shelf) -> None:
-    def ask(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from answers.stream(event._data, shelf)
-
-    def open_network(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        given = event._data if isinstance(event._data, dict) else {}
-        yield from answers.open_network(given.get("network"), given.get("token"), shelf)
-
     def stop(event: gr.EventData) -> None:
         work.stop(event._data.get("token") if isinstance(event._data, dict) else None)
 
-    def save(event: gr.EventData) -> dict[str, Any]:
+    def save(event: gr.EventData) -> Json:
         return _saved(event._data, shelf, wire)
 
-    for listener, function, kind in (
-        (wire.ask, ask, HEAVY),
-        (wire.open, open_network, OPENING),
-        (wire.save, save, HEAVY),
-    ):
-        event = listener(function, None, wire, **_limits(kind), **_HIDDEN)
-        event.failure(None, None, None, js=_UNREACHABLE)
+    _wired(wire.ask, wire, answers.answered, shelf, HEAVY)
+    _wired(wire.open, wire, answers.opened, shelf, OPENING)
+    wire.save(save, None, wire, **_limits(HEAVY), **_HIDDEN).failure(None, None, None, js=_UNREACHABLE)
     wire.stop(stop, None, None, **_limits(LIGHT), **_HIDDEN)
 
 
-def _run_errands(errands: Mapping[str, gr.HTML], shelf: Shelf) -> None:
-    def gathered(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from gathering.stream(event._data, shelf)
-
-    def worked(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from answers.working(event._data, shelf)
-
-    def judged(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from honest.judged(event._data, shelf)
-
-    def unlearned(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from honest.unlearned(event._data, shelf)
-
-    runs = {"gather": gathered, "work": worked, "judge": judged, "unlearn": unlearned}
-    for name, errand in errands.items():
-        event = getattr(errand, name)(runs[name], None, errand, **_limits(ASIDE), **_HIDDEN)
-        # A judgment that nobody asked for is no reason to tell of an alarm.
-        lost = "() => { window.sightglass.emit('unjudged'); }" if name in ("judge", "unlearn") else _UNREACHABLE
-        event.failure(None, None, None, js=lost)
-
-
-def _add_work(tab: Tab, shelf: Shelf) -> None:
+def _add_errand(name: str, asked: Work, shelf: Shelf, kind: str) -> None:
     """A connection of its own for each kind of work, so that none overtakes another."""
-    for name, asked in tab.work.items():
-        errand = parts.Errand(event := f"{tab.id}_{name}")
+    errand = parts.Errand(name)
+    _wired(getattr(errand, name), errand, asked, shelf, kind, unasked=name in UNASKED)
 
-        def run(told: gr.EventData, asked: Work = asked) -> Iterator[dict[str, Any]]:
-            yield from streamed(told._data, shelf, asked)
 
-        # Gradio looks for the event's place among the annotations themselves, which are strings in this file.
-        run.__annotations__ = {"told": gr.EventData}
-        answered = getattr(errand, event)(run, None, errand, **_limits(HEAVY), **_HIDDEN)
-        answered.failure(None, None, None, js=_UNREACHABLE)
+def _wired(
+    listener: Callable[..., Any], owner: gr.HTML, asked: Work, shelf: Shelf, kind: str, *, unasked: bool = False
+) -> None:
+    def run(told: gr.EventData) -> Iterator[Json]:
+        yield from work.streamed(told._data, shelf, asked)
+
+    # Gradio looks for the event's place among the annotations themselves, which are strings in this file.
+    run.__annotations__ = {"told": gr.EventData}
+    event = listener(run, None, owner, **_limits(kind), **_HIDDEN)
+    # A judgment that nobody asked for is no reason to tell of an alarm.
+    lost = "() => { window.sightglass.emit('unjudged'); }" if unasked else _UNREACHABLE
+    event.failure(None, None, None, js=lost)
 
 
 _HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 _UNREACHABLE = "() => { window.sightglass.failed(); }"
 
 
-def _saved(given: object, shelf: Shelf, owner: gr.HTML) -> dict[str, Any]:
+def _saved(given: object, shelf: Shelf, owner: gr.HTML) -> Json:
     """The answer as a file: its name, and where gradio serves it; or a sentence."""
     kind = given.get("kind") if isinstance(given, dict) else None
     if kind not in KINDS:
-        return {"saved": "", **answers.failure(QuestionError(f"An answer is saved as {', '.join(KINDS)}."))}
+        return {"saved": "", **failure(QuestionError(f"An answer is saved as {', '.join(KINDS)}."))}
     try:
-        answer = answers.again(read(given, shelf.catalogue), shelf)
+        answer = Asked(read(given, shelf.catalogue), shelf).again()
         path = written(answer, kind, owner)
     except Exception as error:  # noqa: BLE001 - whatever it was, the visitor gets words
-        return {"saved": "", **answers.failure(error)}
+        return {"saved": "", **failure(error)}
     name = f"{answer.method.id}.{kind}"
     return {"saved": name, "file": {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}}
 
@@ -179,9 +164,8 @@ def _warm_up(shelf: Shelf) -> None:
     """Load what the first visitor meets and answer it once, so that it is served from the shelf."""
     try:
         shelf.network(shelf.catalogue.first)
-        for _ in answers.stream({}, shelf):
-            pass
-        for _ in gathering.stream({}, shelf):
-            pass
+        for first in (answers.answered, gathering.gathered):
+            for _ in work.streamed({}, shelf, first):
+                pass
     except SightglassError:
         log.warning("the first network cannot be loaded; visitors are told when they ask")

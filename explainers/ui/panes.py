@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explanation import Explanation
-from ..results import Step
+from ..results import Heatmap, Step
 from . import words
 from .catalogue import method_as_json
-from .pictures import Mask, Shown
+from .pictures import Mask, Shown, colors_url
 
 Json = dict[str, Any]
 
@@ -21,8 +21,8 @@ SMALL = 56
 
 
 def pane(answer: Explanation, model: str, shown: Shown) -> Json:
-    """All that the stage and the reading column show of an answer."""
-    truth = shown.truth(model)
+    """All that the stage and the reading column show of an answer, of whatever kind."""
+    truth = shown.truth(model) if answer.method.maps else None
     before, _, after = answer.method.question.partition("the chosen class")
     return {
         "model": model,
@@ -44,17 +44,18 @@ def pane(answer: Explanation, model: str, shown: Shown) -> Json:
         "done": answer.result.done,
         "unsure": words.unsure(answer),
         "steps": len(answer.working),
-        "cells": words.resolution(answer),
-        "unit": answer.unit,
-        "signed": answer.heatmap.signed,
-        "blank": answer.blank,
         "alt": answer.alt,
         "code": shown.code + answer.code(shown.file),
-        "figure": words.figure(answer, truth),
-        "heat": packed(answer.native),
         "box": box(answer),
-        "truth": None if truth is None else _bits(truth),
-    }
+        "result": result(answer),
+    } | (_heated(answer, truth) if isinstance(answer.result, Heatmap) else {})
+
+
+def result(answer: Explanation) -> Json:
+    """What came out, of any kind, as the renderer of its kind in the browser takes it: words, and arrays by name."""
+    told = answer.result.as_json()
+    arrays = {name: _packed(array) for name, array in answer.result.arrays().items()}
+    return {"kind": answer.result.kind, **told, "arrays": arrays}
 
 
 def small(answer: Explanation, model: str, shown: Shown) -> Json:
@@ -97,6 +98,29 @@ def packed(heat: NDArray[np.float32]) -> Json:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _heated(answer: Explanation, truth: Mask | None) -> Json:
+    """What is said of a heat alone."""
+    return {
+        "cells": words.resolution(answer),
+        "unit": answer.unit,
+        "signed": answer.heatmap.signed,
+        "blank": answer.blank,
+        "figure": words.figure(answer, truth),
+        "heat": packed(answer.native),
+        "truth": None if truth is None else _bits(truth),
+    }
+
+
+def _packed(array: NDArray[Any]) -> Json:
+    """Any array: colors (h, w, 3) as a picture, a map (h, w) as `packed`, all else as base64 of float32."""
+    if array.dtype == np.uint8 and array.ndim == 3:
+        return {"src": colors_url(array), "height": array.shape[0], "width": array.shape[1]}
+    if array.ndim == 2 and min(array.shape):
+        return packed(array)
+    data = base64.b64encode(array.astype("<f4").tobytes()).decode()
+    return {"shape": list(array.shape), "data": data}
 
 
 def _bits(mask: Mask) -> Json:

@@ -1,24 +1,17 @@
-"""What a tab declares, and how its long work is streamed to the browser and stopped."""
+"""What a tab declares: its words, its place, and the work that the browser can ask of it."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..trace import Target, Trace
-from .answering import answers
-from .answering.question import Question, find_picture, read
-from .answering.work import Job
-from .pictures import Shown
+from .answering.asked import Asked
+from .answering.question import read
+from .answering.work import Json, Stop, Tell, Work
 from .shelf import Shelf
 
-Json = dict[str, Any]
-Stop = Callable[[], bool]
-Tell = Callable[[Json], object]
-Work = Callable[[Json, Shelf, Stop, Tell], Json]
-"""Given what the browser sent: the answer, with `tell` for what there is so far."""
+__all__ = ["Json", "Stop", "Tab", "Tell", "Work", "asked"]
 
 
 @dataclass(frozen=True)
@@ -45,35 +38,6 @@ class Tab:
     """Adds endpoints that are no methods; within the app's blocks, with the arguments that say how many run at once."""
 
 
-def streamed(given: object, shelf: Shelf, work: Work) -> Iterator[Json]:
-    """What the work tells, better and better, then its answer; every mishap is a sentence in the same place.
-
-    Each message carries the browser's token and a state: working, done, stopped or error. Leaving early, or the stop of
-    that token, ends the work.
-    """
-    given = given if isinstance(given, dict) else {}
-    token = given["token"] if isinstance(given.get("token"), str) else ""
-    told: Json = {"token": token, "state": "working"}
-    try:
-        news: deque[Json] = deque(maxlen=1)
-        job = Job(lambda stop: work(given, shelf, stop, news.append), token)
-        for passed in job.ticks():
-            told |= news.pop() if news else {}
-            yield told | {"seconds": round(passed, 1)}
-        yield {**told, "state": "done", **job.result()}
-    except Exception as error:  # noqa: BLE001 - whatever it was, the visitor gets words
-        yield told | answers.failure(error)
-
-
-def about_class(given: Json, shelf: Shelf, stop: Stop | None) -> tuple[Question, Shown, Trace]:
-    """The question on the screen without a method's options, its picture, and the trace asked about its class.
-
-    Raises in words.
-    """
-    asked = read({name: value for name, value in given.items() if name != "options"}, shelf.catalogue)
-    shown = find_picture(asked, shelf.pictures, shelf.catalogue)
-    trace = shelf.trace(asked.model, shown)
-    index = trace.classifier.index
-    target = None if asked.target is None else index(asked.target)
-    versus = None if asked.versus is None else index(asked.versus)
-    return asked, shown, trace.ask(Target(target, versus), stop=stop)
+def asked(given: Json, shelf: Shelf) -> Asked:
+    """The question on the screen, without the options of the method that stands there."""
+    return Asked(read({name: value for name, value in given.items() if name != "options"}, shelf.catalogue), shelf)

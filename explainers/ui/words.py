@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..explanation import IN_WORDS, Explanation
+from ..results import Heatmap
 from ..scores import share_of_area
 from ..showing.render import percent
 from .pictures import Mask
@@ -63,9 +64,10 @@ def figure(answer: Explanation, truth: Mask | None) -> dict[str, Any] | None:
 
 def unsure(answer: Explanation) -> str:
     """How far chance moves the map, for a method that draws at random; empty for any other."""
-    error, top = answer.heatmap.error, float(np.abs(answer.native).max())
-    if error is None or not top:
+    heat = answer.result
+    if not isinstance(heat, Heatmap) or heat.error is None or heat.blank:
         return ""
+    error, top = heat.error, float(np.abs(heat.heat).max())
     typical = float(np.sqrt(np.mean(np.square(error)))) / top
     if typical < NOTHING:
         return "Drawn at random, but settled: other draws would give the same map."

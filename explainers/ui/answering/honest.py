@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,23 +11,19 @@ from numpy.typing import NDArray
 
 import explainers as ex
 
-from ... import registry, scores
+from ... import scores
 from ...engine import RIVAL_PASSES
 from ...errors import QuestionError
-from ...explanation import COUNTERFACTUAL, Explanation
+from ...explanation import COUNTERFACTUAL
 from ...network import sanity
 from ...pictures import Picture
-from ...trace import Target, Trace
+from ...trace import Target
 from ...worlds.pond import effects
 from .. import panes, pictures, words
-from ..pictures import Shown
-from ..shelf import Shelf, shelf_of
-from . import answers
-from .question import Question, find_picture, read
-from .work import GPU_IS_LENT, Job, on_gpu
-
-Json = dict[str, Any]
-Stop = Callable[[], bool]
+from ..shelf import Shelf
+from .asked import Asked
+from .question import read
+from .work import Json, Stop, Tell, failure
 
 AT_ONCE = 3.0
 """Seconds that a map may be judged in without being asked for."""
@@ -36,71 +32,59 @@ UNCHANGED = 0.5
 """A map that agrees so well in rank with that of a network which learned nothing shows little but the picture."""
 
 
-def judged(given: object, shelf: Shelf) -> Iterator[Json]:
+def judged(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """The scorecard of the map that the browser shows, or how long it would take; then, in the pond, the truth."""
-    last: Json = {}
-    for last in _told("card", given, shelf):
-        yield last
-    if last.get("card", {}).get("verdict") is not None:
-        for each in _told("truth", given, shelf):
-            yield last | each
+    told: Json = {"card": _or_why_not(_card, given, shelf, stop)}
+    if told["card"].get("verdict") is None:
+        return told
+    tell(dict(told))
+    return told | {"truth": _or_why_not(_truth, given, shelf, stop)}
 
 
-def unlearned(given: object, shelf: Shelf) -> Iterator[Json]:
+def unlearned(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """The same question to a copy of the network that has learned nothing, and how alike the two maps are."""
-    yield from _told("unlearned", given, shelf)
+    return {"unlearned": _or_why_not(_unlearned, given, shelf, stop)}
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _told(what: str, given: object, shelf: Shelf) -> Iterator[Json]:
-    """What was found, under its name; every mishap is a sentence in the same place."""
-    given = given if isinstance(given, dict) else {}
-    token = given["token"] if isinstance(given.get("token"), str) else ""
-    answer: Json = {"honest": token}
+def _or_why_not(part: Callable[[Asked, Json, Stop], Json | None], given: Json, shelf: Shelf, stop: Stop) -> Any:
+    """What was found, or the sentence that says why not: one part that fails takes no other with it."""
     try:
-        job = Job(lambda stop: _found(what, given, shelf, stop), token)
-        for _ in job.ticks():
-            yield answer  # a sign of life, so that a page that is gone is noticed
-        yield answer | {what: job.result()}
+        return part(_asked(given, shelf), given, stop)
     except Exception as error:  # noqa: BLE001 - whatever it was, the visitor gets words
-        yield answer | {what: answers.failure(error)}
+        return failure(error)
 
 
-def _found(what: str, given: Json, shelf: Shelf, stop: Stop) -> Json | None:
-    if GPU_IS_LENT:
-        return _found_apart(what, given, shelf.number)
-    return _PARTS[what](given, shelf, stop)
+def _asked(given: Json, shelf: Shelf) -> Asked:
+    question = read(given, shelf.catalogue)
+    if question.method is None:
+        raise QuestionError("There is no map to judge yet.")
+    return Asked(question, shelf)
 
 
-@on_gpu
-def _found_apart(what: str, given: Json, number: int) -> Json | None:
-    """In a process of its own, so all that comes and goes can be pickled, and nobody can stop it on the way."""
-    return _PARTS[what](given, shelf_of(number), lambda: False)
-
-
-def _card(given: Json, shelf: Shelf, stop: Stop) -> Json:
+def _card(asked: Asked, given: Json, stop: Stop) -> Json:
     """The scorecard; where nobody asked for it and it would take long, only for how long."""
-    question, shown, trace = _about(given, shelf)
-    answer = _kept(question, shown, shelf)
+    if not asked.method.maps:
+        raise QuestionError(f"{asked.method.title} lays no heat over the picture, so there is no map to judge.")
     if given.get("unasked") is True:
-        takes = _seconds(question, trace)
-        if takes > AT_ONCE or (answer is None and not _is_quick(question)):
+        takes = _seconds(asked)
+        if takes > AT_ONCE or (asked.kept is None and not _is_quick(asked)):
             return {"takes": words.seconds(takes)}
-    answer = answer or answers.again(question, shelf)
+    answer = asked.again()
     try:
-        return ex.judge(trace, answer, stop=stop).payload()
+        return ex.judge(asked.trace, answer, stop=stop).payload()
     finally:
-        trace.release()
+        asked.trace.release()
 
 
-def _truth(given: Json, shelf: Shelf, stop: Stop) -> Json | None:
+def _truth(asked: Asked, _given: Json, stop: Stop) -> Json | None:
     """For each element of a pond scene its true effect, and what the map put there; None elsewhere."""
-    question, shown, trace = _about(given, shelf)
-    if shown.rendering is None or not question.model.startswith("pond:"):
+    shown, trace = asked.shown, asked.trace
+    if shown.rendering is None or not asked.question.model.startswith("pond:"):
         return None
-    answer = _kept(question, shown, shelf) or answers.again(question, shelf)
+    answer = asked.again()
     assert answer.prediction is not None
     versus = answer.versus.index if answer.versus else None
     view = trace.ask(Target(answer.prediction.index, versus, answer.score), stop=stop)
@@ -127,13 +111,12 @@ def _truth(given: Json, shelf: Shelf, stop: Stop) -> Json | None:
     }
 
 
-def _unlearned(given: Json, shelf: Shelf, stop: Stop) -> Json:
-    question, shown, trace = _about(given, shelf)
-    learned = _kept(question, shown, shelf) or answers.again(question, shelf)
-    key = f"{question.model} with its weights drawn anew"
-    copy = shelf.networks.get(key) or shelf.networks.put(key, sanity.randomized(trace.classifier))
+def _unlearned(asked: Asked, _given: Json, stop: Stop) -> Json:
+    learned, networks = asked.again(), asked.shelf.networks
+    key = f"{asked.question.model} with its weights drawn anew"
+    copy = networks.get(key) or networks.put(key, sanity.randomized(asked.network))
     random = ex.explain(
-        ex.look(copy, shown.picture),
+        ex.look(copy, asked.shown.picture),
         learned.method.id,
         target=None if learned.prediction is None else learned.prediction.index,
         versus=None if learned.versus is None else learned.versus.index,
@@ -158,28 +141,12 @@ def _unlearned(given: Json, shelf: Shelf, stop: Stop) -> Json:
     }
 
 
-_PARTS = {"card": _card, "truth": _truth, "unlearned": _unlearned}
+def _is_quick(asked: Asked) -> bool:
+    return sum(asked.method.passes) <= RIVAL_PASSES
 
 
-def _about(given: Json, shelf: Shelf) -> tuple[Question, Shown, Trace]:
-    question = read(given, shelf.catalogue)
-    if question.method is None:
-        raise QuestionError("There is no map to judge yet.")
-    shown = find_picture(question, shelf.pictures, shelf.catalogue)
-    return question, shown, shelf.trace(question.model, shown)
-
-
-def _kept(question: Question, shown: Shown, shelf: Shelf) -> Explanation | None:
-    """The very answer on the screen, unless it has left the memory."""
-    return shelf.explanations.get(question.about(shown))
-
-
-def _is_quick(question: Question) -> bool:
-    return sum(registry.find(question.method or "").passes) <= RIVAL_PASSES
-
-
-def _seconds(question: Question, trace: Trace) -> float:
+def _seconds(asked: Asked) -> float:
     """How long judging takes at most: the covered pictures, and the map for the rival where there is one."""
-    forwards, backwards = registry.find(question.method or "").passes
-    again = forwards + 2 * backwards if _is_quick(question) else 0
-    return scores.seconds_per_forward(trace) * (scores.plan_for(trace).forwards + again)
+    forwards, backwards = asked.method.passes
+    again = forwards + 2 * backwards if _is_quick(asked) else 0
+    return scores.seconds_per_forward(asked.trace) * (scores.plan_for(asked.trace).forwards + again)

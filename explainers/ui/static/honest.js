@@ -55,8 +55,8 @@ sightglass.on("question", () => {
   for (const name of ["card", "unlearned"]) if (found[name]?.waiting) delete found[name];
 });
 for (const errand of ["judge", "unlearn"])
-  sightglass.on(errand, ({ honest, ...told }) => {
-    if (!token || honest !== token) return;
+  sightglass.on(errand, ({ token: whose, state, seconds, ...told }) => {
+    if (!token || whose !== token) return;
     found = { ...found, ...told };
     refresh();
   });

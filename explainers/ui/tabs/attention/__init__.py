@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,8 @@ from ....worlds.pond import effects
 from ... import panes, pictures
 from ...pictures import Shown, data_url
 from ...shelf import Shelf
-from ...tab import Json, Stop, Tab, Tell, about_class
+from ...tab import Json, Stop, Tab, Tell
+from ...tab import asked as shared
 
 HELD = 4
 """Traces whose queries and keys are kept, so that a click takes no pass; about 20 MB each for a ViT-B/16 at 224."""
@@ -149,8 +149,8 @@ _lock = threading.Lock()
 
 def _about(given: Json, shelf: Shelf, stop: Stop) -> tuple[Shown, Trace]:
     """Picture and trace of the question on the screen, asked about its class."""
-    known, shown, trace = about_class(given, shelf, stop)
-    return shown, trace.ask(replace(trace.target, score=known.score), stop=stop)
+    about = shared(given, shelf)
+    return about.shown, about.view(stop)
 
 
 def _above_least(row: Row) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -51,7 +52,7 @@ from ...answering import question
 from ...given import Given, PictureFile
 from ...pictures import Shown, colors_url, from_upload
 from ...shelf import Shelf
-from ...tab import Json, Stop, Tab, Tell, Work, about_class
+from ...tab import Json, Stop, Tab, Tell, Work, asked
 
 SAMPLES, MOST_SAMPLES = 14, 63
 POINTS = 25
@@ -330,17 +331,13 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
     )
 
 
-def _letting_go(work: Work) -> Work:
+def _letting_go(work: Work, given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """The work, after which what is kept of the picture holds no large graph."""
-
-    def run(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
-        try:
-            return work(given, shelf, stop, tell)
-        finally:
-            with suppress(SightglassError):
-                _trace(given, shelf, None).release()
-
-    return run
+    try:
+        return work(given, shelf, stop, tell)
+    finally:
+        with suppress(SightglassError):
+            _trace(given, shelf, None).release()
 
 
 WORK: dict[str, Work] = {
@@ -353,7 +350,7 @@ TAB = Tab(
     title="Augment",
     line="What do flips, crops and colors do to the answer, and to the reason for it?",
     place=40,
-    work={name: _letting_go(work) for name, work in WORK.items()},
+    work={name: partial(_letting_go, work) for name, work in WORK.items()},
     about=about,
     endpoints=endpoints,
 )  # fmt: skip
@@ -374,7 +371,7 @@ def _digit() -> str:
 
 def _trace(given: Json, shelf: Shelf, stop: Stop | None) -> Trace:
     """The trace of the question on the screen, asked about its class."""
-    return about_class(given, shelf, stop)[2]
+    return asked(given, shelf).view(stop)
 
 
 def _asked(given: Json) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from ... import panes
 from ...given import Given
 from ...pictures import colors_url
 from ...shelf import Shelf
-from ...tab import Json, Stop, Tab, Tell, about_class
+from ...tab import Json, Stop, Tab, Tell, asked
 
 MOST_MAPS = 256
 """Channels of one depth on the screen; the endpoint gives all."""
@@ -219,7 +219,7 @@ TAB = Tab(
 
 def _trace(given: Json, shelf: Shelf, stop: Stop | None) -> Trace:
     """The trace of the question on the screen, asked about its class."""
-    trace = about_class(given, shelf, stop)[2]
+    trace = asked(given, shelf).view(stop)
     model = trace.classifier
     if not model.anatomy.sites:
         raise DoesNotApply(f"{model.name}: {model.anatomy.without_maps}")

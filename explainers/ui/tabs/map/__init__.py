@@ -22,11 +22,10 @@ from ....galleries.trustworthiness import NEAREST, accuracy, agreement, aligned
 from ....network.classifier import Classifier
 from ....pictures import Picture
 from ....trace import Trace
-from ...answering.question import find_picture, read
 from ...panes import packed
 from ...pictures import data_url
 from ...shelf import Shelf
-from ...tab import Json, Stop, Tab, Tell
+from ...tab import Json, Stop, Tab, Tell, asked
 
 NEIGHBORS, CONFUSED, SHOWN = 12, 60, 300
 """How many neighbors, wrong predictions and thumbnails are told at once."""
@@ -192,10 +191,7 @@ TAB = Tab(
 
 
 def _trace(given: Json, shelf: Shelf, stop: Stop) -> Trace:
-    question = read(given, shelf.catalogue)
-    shown = find_picture(question, shelf.pictures, shelf.catalogue)
-    trace = shelf.trace(question.model, shown)
-    return trace.ask(trace.target, stop=stop)
+    return asked(given, shelf).view(stop)
 
 
 def _gallery(given: Json, model: Classifier) -> Gallery:

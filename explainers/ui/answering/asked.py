@@ -1,0 +1,117 @@
+"""A question with all that it names found, once: picture, network, what the network has computed, class and method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import explainers as ex
+
+from ... import engine, registry
+from ...errors import DoesNotApply, SightglassError, Stopped
+from ...explanation import Explanation
+from ...registry import Method
+from ...trace import Target, Trace
+from ..catalogue import default_method
+from ..pictures import Shown
+from ..shelf import Shelf
+from .question import Question, find_picture
+from .work import Stop
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a question is about; each part is found when it is first wanted, and raises in words."""
+
+    question: Question
+    shelf: Shelf
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The picture."""
+        return find_picture(self.question, self.shelf.pictures, self.shelf.catalogue)
+
+    @cached_property
+    def network(self) -> ex.Classifier:
+        """The network, opened where it is not yet."""
+        return self.shelf.network(self.question.model)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """What the network has computed about the picture so far; shared by all who ask about both."""
+        return self.shelf.trace(self.question.model, self.shown)
+
+    @cached_property
+    def target(self) -> Target:
+        """The class in question and its rival, by number."""
+        number = self.network.index
+        target, versus = self.question.target, self.question.versus
+        return Target(
+            None if target is None else number(target), None if versus is None else number(versus), self.question.score
+        )
+
+    @cached_property
+    def method(self) -> Method:
+        """The method that was named, or the one that is asked where none is."""
+        method = registry.find(self.question.method) if self.question.method else default_method(self.network)
+        if method is None:
+            raise DoesNotApply(f"No method here applies to {self.network.name}.")
+        return method
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The same for questions that get the same answer; known before the network runs."""
+        return (self.shown.key, replace(self.question, method=self.method.id, beside={}).key)
+
+    @property
+    def kept(self) -> Explanation | None:
+        """The very answer on the screen, unless it has left the memory."""
+        return self.shelf.explanations.get(self.key)
+
+    def view(self, stop: Stop | None) -> Trace:
+        """The trace, asked about the class in question."""
+        return self.trace.ask(self.target, stop=stop)
+
+    def using(self, method: Method) -> Asked:
+        """The same picture, network and class, put to another method with its own options' defaults."""
+        return Asked(replace(self.question, method=method.id, options={}, beside={}), self.shelf)
+
+    def answer(self, stop: Stop | None = None, tell: Callable[[Explanation], object] | None = None) -> Explanation:
+        """The whole answer where it is kept, or else a new one; `tell` hears of those on the way.
+
+        One that was stopped on the way is kept, too, since it is on somebody's screen; but a whole one is not lost for
+        it, and half an answer is none to the next who asks.
+        """
+        kept = self.kept
+        if kept is not None and kept.result.done >= 1:
+            return kept
+        last: Explanation | None = None
+        try:
+            for last in self._answers(stop):
+                if tell is not None:
+                    tell(last)
+        except Stopped:
+            if last is None:
+                raise
+        if last is None:
+            raise SightglassError(f"{self.method.title} ended without an answer.")
+        return self.shelf.explanations.put(self.key, last)
+
+    def _answers(self, stop: Stop | None) -> Iterator[Explanation]:
+        options = self.method.check(self.question.options, named_depths_only=True)
+        about = self.target
+        return engine.stream(
+            self.trace, self.method, target=about.index, versus=about.versus, score=about.score, stop=stop,
+            working=True, **options,
+        )  # fmt: skip
+
+    def again(self) -> Explanation:
+        """The answer on the screen itself, for saving and judging; asked again where it has left the memory."""
+        kept = self.kept
+        if kept is not None:
+            return kept
+        try:
+            return self.answer()
+        finally:
+            self.trace.release()
