@@ -10,6 +10,7 @@ from torch import nn
 
 import explainers as ex
 from explainers.ingredients.directions import strongest
+from explainers.network.rules import biases
 from explainers.network.rules.biases import Biases
 from explainers.pictures import Framing
 from explainers.trace import Target
@@ -480,10 +481,10 @@ def test_t3_on_real_networks(look):
 
 
 def test_t3_fails_without_what_batch_norm_subtracts(monkeypatch):
-    def only_beta(name, args, kwargs, whole=ex.rules.biases._constant):
+    def only_beta(name, args, kwargs, whole=biases._constant):
         return args[2] if name == "batch_norm" else whole(name, args, kwargs)
 
-    monkeypatch.setattr(ex.rules.biases, "_constant", only_beta)
+    monkeypatch.setattr(biases, "_constant", only_beta)
     parts, score = parts_and_score(ask(seeded(WithNorms())))
     assert abs(parts - score) > 0.1 * abs(score)
 

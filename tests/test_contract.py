@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import cache
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -59,10 +60,14 @@ class Attention(Transformer):
         super().__init__(SIZE, len(LABELS))
 
 
+@cache
 def models():
+    """The two networks, opened once: that nothing is ever written on them is what is tested here, and relied on."""
+    opened = []
     for kind in (Convolutions, Attention):
         torch.manual_seed(0)
-        yield ex.wrap(kind().eval(), labels=LABELS, framing=FRAMING, name=kind.__name__)
+        opened.append(ex.wrap(kind().eval(), labels=LABELS, framing=FRAMING, name=kind.__name__))
+    return tuple(opened)
 
 
 @pytest.fixture(autouse=True, scope="module")
