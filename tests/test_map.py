@@ -1,5 +1,7 @@
 """Neighbors, maps and groups: identities, brute force, and what scikit-learn says (T50–T52)."""
 
+import sys
+import types
 from collections import deque
 
 import numpy as np
@@ -508,3 +510,20 @@ def test_a_network_without_a_gallery_is_told_how_to_make_one():
         ex.explain(ex.look(ex.wrap(mine, framing=digits.framing, name="mine"), picture), "nearest")
     renamed = ex.wrap(digits.module, labels=digits.labels, framing=digits.framing, name="renamed")
     assert ex.explain(ex.look(renamed, picture), "nearest").gallery == "digits"  # known by its weights
+
+
+def test_umap_leaves_torch_on_as_many_threads_as_it_was(monkeypatch):
+    """Numba, which it runs on, sets the threads of the whole process to the number of cores, as this stand-in does."""
+
+    class Umap:
+        def __init__(self, **_):
+            pass
+
+        def fit_transform(self, rows):
+            torch.set_num_threads(before + 1)
+            return rows[:, :2]
+
+    before = torch.get_num_threads()
+    monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=Umap))
+    last(lay_out(islands()[0], "umap"))
+    assert torch.get_num_threads() == before

@@ -235,13 +235,17 @@ def _tsne(
 
 
 def _umap(rows: NDArray[np.floating], seed: int, neighbors: float) -> NDArray[np.float32]:
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells at import and when run what it does without
         import umap
 
         count = int(min(max(2, round(neighbors / 2)), len(rows) - 1))
         made: Any = umap.UMAP(n_neighbors=count, init="pca", random_state=seed, n_jobs=1, metric="euclidean")
-        return np.asarray(made.fit_transform(rows), np.float32)
+        try:
+            return np.asarray(made.fit_transform(rows), np.float32)
+        finally:
+            torch.set_num_threads(threads)  # numba, which it runs on, sets as many as there are cores, for torch as well
 
 
 def _centered(vectors: NDArray[np.floating], new: NDArray[np.floating]) -> torch.Tensor:
