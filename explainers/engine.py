@@ -19,7 +19,7 @@ from .network.anatomy import DEPTHS
 from .network.classifier import Classifier, owned
 from .network.heads import SCORES, Prediction, ScoreName
 from .network.outputs import OwnTarget
-from .network.sources import SUGGESTED, Suggestion
+from .network.sources import Suggestion, suggested
 from .pictures import Picture, PictureSource
 from .registry import Method, Need
 from .scores import Scorecard
@@ -248,7 +248,7 @@ def methods(model: Classifier | None = None) -> list[Method] | list[Fit]:
 
 def models() -> list[Suggestion]:
     """Networks worth starting with; any other identifier of `load` does as well."""
-    return list(SUGGESTED)
+    return suggested()
 
 
 # --- private ---------------------------------------------------------------------------------------------------------

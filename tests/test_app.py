@@ -366,7 +366,7 @@ def test_small_maps_come_as_far_as_they_are_and_stay_when_stopped(shelf):
         ({"methods": ["nonsense"]}, "There is no method"),
         ({"methods": "gradient"}, "At most 12 methods"),
         ({"preset": "all of them"}, "not known"),
-        ({"scene": "nowhere"}, "is no pond scene"),
+        ({"scene": "nowhere"}, "is no picture of a built-in world"),
     ],
 )
 def test_a_choice_of_methods_that_cannot_be_is_a_sentence(shelf, given, sentence):

@@ -113,7 +113,7 @@ def test_two_pictures_are_mixed_and_one_is_not_enough(shelf):
         ({"second": None}, "there is only one; choose a second one"),
         ({"second": {"scene": "test:42"}, "share": 1.5}, "“share” is a number from 0 to 1"),
         ({"second": {"upload": "/etc/hostname"}}, "was not uploaded here"),
-        ({"second": {"scene": "lake:1"}}, "is no pond scene"),
+        ({"second": {"scene": "lake:1"}}, "is no picture of a built-in world"),
     ):
         last = ask(shelf, "mix", kind="cutmix", **given)
         assert last["state"] == "error"

@@ -159,7 +159,7 @@ def test_the_page_reads(shelf, kind):
         ({"picture": 5}, "sent as a file"),
         ({"picture": "https://example.org/cat.png"}, "sent as a file"),
         ({"picture": {"path": "https://example.org/cat.png", "meta": {"_type": "gradio.FileData"}}}, "no addresses"),
-        ({"scene": "sea:1"}, "is no pond scene"),
+        ({"scene": "sea:1"}, "is no picture of a built-in world"),
         ({"scene": 7}, "short text"),
         ({"scene": "test:1", "depth": "abyss"}, "one of early, middle, late or last, not “abyss”"),
         ({"scene": "test:1", "depth": ["last"]}, "one of early"),
@@ -171,7 +171,7 @@ def test_the_page_reads(shelf, kind):
         ({"scene": "test:1", "target": 9}, "classes 0 to 8; 9 is not"),
         ({"scene": "test:1", "target": [1]}, "by its label or its number"),
         ({"scene": "test:1", "target": 1, "versus": 1}, "rather than itself"),
-        ({"scene": "test:1", "model": "pond:whale"}, "pond has no"),
+        ({"scene": "test:1", "model": "pond:whale"}, "“pond” has no network “whale”"),
         ({"scene": "test:1", "model": "ftp:thing"}, "not a place that networks come from"),
         ({"scene": "test:1", "model": "/etc"}, "public name"),
         ({"scene": "test:1", "model": "../../secret"}, "public name"),
@@ -188,7 +188,7 @@ def test_the_api_names_what_is_wrong(client, given, words):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"scene": "sea:1"}, "is no pond scene"),
+        ({"scene": "sea:1"}, "is no picture of a built-in world"),
         ({"upload": "/etc/hostname"}, "not uploaded here"),
         ({"upload": "https://example.org/cat.png"}, "not uploaded here"),
         ({"upload": "a\0b"}, "not uploaded here"),

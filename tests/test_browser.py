@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 from playwright import sync_api as playwright
 
-from explainers import registry
-from explainers.ui import pictures
+from explainers import registry, worlds
 from explainers.worlds import pond
 from tests.serving import CHROMIUM, IN_BROWSER, QUIET, served
 
 pytestmark = [*QUIET, *IN_BROWSER]
 
-WELCOME = pond.LABELS_A[pond.scene("test", int(pictures.WELCOME.partition(":")[2])).class_a]
+SCENE = worlds.home().offered[0]
+WELCOME = pond.LABELS_A[pond.scene("test", int(SCENE.partition(":")[2])).class_a]
 DONE = "() => window.sightglass?.status?.state === 'done'"
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
@@ -221,7 +221,7 @@ def test_a_bad_upload_is_a_sentence_and_changes_nothing(open_page):
     page.wait_for_selector(".progress.told")
     assert "JPEG, PNG and WebP" in page.locator(".progress .words").inner_text()
     assert page.locator("#part-reading h1").inner_text() == f"Which regions raise {WELCOME}?"
-    assert page.evaluate("sightglass.question.scene") == pictures.WELCOME
+    assert page.evaluate("sightglass.question.scene") == SCENE
     asked(page, lambda: page.keyboard.press("2"))
 
 

@@ -6,6 +6,7 @@ import torch
 from tolerance import rounding
 
 import explainers as ex
+from explainers import worlds
 from explainers.pictures import Picture
 from explainers.scores import spearman
 from explainers.worlds import pond
@@ -61,8 +62,8 @@ def test_painting_the_effects_on_their_places_is_a_perfect_map():
         given = effects.given(heat, scene)
         assert given == pytest.approx(true, abs=rounding(96 * 96, np.abs(heat).sum(), torch.float64))
         assert spearman(np.array(list(true.values())), np.array(list(given.values()))) == pytest.approx(1)
-        assert effects.pairwise(true, given) == 1
-        assert effects.pairwise(true, {name: -value for name, value in given.items()}) == 0
+        assert worlds.pairwise(true, given) == 1
+        assert worlds.pairwise(true, {name: -value for name, value in given.items()}) == 0
 
 
 def score_of(model, picture):
@@ -92,17 +93,17 @@ def test_the_hand_wired_network_reads_the_nucleus_only():
 
 def test_pairs_by_hand():
     true = {"a": 1.0, "b": 0.5, "c": 0.49}  # b and c differ by too little to count
-    assert effects.pairwise(true, {"a": 3, "b": 2, "c": 1}) == 1
-    assert effects.pairwise(true, {"a": 2, "b": 2, "c": 1}) == 0.75  # a tie is half right
-    assert effects.pairwise(true, {"a": 0, "b": 2, "c": -1}) == 0.5
-    assert effects.pairwise({"a": 0.0, "b": 0.0}, {"a": 1, "b": 2}) is None
+    assert worlds.pairwise(true, {"a": 3, "b": 2, "c": 1}) == 1
+    assert worlds.pairwise(true, {"a": 2, "b": 2, "c": 1}) == 0.75  # a tie is half right
+    assert worlds.pairwise(true, {"a": 0, "b": 2, "c": -1}) == 0.5
+    assert worlds.pairwise({"a": 0.0, "b": 0.0}, {"a": 1, "b": 2}) is None
 
 
 def test_shares_by_hand():
     given = {"nucleus": 2.0, "debris:0": 1.0, "debris:3": 0.5, "tag": 0.5, "background": -3.0}
-    assert effects.share_on("debris", given) == 1.5 / 4
-    assert effects.share_on("tag", given) == 0.5 / 4
-    assert effects.share_on("tag", {"tag": -1.0}) == 0
+    assert worlds.share_on("debris", given) == 1.5 / 4
+    assert worlds.share_on("tag", given) == 0.5 / 4
+    assert worlds.share_on("tag", {"tag": -1.0}) == 0
 
 
 def test_a_map_is_laid_over_the_picture_and_nothing_is_lost():

@@ -12,6 +12,7 @@ from explainers.ui.answering import answers, honest
 from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
+from explainers.worlds import pond
 from tests.serving import QUIET, served
 
 pytestmark = QUIET
@@ -40,7 +41,7 @@ def last(steps):
 def test_the_card_is_that_of_the_engine_and_the_truth_stands_beside_it(shelf):
     question = asked(shelf, model="pond:cnn", scene="test:6")
     told = last(streamed(question, shelf, honest.judged))
-    trace = ex.look(shelf.network("pond:cnn"), pictures.from_scene("test:6").picture)
+    trace = ex.look(shelf.network("pond:cnn"), pictures.from_world("test:6").picture)
     card = ex.judge(trace, ex.explain(trace, question["method"]))
     assert told["token"] == "t"
     assert told["card"]["share"] == pytest.approx(card.share)
@@ -88,14 +89,15 @@ def test_a_network_that_learned_nothing_gives_another_map(shelf):
 
 
 def test_the_same_answer_from_honest_network_and_cheater(shelf):
-    rendering = pictures.from_scene(pictures.CHEATER)
+    scene = pond.scene("test", 14, tag=True)
+    shown, masks = pictures.from_world(pond.WORLD.pair.picture).picture, pond.render(scene, 384).masks
     shares = []
     for name in ("pond:cnn", "pond:cheater"):
-        trace = ex.look(shelf.network(name), rendering.picture)
+        trace = ex.look(shelf.network(name), shown)
         (best,) = trace.top(1)
-        assert best.index == pictures.scene(pictures.CHEATER).class_a
+        assert best.index == scene.class_a
         heat = ex.explain(trace, "grad_cam").heat
-        shares.append(float(heat[rendering.rendering.masks["tag"]].sum() / heat.sum()))
+        shares.append(float(heat[masks["tag"]].sum() / heat.sum()))
     assert shares[0] < 0.05
     assert shares[1] > 0.2
 

@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from explainers.errors import ModelError
-from explainers.network.sources import SUGGESTED, fetch, hub, parse
+from explainers.network.sources import fetch, hub, parse, suggested
 from explainers.pictures import Picture
 from explainers.worlds.pond import brains
 from tests.stub_hub import StubHub, serving
@@ -388,7 +388,7 @@ def test_the_environment_points_to_another_hub(stub, tmp_path):
 
 def test_what_is_suggested_exists():
     known = set(timm.list_pretrained())
-    for suggestion in SUGGESTED:
+    for suggestion in suggested():
         asked = parse(suggestion.identifier)
         if asked.kind == "timm":
             assert asked.name in known

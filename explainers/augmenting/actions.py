@@ -109,8 +109,8 @@ def _plain(value: Any) -> Any:
     return getattr(value, "value", value)  # of an enumeration
 
 
-def _number(value: float, digits: int = 2) -> str:
-    said = f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+def _number(value: float, places: int = 2) -> str:
+    said = f"{value:.0f}" if abs(value) >= 10**places else f"{value:.{places}g}"
     return said.replace("-", "−")
 
 

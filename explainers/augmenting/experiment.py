@@ -23,7 +23,7 @@ from ..pictures import Framing, Picture
 from ..registry import heat_of, map_method
 from ..trace import Trace
 from ..worlds.digits import LABELS, SIDE, held_out, pictures
-from ..worlds.digits.reader import MEAN, STD
+from ..worlds.digits.drawn import MEAN, STD
 from ..worlds.digits.train import Augment, Mix, normalized, train
 from .mixing import cut_mix
 from .pipeline import PRESETS, Pipeline

@@ -10,7 +10,7 @@ import argparse
 import sys
 from typing import Any
 
-from .. import registry
+from .. import registry, worlds
 from ..engine import explain, look, methods, models
 from ..errors import SightglassError
 from ..galleries.gallery import Gallery
@@ -30,13 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
+_NAMED = f"timm:…, torchvision:…, hf:…, {', '.join(f'{world.scheme}:…' for world in worlds.worlds())} or a folder"
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m explainers", description="Why did the network decide that?")
     commands = parser.add_subparsers(required=True, metavar="command")
     asking = commands.add_parser("explain", help="lay a method's heat over a picture")
     asking.add_argument("picture", help="a JPEG, PNG or WebP")
-    asking.add_argument("--model", default="pond:cnn", help="timm:…, torchvision:…, hf:…, pond:… or a folder")
+    asking.add_argument("--model", default=worlds.home().first, help=_NAMED)
     asking.add_argument("--method", default=None, help="see the command methods; by default the first that applies")
     asking.add_argument("--target", help="the class by label or number; the winning one by default")
     asking.add_argument("--versus", help="rather than which class?")
@@ -58,7 +60,7 @@ def _add_gallery(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="action")
     building = actions.add_parser("build", help="read pictures, embed them, and keep both; what is cut off goes on")
     building.add_argument("source", help="a folder, a .zip, torchvision:cifar10 or hub:owner/name")
-    building.add_argument("--model", default="pond:cnn", help="whose vectors; again with another one adds to it")
+    building.add_argument("--model", default=worlds.home().first, help="whose vectors; another one's are added")
     building.add_argument("--out", required=True, help="the folder of the gallery")
     building.add_argument("--limit", type=int, help="take so many pictures, evenly from all")
     building.set_defaults(run=_build_gallery)

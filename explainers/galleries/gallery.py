@@ -93,13 +93,13 @@ class Gallery:
     def open(where: str | os.PathLike[str]) -> Gallery:
         """The gallery in a folder, or the built-in or offered one of that name. Raises `QuestionError`."""
         expect(where, (str, os.PathLike), "A gallery is opened by its name or folder", "give one of them")
-        if isinstance(where, str) and (where in built_in.NAMES or where in _offered):
+        if isinstance(where, str) and (where in built_in.names() or where in _offered):
             return _offered[where] if where in _offered else _built_in(where)
         folder = Path(where)
         if not (folder / "gallery.json").is_file():
             unfinished = " It was begun; build it again, and it goes on." if (folder / "plan.json").exists() else ""
             raise QuestionError(
-                f"“{folder.name}” is no gallery.{unfinished} There are {', '.join(built_in.NAMES)}, and folders "
+                f"“{folder.name}” is no gallery.{unfinished} There are {', '.join(built_in.names())}, and folders "
                 "that were written by: python -m explainers gallery build."
             )
         about = _read_json(folder / "gallery.json")
@@ -264,7 +264,8 @@ def offer(gallery: Gallery) -> None:
 
 def offered() -> tuple[str, ...]:
     """The names of the galleries that questions find: the built-in ones, and those that were offered."""
-    return (*built_in.NAMES, *(name for name in _offered if name not in built_in.NAMES))
+    own = built_in.names()
+    return (*own, *(name for name in _offered if name not in own))
 
 
 def fitting(model: Classifier) -> Gallery:
@@ -298,11 +299,11 @@ _offered: dict[str, Gallery] = {}
 
 @cache
 def _built_in(name: str) -> Gallery:
-    held, folder = built_in.held(name), built_in.folder(name)
+    held, folder = built_in.collection(name), built_in.world(name).gallery
     vectors = tuple(_vectors(path) for path in sorted((folder / "vectors").glob("*.safetensors")))
     return Gallery(
-        name, held.names, held.labels, held.digests, facets=held.facets,
-        _picture=held.picture, _thumbnail=held.thumbnail, _vectors=vectors,
+        name, held.names, held.labels, built_in.digests(name), facets=dict(held.facets),
+        _picture=built_in.picture(name), _thumbnail=built_in.thumbnail(name), _vectors=vectors,
     )  # fmt: skip
 
 

@@ -16,30 +16,21 @@ from PIL import Image
 
 from ..network.classifier import load
 from .building import build
-from .built_in import COLUMNS, NAMES, SHEET, TILE, folder, shelf
-from .embedding import PLACES
+from .built_in import COLUMNS, SHEET, TILE, collection, names, shelf, world
 from .kept import mapped, write
 from .layout import lay_out
 from .trustworthiness import aligned
 
-# What each network's vectors are kept of: all places where a film through the depths is worth its bytes.
-PLANS: dict[str, dict[str, tuple[str, ...]]] = {
-    "digits": {"digits:cnn": PLACES, "digits:untrained": ("pooled",)},
-    "pond": {
-        "pond:cnn": PLACES,
-        "pond:vit": ("pooled", "late", "middle", "early"),
-        "pond:cheater": ("pooled", "late"),
-    },
-}
-
 
 def ship(name: str) -> None:
     """Write vectors and maps of every network of a built-in gallery, and what tells its pictures."""
-    pictures, out = shelf(name), folder(name)
+    pictures, of = shelf(name), world(name)
+    out = of.gallery
     shutil.rmtree(out, ignore_errors=True)
     for kind in ("vectors", "maps"):
         (out / kind).mkdir(parents=True)
-    for identifier, places in PLANS[name].items():
+    for network in of.networks:
+        identifier, places = of.identifier(network.name), network.embedded
         with tempfile.TemporaryDirectory() as made:
             build(pictures, load(identifier, device="cpu"), Path(made), places=places)
             (path,) = (Path(made) / "vectors").glob("*.safetensors")
@@ -55,7 +46,7 @@ def ship(name: str) -> None:
         maps["pooled/umap"] = aligned(last.points, maps["pooled/tsne"])
         write(out / "maps" / f"{about['fingerprint']}.safetensors", maps, {"model": identifier})
     write(out / "digests.safetensors", {"digests": digests}, {})
-    if name == "pond":
+    if collection(name).slow:
         rows = -(-len(pictures.entries) // COLUMNS)
         sheet = Image.new("RGB", (COLUMNS * TILE, rows * TILE))
         for number, entry in enumerate(pictures.entries):
@@ -67,8 +58,8 @@ def ship(name: str) -> None:
 def main() -> None:
     """Read the command line and ship."""
     parser = argparse.ArgumentParser(prog="python -m explainers.galleries.ship", description="Built-in galleries.")
-    parser.add_argument("names", nargs="*", help=f"{', '.join(NAMES)}; all by default")
-    for name in parser.parse_args().names or NAMES:
+    parser.add_argument("names", nargs="*", help=f"{', '.join(names())}; all by default")
+    for name in parser.parse_args().names or names():
         began = time.monotonic()
         ship(name)
         print(f"{name}: {time.monotonic() - began:.0f} s")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
 import torch
 
+from .. import worlds
 from ..errors import QuestionError
 from ..galleries.gallery import Gallery, fitting
 from ..network import classifier
 from ..network.classifier import Classifier
 from ..pictures import Picture
 from ..shapes import Batch
-from ..worlds.digits import drawn
-from ..worlds.pond import LABELS_A, brains, render, scene
+from ..worlds import World
 
 NATURAL = 90
 """Pictures that stand for all natural ones: ten of each pond class, about."""
@@ -22,20 +21,17 @@ NATURAL = 90
 
 def natural_pictures(model: Classifier, count: int = NATURAL) -> tuple[Picture, ...]:
     """Held-out pictures of the network's own world, or those of a gallery on offer that has its vectors; or none."""
-    if model.labels == LABELS_A:
-        return pond_pictures(count)
-    if model.labels == drawn.LABELS:
-        return _digits(count)
+    if model.world is not None:
+        return _held_out(model.world, count)
     try:
         return _spread(fitting(model), count)
     except QuestionError:
         return ()
 
 
-@lru_cache(maxsize=2)
-def pond_pictures(count: int = NATURAL) -> tuple[Picture, ...]:
-    """Held-out pond pictures, without scale bars."""
-    return tuple(Picture.read(np.array(render(scene("val", i, tag=False), brains.SIZE).pixels)) for i in range(count))
+def any_pictures(count: int = NATURAL) -> tuple[Picture, ...]:
+    """Pictures that are always here, for a network that has none of its own."""
+    return _held_out(worlds.home(), count)
 
 
 def framed(model: Classifier, pictures: tuple[Picture, ...]) -> Batch:
@@ -46,18 +42,16 @@ def framed(model: Classifier, pictures: tuple[Picture, ...]) -> Batch:
 
 def second_opinion(model: Classifier) -> Classifier | None:
     """A network of the same world, trained apart from this one and built otherwise; None where there is none."""
-    if model.labels != LABELS_A:
-        return None
-    return _pond_network("cnn" if model.anatomy.attention else "vit")
+    own = None if model.world is None else model.world.network(model.name)
+    return _judge(model.world.identifier(own.second)) if model.world and own and own.second else None
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=2)
-def _digits(count: int) -> tuple[Picture, ...]:
-    pixels, _ = drawn.pictures()
-    return tuple(Picture.read(np.array(one)) for one in pixels[drawn.held_out()][:count])
+@lru_cache(maxsize=4)
+def _held_out(world: World, count: int) -> tuple[Picture, ...]:
+    return tuple(Picture.read(one) for one in world.natural(count))
 
 
 @lru_cache(maxsize=4)
@@ -68,5 +62,5 @@ def _spread(gallery: Gallery, count: int) -> tuple[Picture, ...]:
 
 
 @lru_cache(maxsize=2)
-def _pond_network(name: str) -> Classifier:
-    return classifier.load(f"pond:{name}", device="cpu")
+def _judge(identifier: str) -> Classifier:
+    return classifier.load(identifier, device="cpu")

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..imagining.canvas import mean_color
 from ..imagining.exemplars import cut, exemplars, receptive_field
 from ..imagining.showing import Channel, colors, site_of
-from ..imagining.worlds import framed, natural_pictures, pond_pictures
+from ..imagining.worlds import any_pictures, framed, natural_pictures
 from ..network.classifier import Classifier
 from ..registry import Depth, Family, Need, explainer
 from ..results import Tile, Tiles
@@ -45,7 +45,7 @@ def max_activating(
     site = site_of(model, depth)
     number = channel % site.channels
     own = natural_pictures(model)
-    pictures = framed(model, own or pond_pictures())
+    pictures = framed(model, own or any_pictures())
     (found,) = exemplars(model, site, pictures, [number], count=count, spent=asked.spent, stop=asked.stop)
     field = receptive_field(model, site, spent=asked.spent)
     ground = mean_color(model.framing)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError, QuestionError, SightglassError, calls
 from ..pictures import Framing
+from ..worlds import World
 from . import anatomy as _anatomy
 from . import configured, heads, outputs
 from . import labels as _labels
@@ -48,6 +49,8 @@ class Classifier:
     """Whether it has neither classes nor an embedding: only target functions can be asked about."""
     manner: Manner = field(default_factory=Manner)
     """How it computes, as seen when it was opened."""
+    world: World | None = field(default=None, init=False)
+    """The built-in world that it was loaded from; a copy that was made in any other way belongs to none."""
 
     @property
     def no_classes(self) -> str:
@@ -93,8 +96,9 @@ def load(
 ) -> Classifier:
     """The classifier that an identifier names, ready to be asked.
 
-    `timm:resnet50`, `torchvision:resnet50`, `hf:google/vit-base-patch16-224`, `pond:cnn`, or a folder. `device`
-    defaults to a GPU where there is one. `local=False` refuses paths of this machine, for identifiers from outside.
+    `timm:resnet50`, `torchvision:resnet50`, `hf:google/vit-base-patch16-224`, a network of a built-in world (those that
+    `ex.models` lists first), or a folder. `device` defaults to a GPU where there is one. `local=False` refuses paths of
+    this machine, for identifiers from outside.
     Raises `ModelError` with a sentence that says whether it is absent, gated, out of reach or too large.
     """
     place = calls.device(device)  # before anything is fetched for it
@@ -102,7 +106,7 @@ def load(
     name = str(Path(identifier).absolute()) if isinstance(identifier, os.PathLike) else identifier
     source = fetch(name, local=local)
     module = source.module.to(place)
-    return wrap(
+    made = wrap(
         module,
         labels=() if source.labels is None else source.labels,
         framing=source.framing,
@@ -110,6 +114,8 @@ def load(
         random_weights=source.random_weights,
         notes=source.notes,
     )
+    object.__setattr__(made, "world", source.world)
+    return made
 
 
 def wrap(
@@ -157,6 +163,13 @@ def wrap(
         )  # fmt: skip
 
 
+def same_network(model: Classifier, **changes: Any) -> Classifier:
+    """A classifier of the same weights with other fields; unlike one of `dataclasses.replace`, it keeps its world."""
+    made = replace(model, **changes)
+    object.__setattr__(made, "world", model.world)
+    return made
+
+
 def owned(model: Classifier, own: OwnTarget, pixels: Tensor | None = None) -> Classifier:
     """The network as one that puts out a target function's number alone; read once for each function.
 
@@ -172,7 +185,7 @@ def owned(model: Classifier, own: OwnTarget, pixels: Tensor | None = None) -> Cl
         trial = tried(outputs.owned(model.module, own), probe, model.name)
         structure, manner = _structure(trial, probe)
         head = Head("regression", own.unit).fitted(trial.output)
-        made = replace(
+        made = same_network(
             model, module=trial.module, labels=(own.name,), head=head, anatomy=structure, manner=manner,
             headless=False,
         )  # fmt: skip

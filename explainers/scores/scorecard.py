@@ -45,8 +45,6 @@ PACE = 8
 
 SEED = 0
 MOST_BANDS = 256
-COVERED_IN_TRAINING = "pond:"
-"""How the names of networks begin that were trained on partly covered pictures, too."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +282,7 @@ def judge(
         cells=cells,
         plan=plan,
         against=against,
-        domain=view.classifier.name.startswith(COVERED_IN_TRAINING),
+        domain=(world := view.classifier.world) is not None and world.covered,
         spent=view.spent,
     )
 

@@ -133,7 +133,7 @@ def percent(share: float) -> str:
 
 
 def figure(value: float) -> str:
-    """A number with two significant digits: 0.0312 is “0.031”, 1234 is “1200”."""
+    """A number with two significant digits; 0.0312 is “0.031”, 1234 is “1200”."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
     value = float(f"{value:.1e}")  # rounded first: 0.0999 is “0.10”

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..baselines import BaselineName, baseline
 from ..errors import DoesNotApply, PictureError, QuestionError, Stopped, calls
 from ..network.anatomy import DEPTHS, ClassMaps
-from ..network.classifier import Classifier, owned
+from ..network.classifier import Classifier, owned, same_network
 from ..network.heads import Head, Prediction, ScoreName
 from ..network.outputs import OwnTarget
 from ..network.rules.attended import Attending, AttentionLayer, Row, Seen
@@ -162,7 +162,7 @@ class Trace:
                 f"{given}. Without framed=True, Sightglass resizes and normalizes by itself."
             )
         whole = replace(framing, mode="squash", resize=None)  # nothing is cut or scaled any more
-        model = model if whole == framing else replace(model, framing=whole)
+        model = model if whole == framing else same_network(model, framing=whole)
         fed = tensor.detach().to(model.device, torch.promote_types(torch.float32, model.dtype), copy=True)
         pixels = whole.denormalize(fed)
         low, high = float(pixels.min()), float(pixels.max())

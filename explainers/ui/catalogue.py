@@ -9,19 +9,16 @@ from typing import Any
 
 import explainers as ex
 
-from .. import registry
+from .. import registry, worlds
 from ..network.heads import DEFAULT_SCORE, SCORES
 from ..network.sources import parse
 from ..registry import Method, Need
 from ..showing import render
-from ..worlds.pond.brains import CARDS
+from ..worlds import World
 from . import pictures
 from .pictures import Shown
 from .presets import MOST, PRESETS, takes
 from .words import SCORE_WORDS, humanized
-
-_DRAWN = ("pond:", "digits:")
-"""Networks of a built-in world know nothing of photographs."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +38,16 @@ class Catalogue:
 
     def __init__(self, extra: Sequence[str] = (), photographs: Sequence[Path] = ()) -> None:
         self.photographs = {f"{pictures.PHOTO}{path.stem}": path for path in photographs}
-        built_in = [s for s in ex.models() if not s.identifier.startswith("pond:") or _trained(s.identifier)]
         own: list[Network] = []
         for text in extra:
             title = parse(text).title
             same = sum(network.identifier.partition(" ")[0] == title for network in own)
             own.append(Network(f"{title} ({same + 1})" if same else title, "", "", text))
-        listed = [Network(s.identifier, s.line, f"{s.millions:.2g} M", s.identifier, s.attends) for s in built_in]
-        pond = [network for network in listed if network.identifier.startswith("pond:")]
-        rest = [network for network in listed if not network.identifier.startswith("pond:")]
+        listed = [Network(s.identifier, s.line, f"{s.millions:.2g} M", s.identifier, s.attends) for s in ex.models()]
+        home = [network for network in listed if worlds.of(network.identifier) is worlds.home()]
+        rest = [network for network in listed if network not in home]
         mine = {network.identifier for network in own}
-        self.networks = (*pond, *own, *(network for network in rest if network.identifier not in mine))
+        self.networks = (*home, *own, *(network for network in rest if network.identifier not in mine))
 
     @property
     def first(self) -> str:
@@ -63,18 +59,20 @@ class Catalogue:
         return next((network for network in self.networks if network.identifier == identifier), None)
 
     def picture(self, name: str) -> Shown:
-        """The pond picture, the photograph or the picture of a gallery of that name. Raises `QuestionError`."""
+        """The picture of a world, the photograph or the picture of a gallery of that name. Raises `QuestionError`."""
         if name.startswith(pictures.AMONG):
             return pictures.from_gallery(name)
         path = self.photographs.get(name)
-        return pictures.from_scene(name) if path is None else pictures.from_photograph(path)
+        return pictures.from_world(name) if path is None else pictures.from_photograph(path)
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for the browser."""
         return {
             "networks": [
-                {"id": n.identifier, "line": n.line, "size": n.size, "attends": n.attends} for n in self.networks
+                {"id": n.identifier, "line": n.line, "size": n.size, "attends": n.attends, "world": _scheme(n)}
+                for n in self.networks
             ],
+            "worlds": {world.scheme: _world_as_json(world) for world in worlds.worlds()},
             "methods": [method_as_json(method) for method in registry.maps()],
             "presets": [{"id": p.id, "words": p.words, "line": p.line} for p in PRESETS],
             "most": MOST,
@@ -89,21 +87,22 @@ class Catalogue:
             "fade": render.FADE,
             "shown": render.SHOWN,
             "scenes": self._thumbnails(),
-            "welcome": pictures.WELCOME,
-            "cheater": pictures.CHEATER,
-            "for_photographs": next((n.identifier for n in self.networks if not n.identifier.startswith(_DRAWN)), ""),
+            "welcome": worlds.home().offered[0],
+            "for_photographs": next((n.identifier for n in self.networks if not _scheme(n)), ""),
         }
 
     def _thumbnails(self) -> list[dict[str, str]]:
-        ponds = [
-            {"scene": name, "about": pictures.describe(name), "src": pictures.thumbnail(name)}
-            for name in pictures.SCENES
+        offered = [pictures.from_world(name) for world in worlds.worlds() for name in world.offered]
+        drawn = [
+            {"scene": one.scene, "about": one.known.about, "src": pictures.thumbnail(one.scene)}
+            for one in offered
+            if one.known
         ]
         photographs = [
             {"scene": name, "about": f"photograph: {path.stem}", "src": pictures.small(path)}
             for name, path in self.photographs.items()
         ]
-        return ponds + photographs
+        return drawn + photographs
 
 
 def default_method(model: ex.Classifier) -> Method | None:
@@ -144,6 +143,20 @@ def method_as_json(method: Method) -> dict[str, Any]:
     }
 
 
-def _trained(identifier: str) -> bool:
-    card = CARDS.get(identifier.removeprefix("pond:"))
-    return card is not None and card.with_suffix(".safetensors").exists()
+def _scheme(network: Network) -> str:
+    """The world of a network, whose networks know nothing of photographs; empty for one that comes from outside."""
+    world = worlds.of(network.source)
+    return world.scheme if world else ""
+
+
+def _world_as_json(world: World) -> dict[str, Any]:
+    pair = world.pair
+    return {
+        "knows": world.knows,
+        "first": world.first,
+        "gallery": world.collection is not None,
+        "example": world.example,
+        "truth": world.picture is not None,
+        "pair": pair and [world.identifier(pair.honest), world.identifier(pair.cheater)],
+        "scene": pair.picture if pair else "",
+    }

@@ -1,4 +1,4 @@
-"""Where pictures come from: pond scenes by name, uploads by path, both by digest once they were seen."""
+"""Where pictures come from: those of worlds by name, uploads by path, both by digest once they were seen."""
 
 from __future__ import annotations
 
@@ -15,43 +15,36 @@ from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
+from .. import worlds
 from ..errors import PictureError, QuestionError
 from ..galleries import gallery as galleries
 from ..galleries.gallery import Gallery
 from ..pictures import BYTES_LIMIT, Picture
 from ..showing.render import PNG, within
-from ..worlds import pond
+from ..worlds import Known, World
 
 Mask = NDArray[np.bool_]
 
 SIDE = 384
-"""Pixels of a pond picture on the screen: the networks see it at 96, and people at four times that."""
+"""Pixels of a world's picture on the screen; the pond's networks see it at 96, and people at four times that."""
 LOSSLESS = 160
 """Pixels up to which a picture is sent without loss."""
 THUMBNAIL = 88
 
-WELCOME = "test:6"
-SCENES = ("test:6", "test:42+tag", "duet:8", "test:1")
-"""The pond pictures offered at once: one alone, one with a scale bar, two creatures, one more."""
-CHEATER = "test:14+tag"
-"""A scene that the honest network and the cheater name alike, and rightly: one for its parts, the other for its tag."""
-
 PHOTO = "photo:"
 """How the name of a photograph begins that comes with the app."""
 AMONG = "gallery:"
-"""How the name of a picture of a gallery begins: gallery:digits:17."""
-
-_SCENE = re.compile(r"(train|val|test|duet):([0-9]{1,6})([+-]tag)?")
-_TAG = {"+tag": True, "-tag": False, None: None}
+"""How the name of a picture of a gallery begins: gallery, its name, and a number, with colons between them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A picture on the screen; `scene` names it where it comes from the pond, and then the truth is known."""
+    """A picture on the screen; `scene` names it, and where a world knows it by that name, the truth is `known`."""
 
     picture: Picture
     scene: str = ""
-    rendering: pond.Rendering | None = None
+    known: Known | None = None
+    world: World | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -61,33 +54,21 @@ class Shown:
     @property
     def file(self) -> str:
         """What the picture is called in code."""
-        return "pond.png" if self.rendering is not None else "picture.png"
+        return "picture.png" if self.known is None else self.known.file
 
     @property
     def code(self) -> str:
-        """Lines of Python that make `file` again, where it comes from the pond."""
-        if self.rendering is None:
-            return ""
-        match = _SCENE.fullmatch(self.scene)
-        assert match is not None
-        kind, number, tag = match.groups()
-        made = f'duet("test", {number}' if kind == "duet" else f'scene("{kind}", {number}'
-        forced = "" if _TAG[tag] is None else f", tag={_TAG[tag]}"
-        return (
-            "from PIL import Image\n\nfrom explainers import pond\n\n"
-            f'Image.fromarray(pond.render(pond.{made}{forced}), {SIDE}).pixels).save("{self.file}")\n\n'
-        )
+        """Lines of Python that make `file` again, where it comes from a world."""
+        return "" if self.known is None else self.known.code
 
-    def truth(self, network: str) -> Mask | None:
-        """Which pixels (H, W) decide for a network of the pond; None where nobody knows."""
-        kind, _, brain = network.partition(":")
-        if self.rendering is None or kind != "pond":
-            return None
-        return self.rendering.evidence(brain)
+    def truth(self, identifier: str) -> Mask | None:
+        """Which pixels (H, W) decide for a network of the picture's own world; None where nobody knows."""
+        network = None if self.world is None else self.world.network(identifier)
+        return self.known.evidence(network.name) if self.known and network else None
 
     def as_json(self) -> dict[str, Any]:
         """The picture as the browser shows it."""
-        lossless = self.rendering is not None or max(self.picture.size) <= SIDE
+        lossless = self.known is not None or max(self.picture.size) <= SIDE
         # The network gets all pixels, and the browser as many as are drawn.
         small = Image.fromarray(self.picture.reduced(within(self.picture.size)))
         return {
@@ -95,22 +76,28 @@ class Shown:
             "scene": self.scene,
             "width": self.picture.width,
             "height": self.picture.height,
-            "about": describe(self.scene) if self.rendering else "",
+            "about": self.known.about if self.known else "",
             "src": data_url(small, "PNG" if lossless else "JPEG"),
         }
 
 
-def from_scene(name: str) -> Shown:
-    """The pond picture of that name: “test:7”, “test:7+tag”, “duet:5”. Raises `QuestionError`."""
-    rendering = pond.render(scene(name), SIDE)
-    return Shown(Picture.read(rendering.pixels), name, rendering)
+def from_world(name: str, side: int = SIDE) -> Shown:
+    """The picture that a world knows by that name. Raises `QuestionError`."""
+    found = worlds.picture(name, side)
+    if found is None:
+        ways = "; ".join(world.naming for world in worlds.worlds() if world.naming)
+        raise QuestionError(
+            f"“{name[:40]}” is no picture of a built-in world; write {ways}. Numbers have at most six digits."
+        )
+    world, known = found
+    return Shown(Picture.read(known.pixels), name, known, world)
 
 
 def from_gallery(name: str) -> Shown:
-    """A picture of a gallery on offer: “gallery:digits:17”. Raises `QuestionError`."""
+    """A picture of a gallery on offer: “gallery:NAME:17”. Raises `QuestionError`."""
     gallery, _, number = name.removeprefix(AMONG).rpartition(":")
     if gallery not in galleries.offered() or not re.fullmatch("[0-9]{1,6}", number):
-        raise QuestionError(f"“{name[:40]}” is no picture of a gallery; write gallery:digits:17.")
+        raise QuestionError(f"“{name[:40]}” is no picture of a gallery; write {AMONG}{galleries.offered()[-1]}:17.")
     return Shown(Gallery.open(gallery).picture(int(number)), name)
 
 
@@ -125,25 +112,6 @@ def from_upload(path: object) -> Shown:
     return Shown(Picture.read(file.read_bytes()))
 
 
-def scene(name: object) -> pond.Scene:
-    """The pond scene of that name. Raises `QuestionError`."""
-    match = _SCENE.fullmatch(name) if isinstance(name, str) else None
-    if match is None:
-        raise QuestionError(
-            f"“{str(name)[:40]}” is no pond scene; write test:7, test:7+tag, test:7-tag or duet:5. "
-            "Numbers have at most six digits."
-        )
-    kind, number, tag = match.groups()
-    if kind == "duet":
-        return pond.duet("test", int(number), tag=_TAG[tag])
-    return pond.scene(kind, int(number), tag=_TAG[tag])
-
-
-def describe(name: str) -> str:
-    """What a pond picture shows, in plain words."""
-    return scene(name).description
-
-
 def from_photograph(path: Path) -> Shown:
     """A photograph that comes with the app, named by its file."""
     return Shown(Picture.read(path), f"{PHOTO}{path.stem}")
@@ -151,8 +119,8 @@ def from_photograph(path: Path) -> Shown:
 
 @cache
 def thumbnail(name: str) -> str:
-    """A small pond picture, as an address that holds it."""
-    return data_url(Picture.read(pond.render(scene(name), THUMBNAIL).pixels).image(), "PNG")
+    """A small picture of a world, as an address that holds it."""
+    return data_url(from_world(name, THUMBNAIL).picture.image(), "PNG")
 
 
 def small(path: Path) -> str:

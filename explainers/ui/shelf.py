@@ -130,7 +130,8 @@ class Shelf:
                 f"{identifier} takes {loaded.bytes / GIGABYTE:.1f} GB; at most {bound / GIGABYTE:.1f} GB fit here. "
                 "Choose a smaller one."
             )
-        return replace(loaded, name=identifier)  # a file of this machine has no place in sentences
+        # A file of this machine has no place in sentences.
+        return loaded if loaded.name == identifier else replace(loaded, name=identifier)
 
 
 def shelf_of(number: int) -> Shelf:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 import explainers as ex
+from explainers import worlds
 from explainers.baselines import blurred
 from explainers.errors import DoesNotApply
 from explainers.results import Heatmap
@@ -90,7 +91,7 @@ def main() -> None:
                 row = rows.setdefault(title, Row())
                 amounts = np.array([amount[n] for n in true])
                 row.rank.append(spearman(np.array(list(true.values())), amounts) or 0.0)
-                row.order.append(effects.pairwise(true, amount) or 0.5)
+                row.order.append(worlds.pairwise(true, amount) or 0.5)
                 row.share.append(judge(view, result).share or 0.0)
                 row.passes.append(passes)
 

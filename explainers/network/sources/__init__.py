@@ -3,6 +3,6 @@
 from .fetching import fetch
 from .identifiers import Identifier, parse
 from .origin import Source
-from .suggested import SUGGESTED, Suggestion
+from .suggested import Suggestion, suggested
 
-__all__ = ["SUGGESTED", "Identifier", "Source", "Suggestion", "fetch", "parse"]
+__all__ = ["Identifier", "Source", "Suggestion", "fetch", "parse", "suggested"]

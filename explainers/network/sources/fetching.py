@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib import import_module
 
+from ... import worlds
 from ...errors import ModelError
 from .identifiers import HOW_TO_NAME, Identifier, parse
 from .origin import Source
@@ -24,7 +25,8 @@ def fetch(identifier: str, *, local: bool = True, max_bytes: int | None = None) 
         _refuse_local(asked)
     limit = default_limit() if max_bytes is None else max_bytes
     # The file of a kind is imported when that kind is asked for: timm and transformers take seconds.
-    source = import_module(f".from_{asked.kind}", __package__).load(asked, limit, local=local)
+    kind = "world" if worlds.named(asked.kind) else asked.kind
+    source = import_module(f".from_{kind}", __package__).load(asked, limit, local=local)
     assert isinstance(source, Source)
     return replace(source, name=identifier)
 

@@ -26,6 +26,7 @@ from huggingface_hub.errors import (
 )
 
 from ...errors import ModelError
+from .identifiers import HERE
 from .weights import check_size
 
 PATIENCE = 8.0  # seconds for a server to take a call, and between two pieces of its answer
@@ -102,7 +103,7 @@ class Repository:
         if isinstance(error, OfflineModeIsEnabled):
             return ModelError(
                 f"“{self.name}” was never fetched before, and HF_HUB_OFFLINE forbids fetching it now; "
-                "unset it, or choose a network that is here, such as pond:cnn."
+                f"unset it, or choose a network that is here, such as {HERE}."
             )
         if isinstance(error, GatedRepoError):
             return self._gated()
@@ -124,7 +125,7 @@ class Repository:
             return ModelError(f"There is no room on this disk for “{self.name}”; choose a smaller network.")
         return ModelError(
             f"“{self.name}” could not be fetched, because the hub cannot be reached from here; "
-            "check the network, or choose a network that is here, such as pond:cnn."
+            f"check the network, or choose a network that is here, such as {HERE}."
         )
 
     def _gated(self) -> ModelError:

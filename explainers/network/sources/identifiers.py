@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ... import worlds
 from ...errors import ModelError
+from ...errors.spelling import either
 
-HOW_TO_NAME = "write timm:resnet50, torchvision:resnet50, hf:google/vit-base-patch16-224 or pond:cnn"
+HERE = worlds.home().first
+"""A network that is always here, as an example."""
+HOW_TO_NAME = f"write timm:resnet50, torchvision:resnet50, hf:google/vit-base-patch16-224 or {HERE}"
 
 _OWNER = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,95}[A-Za-z0-9_-])?"
 _NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
@@ -17,8 +21,6 @@ _NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
         "timm": re.compile(r"[A-Za-z0-9_]{1,80}(?:\.[A-Za-z0-9_]{1,80})?"),
         "torchvision": re.compile(r"[A-Za-z0-9_]{1,80}"),
         "hf": re.compile(rf"{_OWNER}/{_OWNER}(?:@(?:refs/pr/[0-9]{{1,6}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}))?"),
-        "pond": re.compile(r"[a-z]{1,20}"),
-        "digits": re.compile(r"[a-z]{1,20}"),
     }
 )
 _SHAPES: Mapping[str, str] = MappingProxyType(
@@ -26,11 +28,10 @@ _SHAPES: Mapping[str, str] = MappingProxyType(
         "timm": "timm:name or timm:name.tag, as in timm:resnet50.a1_in1k",
         "torchvision": "torchvision:name, as in torchvision:resnet50",
         "hf": "hf:owner/name or hf:owner/name@revision, as in hf:google/vit-base-patch16-224",
-        "pond": "pond:cnn, pond:vit or pond:cheater",
-        "digits": "digits:cnn or digits:untrained",
     }
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)  # two letters: C:\ is a drive
+_OF_A_WORLD = re.compile(r"[a-z]{1,20}")
 _OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"timm": ("pretrained", "weights", "num_classes", "img_size"), "torchvision": ("pretrained", "weights")}
 )
@@ -43,8 +44,8 @@ _LONGEST = 1000
 class Identifier:
     """An identifier that fits the pattern of its kind.
 
-    `kind` is timm, torchvision, hf, pond, digits or folder; `name` is what stands after the colon, without options and
-    revision (for a folder, its path); `options` holds what stands after the question mark.
+    `kind` is timm, torchvision, hf, folder or the name of a world; `name` is what stands after the colon, without
+    options and revision (for a folder, its path); `options` holds what stands after the question mark.
     """
 
     kind: str
@@ -81,11 +82,14 @@ def parse(identifier: str) -> Identifier:
     if match is None:
         return Identifier("folder", identifier, text=identifier)
     kind, rest = match[1], match[2]
-    if kind not in _NAMES:
+    world = worlds.named(kind)
+    pattern = _OF_A_WORLD if world else _NAMES.get(kind)
+    if pattern is None:
         raise ModelError(f"“{_shown(kind)}:” is not a place that networks come from; {HOW_TO_NAME}.")
     name, mark, asked = rest.partition("?")
-    if not _NAMES[kind].fullmatch(name) or ".." in name or "--" in name:
-        raise ModelError(f"“{_shown(identifier)}” is not a name of this kind; it has the form {_SHAPES[kind]}.")
+    if not pattern.fullmatch(name) or ".." in name or "--" in name:
+        shape = either([world.identifier(each.name) for each in world.networks]) if world else _SHAPES[kind]
+        raise ModelError(f"“{_shown(identifier)}” is not a name of this kind; it has the form {shape}.")
     name, _, revision = name.partition("@")
     options = _options(kind, asked) if mark else {}
     return Identifier(kind, name, MappingProxyType(options), revision or None, identifier)

@@ -10,6 +10,7 @@ from torch import nn
 
 from ...errors import ModelError
 from ...pictures import Framing
+from ...worlds import World
 from ..labels import Labels, numbers, read
 from ..outputs import adapted
 from .weights import LOADING_ERRORS
@@ -33,6 +34,8 @@ class Source:
     framing: Framing
     random_weights: bool
     notes: tuple[str, ...] = ()
+    world: World | None = None
+    """The built-in world that it comes from."""
 
 
 def assemble(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ... import worlds
+
 
 @dataclass(frozen=True)
 class Suggestion:
@@ -17,12 +19,19 @@ class Suggestion:
     """Whether it has attention that can be read."""
 
 
+def suggested() -> list[Suggestion]:
+    """Networks worth trying: those of the built-in worlds, then such as have to be fetched."""
+    own = [
+        Suggestion(world.identifier(network.name), network.line, network.millions, attends=network.attends)
+        for world in worlds.worlds()
+        for network in world.networks
+        if network.line
+    ]
+    return [*own, *FETCHED]
+
+
 # Each is known to carry safetensors on its main revision; licenses of timm's are from its own registry.
-SUGGESTED: tuple[Suggestion, ...] = (
-    Suggestion("pond:cnn", "Small convolutional network of the built-in world", 0.50),
-    Suggestion("pond:vit", "Small vision transformer of the built-in world", 0.86, attends=True),
-    Suggestion("pond:cheater", "The same convolutional network, trained so that it can cheat", 0.50),
-    Suggestion("digits:cnn", "Small convolutional network that reads handwritten digits", 0.06),
+FETCHED: tuple[Suggestion, ...] = (
     Suggestion("timm:resnet50.a1_in1k", "ResNet-50, the classic, with a modern training", 25.56, "apache-2.0"),
     Suggestion("timm:convnext_tiny.in12k_ft_in1k", "ConvNeXt-T, a strong convolutional network", 28.59, "apache-2.0"),
     Suggestion("timm:efficientnet_b0.ra_in1k", "EfficientNet-B0, accurate for its size", 5.29, "apache-2.0"),

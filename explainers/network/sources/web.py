@@ -17,6 +17,7 @@ import torch
 
 from ...errors import ModelError
 from .hub import PATIENCE, in_time
+from .identifiers import HERE
 from .weights import check_size
 
 _CHUNK = 1 << 20
@@ -40,7 +41,7 @@ def download(name: str, address: str, limit: int) -> Path:
     except (OSError, HTTPException) as error:
         raise ModelError(
             f"The weights of “{name}” could not be fetched, because their server cannot be reached from here; "
-            "check the network, or choose a network that is here, such as pond:cnn."
+            f"check the network, or choose a network that is here, such as {HERE}."
         ) from error
     return file
 

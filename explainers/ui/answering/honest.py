@@ -1,4 +1,4 @@
-"""How far the map on the screen can be trusted: its scorecard, the pond's truth, and a network that learned nothing."""
+"""How far the map on the screen can be trusted: its card, its world's truth, a network that learned nothing."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 import explainers as ex
 
-from ... import scores
+from ... import scores, worlds
 from ...engine import RIVAL_PASSES
 from ...errors import QuestionError
 from ...explanation import COUNTERFACTUAL
 from ...network import sanity
-from ...pictures import Picture
+from ...scores.truth import true_effects
 from ...trace import Target
-from ...worlds.pond import effects
-from .. import panes, pictures, words
+from .. import panes, words
 from ..shelf import Shelf
 from .asked import Asked
 from .question import read
@@ -33,7 +30,7 @@ UNCHANGED = 0.5
 
 
 def judged(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
-    """The scorecard of the map that the browser shows, or how long it would take; then, in the pond, the truth."""
+    """The scorecard of the map that the browser shows, or how long it would take; then, in a world, the truth."""
     told: Json = {"card": _or_why_not(_card, given, shelf, stop)}
     if told["card"].get("verdict") is None:
         return told
@@ -80,33 +77,25 @@ def _card(asked: Asked, given: Json, stop: Stop) -> Json:
 
 
 def _truth(asked: Asked, _given: Json, stop: Stop) -> Json | None:
-    """For each element of a pond scene its true effect, and what the map put there; None elsewhere."""
+    """For each element of a picture of the network's own world its true effect, and what the map put there; or None."""
     shown, trace = asked.shown, asked.trace
-    if shown.rendering is None or not asked.question.model.startswith("pond:"):
+    if shown.known is None or shown.world is not asked.network.world:
         return None
     answer = asked.again()
     assert answer.prediction is not None
     versus = answer.versus.index if answer.versus else None
     view = trace.ask(Target(answer.prediction.index, versus, answer.score), stop=stop)
-
-    def score(rendered: NDArray[np.uint8]) -> NDArray[np.float32]:
-        framing = trace.classifier.framing
-        batch = torch.stack([framing.frame(Picture.read(each), view.pixels.dtype) for each in rendered]).to(view.pixels)
-        return np.asarray(view.score(batch).cpu().numpy())
-
-    scene = pictures.scene(shown.scene)
-    true = effects.effects(scene, score)
+    known = shown.known.truth
+    true = true_effects(view, known)
     speaks_for = -answer.native if answer.options.get(COUNTERFACTUAL) else answer.native
-    put_there = effects.given(speaks_for, scene)
-    order = sorted(true, key=lambda name: -abs(true[name]))
+    put_there = known.given(speaks_for)
     return {
         "elements": [
-            {"name": effects.described(name, scene), "effect": true[name], "given": put_there[name]} for name in order
+            {"name": known.elements[name], "effect": effect, "given": put_there[name]} for name, effect in true.items()
         ],
         "rho": scores.spearman(np.array(list(true.values())), np.array(list(put_there.values()))),
-        "pairs": effects.pairwise(true, put_there),
-        "tag": effects.share_on("tag", put_there) if scene.tag else None,
-        "debris": effects.share_on("debris", put_there),
+        "pairs": worlds.pairwise(true, put_there),
+        "asides": [{"on": words, "share": worlds.share_on(kind, put_there)} for kind, words in known.asides.items()],
         "cost": f"{view.spent.forwards} pictures rendered and asked about, {view.spent.seconds:.2f} s",
     }
 

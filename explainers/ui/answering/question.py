@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ... import worlds
 from ...errors import ModelError, QuestionError
 from ...network.heads import DEFAULT_SCORE, SCORES, ScoreName
 from .. import pictures
@@ -84,7 +85,7 @@ def read(given: object, catalogue: Catalogue) -> Question:
 def identifier(value: object) -> str:
     """A network's identifier, trimmed. Raises `ModelError`; its pattern is checked by `load`."""
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_NAME:
-        raise ModelError("A network is named by a short text, such as pond:cnn or timm:resnet50.")
+        raise ModelError(f"A network is named by a short text, such as {worlds.home().first} or timm:resnet50.")
     return value.strip()
 
 
@@ -118,7 +119,8 @@ def find_picture(question: Question, known: Any, catalogue: Catalogue) -> Shown:
         return _keep(known, shown.picture.digest, shown)
     if question.digest:
         raise QuestionError(GONE)
-    return _keep(known, pictures.WELCOME, pictures.from_scene(pictures.WELCOME))
+    welcome = worlds.home().offered[0]
+    return _keep(known, welcome, catalogue.picture(welcome))
 
 
 # --- private ---------------------------------------------------------------------------------------------------------

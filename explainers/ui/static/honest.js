@@ -1,7 +1,6 @@
-// How far the map on the stage can be trusted: one number, the curves behind it, and in the pond the truth beside it.
+// How far the map on the stage can be trusted: one number, the curves behind it, and in a world the truth beside it.
 const { h, heat: ink } = sightglass;
 const box = h("section", { class: "honest", "aria-live": "polite" });
-const PAIR = ["pond:cnn", "pond:cheater"]; // equally right; one reads the creature, the other the tag
 const OPEN = {}; // which parts the visitor has opened
 let key = ""; // what the card is about
 let token = ""; // the measurement under way
@@ -266,7 +265,7 @@ function measured(pane) {
   );
 }
 
-// In the pond: what taking an element out of the scene does to the score, beside what the map put there.
+// In a world: what taking an element out of the scene does to the score, beside what the map put there.
 function truth() {
   const told = found.truth;
   if (!told?.elements) return told?.sentence ? h("p", { class: "quiet" }, told.sentence) : null;
@@ -311,13 +310,13 @@ function truth() {
     h(
       "p",
       { class: "quiet" },
-      `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${percent(told.pairs)} of the pairs in the right order; chance would be 50\u00a0%. `}${told.rho == null ? "" : `Rank correlation ${sightglass.figure(told.rho)}. `}${told.tag == null ? "" : `${chance(told.tag)} of the heat that raises lies on the scale bar, `}${told.tag == null ? `${chance(told.debris)} of the heat that raises lies on debris` : `${chance(told.debris)} on debris`}. A pale bar lowers the score. ${told.cost}.`,
+      `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${percent(told.pairs)} of the pairs in the right order; chance would be 50\u00a0%. `}${told.rho == null ? "" : `Rank correlation ${sightglass.figure(told.rho)}. `}${told.asides.length ? `Of the heat that raises, ${told.asides.map((one) => `${chance(one.share)} lies on ${one.on}`).join(", ")}. ` : ""}A pale bar lowers the score. ${told.cost}.`,
     ),
   );
 }
 
 function further(pane) {
-  const inPond = pane.model.startsWith("pond:") && sightglass.question.scene;
+  const { pair } = worldOf(pane.model);
   const links = [];
   if (found.card && !found.unlearned && !sightglass.answer.network.random)
     links.push(
@@ -327,7 +326,7 @@ function further(pane) {
         "Try it on a network that has learned nothing",
       ),
     );
-  if (inPond && !isPair())
+  if (pair && sightglass.question.scene && !isPair())
     links.push(h("button", { type: "button", class: "link", id: "cheater", onclick: spot }, "Spot the cheater"));
   return links.length ? h("p", { class: "further" }, links) : null;
 }
@@ -402,21 +401,30 @@ function small(map) {
 
 // --- the same picture in two brains
 
-const isPair = () => sightglass.answer?.panes?.[0]?.model === PAIR[0] && sightglass.question.beside.model === PAIR[1];
+const worldOf = (model) => {
+  const { networks, worlds } = sightglass.catalogue;
+  return worlds[networks.find((one) => one.id === model)?.world] ?? {};
+};
+const isPair = () => {
+  const model = sightglass.answer?.panes?.[0]?.model;
+  const [honest, cheater] = worldOf(model).pair ?? [];
+  return honest !== undefined && model === honest && sightglass.question.beside.model === cheater;
+};
 function spot() {
+  const { pair, scene } = worldOf(sightglass.current().model);
   sightglass.ask({
-    scene: sightglass.catalogue.cheater,
+    scene,
     picture: "",
     upload: "",
-    model: PAIR[0],
+    model: pair[0],
     target: null,
     versus: null,
-    beside: { model: PAIR[1] },
+    beside: { model: pair[1] },
   });
 }
 function pair() {
   const [one, other] = sightglass.answer?.panes ?? [];
-  if (!isPair() || !other?.heat || sightglass.question.scene !== sightglass.catalogue.cheater) return null;
+  if (!isPair() || !other?.heat || sightglass.question.scene !== worldOf(one.model).scene) return null;
   return h(
     "p",
     { class: "pair" },

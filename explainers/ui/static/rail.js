@@ -149,16 +149,17 @@ function fold(open) {
   find(".slim").setAttribute("aria-expanded", String(open));
 }
 
-// The pond's networks know nothing but creatures: beside any other picture, propose one that knows photographs.
+// Networks of a world know nothing else: beside a photograph, propose one that knows photographs.
 function drawAdvice() {
   const { catalogue, question, answer } = sightglass;
   const photograph = question.upload || question.scene.startsWith("photo:");
   const proposed = catalogue.for_photographs;
+  const world = catalogue.worlds[catalogue.networks.find((one) => one.id === question.model)?.world];
   const advice = find(".advice");
-  advice.hidden = !(photograph && proposed && question.model.startsWith("pond:") && answer);
+  advice.hidden = !(photograph && proposed && world && answer);
   if (!advice.hidden)
     advice.replaceChildren(
-      "This network knows pond creatures only. ",
+      `This network knows ${world.knows} only. `,
       h("button", { type: "button", class: "link", onclick: () => network(proposed) }, `Ask ${proposed}`),
     );
 }

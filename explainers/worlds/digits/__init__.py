@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .declared import WORLD
 from .drawn import CLASSES, LABELS, SIDE, held_out, pictures
 
-__all__ = ["CLASSES", "LABELS", "SIDE", "held_out", "pictures"]
+__all__ = ["CLASSES", "LABELS", "SIDE", "WORLD", "held_out", "pictures"]

@@ -14,9 +14,6 @@ from ...errors import ModelError
 from .drawn import CLASSES
 
 NAMES = ("cnn", "untrained")
-MEAN, STD = (0.3, 0.3, 0.3), (0.35, 0.35, 0.35)
-"""Of the training pictures: a third of a digit is ink."""
-
 WEIGHTS = Path(__file__).parent / "weights" / "cnn.safetensors"
 
 _WIDTHS = (16, 32, 64, 64)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from ...errors import QuestionError, Stopped
-from .drawn import held_out, pictures
-from .reader import MEAN, STD, WEIGHTS, build
+from .drawn import MEAN, STD, held_out, pictures
+from .reader import WEIGHTS, build
 
 EPOCHS = 20
 BATCH = 64

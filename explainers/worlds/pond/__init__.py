@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .declared import WORLD
 from .renderer import Rendering, render
 from .scenes import DESCRIPTIONS_A, DESCRIPTIONS_B, LABELS_A, LABELS_B, SCHEMA, Scene, duet, scene
 
@@ -11,6 +12,7 @@ __all__ = [
     "LABELS_A",
     "LABELS_B",
     "SCHEMA",
+    "WORLD",
     "Rendering",
     "Scene",
     "duet",

@@ -11,15 +11,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...errors import ModelError
-from .scenes import DESCRIPTIONS_A, LABELS_A, NUCLEI
+from .scenes import DESCRIPTIONS_A, LABELS_A, MEAN, NUCLEI, SIDE, STD
 
 __all__ = ["CARDS", "DESCRIPTIONS_A", "LABELS_A", "MEAN", "NAMES", "SIZE", "STD", "HandWired", "build", "card", "load"]
 
 NAMES = ("cnn", "vit", "cheater")
-SIZE = 96
-# Statistics of the training pictures. A pixel at the mean is zero for the network; masked patches are filled with that.
-MEAN = (0.165, 0.178, 0.195)
-STD = (0.2, 0.19, 0.18)
+SIZE = SIDE
 
 WEIGHTS = Path(__file__).parent / "weights"
 CARDS = {name: WEIGHTS / f"{name}.md" for name in NAMES}

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..world import Floats, Mask, Score
 from .renderer import Rendering, render
 from .scenes import APPENDAGES, NUCLEI, SHAPES, TEXTURES, VARIANTS, Scene
-
-Floats = NDArray[np.floating[Any]]
-Mask = NDArray[np.bool_]
-Score = Callable[[NDArray[np.uint8]], Sequence[float] | Floats]
-"""The scores (n,) of n pictures (n, S, S, 3)."""
 
 SIZE = 96
 DRAWS = 3
@@ -98,27 +92,6 @@ def described(name: str, scene: Scene) -> str:
         "body": lambda: f"{TEXTURES[creature.texture]} {SHAPES[creature.shape]} body",
     }[kind]()
     return f"{words}, {('first', 'second')[which]} creature" if len(scene.creatures) > 1 else words
-
-
-def pairwise(true: Mapping[str, float], attributed: Mapping[str, float]) -> float | None:
-    """The share of pairs of elements that a map puts in the right order, of those whose effects differ.
-
-    Two differ by more than 5 % of the largest effect; a tie of the map counts one half. None without such a pair.
-    """
-    effect = np.array(list(true.values()))
-    amount = np.array([attributed[name] for name in true])
-    one, other = np.triu_indices(len(effect), 1)
-    apart = effect[one] - effect[other]
-    told = np.abs(apart) > 0.05 * np.abs(effect).max(initial=0)
-    right = np.sign(amount[one] - amount[other]) * np.sign(apart)
-    return float((right[told] + 1).mean() / 2) if told.any() else None
-
-
-def share_on(kind: str, attributed: Mapping[str, float]) -> float:
-    """The share of what a map counts as raising that it puts on elements of a kind, “tag” or “debris”."""
-    raising = {name: max(0.0, amount) for name, amount in attributed.items()}
-    total = sum(raising.values())
-    return sum(amount for name, amount in raising.items() if name.partition(":")[0] == kind) / total if total else 0.0
 
 
 # --- private ---------------------------------------------------------------------------------------------------------

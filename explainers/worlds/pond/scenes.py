@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 SCHEMA = 1
 """Version of the world. Any change to a picture raises it, and asks for the networks to be trained again."""
 
+SIDE = 96
+"""Pixels of a side as the networks see a picture."""
+MEAN = (0.165, 0.178, 0.195)
+STD = (0.2, 0.19, 0.18)
+"""Of the training pictures. A pixel at the mean is zero for a network; masked patches are filled with that."""
+
 SPLITS = {"train": 0, "val": 1, "test": 2}
 VARIANTS = 3
 CLASSES = VARIANTS * VARIANTS

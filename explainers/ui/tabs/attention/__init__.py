@@ -14,12 +14,12 @@ from .... import engine, registry, scores
 from ....errors import QuestionError
 from ....ingredients.attending import asked, whole
 from ....network.rules.attended import Row
-from ....pictures import Picture
 from ....registry import Family, Method
 from ....results import Heatmap
+from ....scores.truth import true_effects
 from ....trace import Query, Trace
-from ....worlds.pond import effects
-from ... import panes, pictures
+from ....worlds import Truth
+from ... import panes
 from ...pictures import Shown, data_url
 from ...shelf import Shelf
 from ...tab import Json, Stop, Tab, Tell
@@ -70,7 +70,7 @@ def rows(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
 
 
 def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
-    """The map on the stage beside the classics that know the class, each with its score; in the pond, the truth."""
+    """The map on the stage beside the classics that know the class, each with its score; in a world, the truth."""
     shown, trace = _about(given, shelf, stop)
     model = trace.classifier
     if not model.has_classes:
@@ -81,7 +81,8 @@ def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     for method in (each for each in classics if each):
         answer = engine.explain(trace, method.id, target=trace.class_index, stop=stop, **_question(trace))
         found.append((method.title, method.id, method.question, answer.heatmap))
-    true = _truth(shown, trace, str(given.get("model") or ""))
+    truth = shown.known.truth if shown.known and shown.world is model.world else None
+    true = None if truth is None else true_effects(trace, truth)
     for title, method_id, asks, heat in found:
         card = scores.judge(trace, heat, stop=stop)
         told["maps"].append(
@@ -94,15 +95,14 @@ def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
                 "share": card.share,
                 "band": card.band,
                 "verdict": card.verdict,
-                "truth": _given(heat, shown, true),
+                "truth": _given(heat, truth, true),
             }
         )
         tell(told)
     trace.release()
     elements = []
-    if true:
-        scene = pictures.scene(shown.scene)
-        elements = [{"name": effects.described(name, scene), "effect": effect} for name, effect in true.items()]
+    if truth and true:
+        elements = [{"name": truth.elements[name], "effect": effect} for name, effect in true.items()]
     return told | {"elements": elements, "label": model.labels[trace.class_index], "box": _box(trace)}
 
 
@@ -229,27 +229,11 @@ def _box(trace: Trace) -> list[float]:
     return [round(edge, 3) for edge in trace.classifier.framing.box(trace.picture.size)]
 
 
-def _truth(shown: Shown, trace: Trace, model: str) -> dict[str, float] | None:
-    """By how much each element of a pond scene raises the score, strongest first; None elsewhere."""
-    if shown.rendering is None or not model.startswith("pond:"):
-        return None
-
-    def score(rendered: NDArray[np.uint8]) -> NDArray[np.float32]:
-        framing = trace.classifier.framing
-        batch = torch.stack([framing.frame(Picture.read(each), trace.pixels.dtype) for each in rendered]).to(
-            trace.pixels
-        )
-        return np.asarray(trace.score(batch).cpu().numpy())
-
-    true = effects.effects(pictures.scene(shown.scene), score)
-    return dict(sorted(true.items(), key=lambda each: -abs(each[1])))
-
-
-def _given(heat: Heatmap, shown: Shown, true: dict[str, float] | None) -> Json | None:
+def _given(heat: Heatmap, truth: Truth | None, true: dict[str, float] | None) -> Json | None:
     """What a map puts on each element, as a share of all it puts anywhere, and how well the order agrees."""
-    if true is None:
+    if truth is None or true is None:
         return None
-    put = effects.given(heat.heat, pictures.scene(shown.scene))
+    put = truth.given(heat.heat)
     total = sum(abs(value) for value in put.values()) or 1.0
     rho = scores.spearman(np.array(list(true.values())), np.array([put[name] for name in true]))
     return {"shares": [put[name] / total for name in true], "rho": rho}

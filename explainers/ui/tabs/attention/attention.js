@@ -581,7 +581,7 @@ function measure() {
     );
   });
 }
-// In the pond: what each element truly does to the score, and what each map puts there.
+// In a world: what each element truly does to the score, and what each map puts there.
 function truth({ elements, maps: drawn, label }) {
   if (!elements?.length) return "";
   return h(

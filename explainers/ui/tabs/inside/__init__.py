@@ -20,7 +20,7 @@ from ....imagining.canvas import mean_color
 from ....imagining.exemplars import Exemplar, cut, exemplars, receptive_field
 from ....imagining.measures import scores_of
 from ....imagining.showing import Natural, colors, worth
-from ....imagining.worlds import framed, natural_pictures, pond_pictures
+from ....imagining.worlds import any_pictures, framed, natural_pictures
 from ....network.anatomy import DEPTHS
 from ....network.classifier import Classifier
 from ....network.sites import Site
@@ -248,7 +248,7 @@ def _natural(trace: Trace, shelf: Shelf) -> tuple[Batch, str]:
     if pictures:
         mine = () if any(each.digest == trace.picture.digest for each in pictures) else (trace.picture,)
         return framed(model, (*mine, *pictures)), "the photographs here" + (" and your picture" if mine else "")
-    return torch.cat([trace.pixels[None], framed(model, pond_pictures(24))]), "your picture and the pond"
+    return torch.cat([trace.pixels[None], framed(model, any_pictures(24))]), "your picture and the pond"
 
 
 def _until_stopped(states: Any) -> Iterator[Any]:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .... import worlds
 from ....errors import QuestionError
+from ....galleries import built_in
 from ....galleries import gallery as galleries
 from ....galleries.among import held_against, likeness, others, vector
 from ....galleries.charts import chart, measured, too_good
@@ -144,19 +146,15 @@ def _steady(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
 
 def _digits(_given: Json, shelf: Shelf, _stop: Stop, _tell: Tell) -> Json:
     """The classic picture: digits from their pixels, from a network before training, and after it."""
-    gallery = Gallery.open("digits")
+    world = next(world for world in worlds.worlds() if world.ways)
+    gallery = Gallery.open(world.scheme)
     maps = []
-    shown: tuple[tuple[str, EmbeddedAt, str], ...] = (
-        ("digits:cnn", "pixels", "pixels"),
-        ("digits:untrained", "pooled", "a network before training"),
-        ("digits:cnn", "pooled", "the same network after it"),
-    )
-    for name, where, words in shown:
-        model = shelf.network(name)
+    for way in world.ways:
+        model, where = shelf.network(world.identifier(way.network)), _place({"place": way.place}, PLACES)
         vectors = gallery.vectors(model)
         *_, frame = chart(gallery, model, "tsne", where)
         right = accuracy(vectors.at(where), gallery.labels)
-        maps.append({"words": words, "points": _packed(frame.points), "right": right})
+        maps.append({"words": way.words, "points": _packed(frame.points), "right": right})
     return {"maps": maps, **_named("label", gallery.labels)}
 
 
@@ -165,7 +163,7 @@ def _about_tab(_shelf: Shelf) -> Json:
         "galleries": list(galleries.offered()),
         "kinds": KIND_WORDS,
         "ways": list(WAYS),
-        "built_in": {"pond": "Pond creatures", "digits": "Handwritten digits"},
+        "built_in": {world.scheme: world.title for world in worlds.worlds()},
     }
 
 
@@ -244,7 +242,7 @@ def _about(gallery: Gallery, model: Classifier, where: str, kind: str) -> Json:
         "names": "\n".join(gallery.names),
         "facets": {name: _named("value", values) for name, values in gallery.facets.items()},
         "notes": list(gallery.notes),
-        "scenes": gallery.name == "pond",
+        "scenes": gallery.name in built_in.names() and built_in.collection(gallery.name).named,
     }
     if any(gallery.labels):
         told |= _named("label", gallery.labels)

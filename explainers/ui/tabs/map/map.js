@@ -573,9 +573,9 @@ function busy(done) {
 function refuse(sentence) {
   busy(null);
   map = null;
-  const offers = ["pond:cnn", "digits:cnn"].filter((id) =>
-    sightglass.catalogue.networks.some((network) => network.id === id),
-  );
+  const offers = Object.values(sightglass.catalogue.worlds)
+    .filter((world) => world.gallery)
+    .map((world) => world.first);
   at.card.replaceChildren(
     h("p", {}, sentence),
     h(
@@ -973,12 +973,12 @@ at.search.addEventListener("input", () => {
 at.gallery.addEventListener("change", () => {
   places.gallery = at.gallery.value;
   places.place = "";
-  const networks = { digits: "digits:cnn", pond: "pond:cnn" };
-  const need = networks[places.gallery];
-  if (need && !sightglass.question.model.startsWith(`${places.gallery}:`))
+  const { networks, worlds } = sightglass.catalogue;
+  const world = worlds[places.gallery];
+  if (world && networks.find((one) => one.id === sightglass.question.model)?.world !== places.gallery)
     sightglass.ask({
-      model: need,
-      ...(need === "digits:cnn" ? { scene: "gallery:digits:1402", upload: "", picture: "" } : {}),
+      model: world.first,
+      ...(world.example ? { scene: world.example, upload: "", picture: "" } : {}),
       target: null,
       versus: null,
     });
