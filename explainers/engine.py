@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 from torch import Tensor
@@ -25,6 +26,9 @@ from .registry import Method, Need
 from .scores import Scorecard
 from .scores import judge as _judge
 from .trace import PIXELS, Asked, Second, Spent, Target, Trace
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Asking = str | int | Callable[[Any], Tensor] | OwnTarget
 """What can be asked about: a class by label or number, or a function of what the network puts out."""
@@ -76,40 +80,6 @@ def look(
     return _look(model, picture, framed)
 
 
-def explain(
-    about: Trace | Classifier,
-    method: str | Method,
-    *,
-    target: Asking | None = None,
-    versus: str | int | None = None,
-    score: ScoreName | None = None,
-    gallery: Gallery | str | os.PathLike[str] | None = None,
-    second: PictureSource | None = None,
-    stop: Callable[[], bool] | None = None,
-    working: bool = False,
-    **options: Any,
-) -> Explanation:
-    """Why this class? The last answer of the method; the winning class by default.
-
-    `about` is a trace, or, for methods about the network itself, a classifier. `target` may also be a function of what
-    the network puts out for N pictures, which gives one number for each, (N,): a segmentation's class over a mask, a
-    detector's box score, a similarity; or an `OwnTarget` of explainers.network.outputs, with a name and a unit.
-    `versus` asks "rather than what?", `score` which number is explained (by default, what the network's head says; see
-    explainers.network.heads), `gallery` among which pictures (one, or its name or folder; by default one on offer),
-    `second` with which other picture, `options` are the method's own. `stop` is looked at often, and ends the work with
-    `Stopped` when it says so. With `working`, the answer also holds the steps from the network's numbers to the map,
-    where the method tells them. Raises `QuestionError` or `DoesNotApply`.
-    """
-    answers = stream(
-        about, method, target=target, versus=versus, score=score, gallery=gallery, second=second, stop=stop,
-        working=working, **options,
-    )  # fmt: skip
-    last = deque(answers, maxlen=1)
-    if not last:
-        raise SightglassError(f"{registry.find(method).title} ended without an answer.")
-    return last[0]
-
-
 def stream(
     about: Trace | Classifier,
     method: str | Method,
@@ -123,7 +93,7 @@ def stream(
     working: bool = False,
     **options: Any,
 ) -> Iterator[Explanation]:
-    """Like `explain`, with every answer on the way: a method that streams sharpens its map until it is stopped."""
+    """Every answer on the way to that of `explain`: a method that streams sharpens its map until it is stopped."""
     calls.expect(about, (Trace, Classifier), "ex.explain asks about a trace, or a classifier", calls.ASKS)
     calls.stopping(stop)
     calls.switch("working", working)
@@ -170,6 +140,36 @@ def stream(
             second=other.picture if Second in chosen.given else None,
             gallery=gallery.where if isinstance(gallery, Gallery) else "",
         )
+
+
+def _asked_like(stream: Callable[P, Any]) -> Callable[[Callable[..., T]], Callable[P, T]]:
+    """Gives a function the parameters of `stream`, to which it hands them: one signature for one question."""
+
+    def give(function: Callable[..., T]) -> Callable[P, T]:
+        kept = inspect.signature(function).return_annotation
+        vars(function)["__signature__"] = inspect.signature(stream).replace(return_annotation=kept)
+        return cast(Callable[P, T], function)
+
+    return give
+
+
+@_asked_like(stream)
+def explain(*about: Any, **question: Any) -> Explanation:
+    """Why this class? The last answer of the method; the winning class by default.
+
+    `about` is a trace, or, for methods about the network itself, a classifier. `target` may also be a function of what
+    the network puts out for N pictures, which gives one number for each, (N,): a segmentation's class over a mask, a
+    detector's box score, a similarity; or an `OwnTarget` of explainers.network.outputs, with a name and a unit.
+    `versus` asks "rather than what?", `score` which number is explained (by default, what the network's head says; see
+    explainers.network.heads), `gallery` among which pictures (one, or its name or folder; by default one on offer),
+    `second` with which other picture, `options` are the method's own. `stop` is looked at often, and ends the work with
+    `Stopped` when it says so. With `working`, the answer also holds the steps from the network's numbers to the map,
+    where the method tells them. Raises `QuestionError` or `DoesNotApply`.
+    """
+    last = deque(stream(*about, **question), maxlen=1)
+    if not last:
+        raise SightglassError("The method ended without an answer.")
+    return last[0]
 
 
 def compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -25,6 +25,9 @@ from ..registry import Method, Option
 from ..trace import Second, Trace
 from . import words
 from .answering import question
+from .answering.asked import Asked
+from .answering.question import Question
+from .answering.work import on_gpu
 from .catalogue import method_as_json
 from .given import Given, PictureFile
 from .pictures import Shown
@@ -62,14 +65,15 @@ def add(shelf: Shelf, heavy: Mapping[str, Any], light: Mapping[str, Any]) -> Non
 
 def endpoint(function: Callable[..., Any], name: str, inputs: Mapping[str, Any]) -> Callable[..., Any]:
     """The function under its final name and signature, which say what clients read; errors leave it as sentences."""
+    lent = on_gpu(function)
 
     def once(*values: Any) -> Any:
         with _in_words(name):
-            return function(*values)
+            return lent(*values)
 
     def streamed(*values: Any) -> Any:
         with _in_words(name):
-            yield from function(*values)
+            yield from lent(*values)
 
     call = streamed if inspect.isgeneratorfunction(function) else once
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -169,27 +173,12 @@ def _add_method(method: Method, shelf: Shelf, parts: _Parts, limits: Mapping[str
 
     def answer(*values: Any) -> Any:
         given = dict(zip(inputs, values, strict=True))
-        options = {option.name: given[option.name] for option in method.options}
-        checked = method.check(options, named_depths_only=True)
-        asked: dict[str, Any] = {
-            "target": _label(given.get("target")),
-            "versus": _label(given.get("versus")),
-            "score": question.score(given.get("score")),
-        }
-        model = model_of(given["model"], shelf)
-        if "gallery" in given:
-            asked["gallery"] = galleries.on_offer(given["gallery"], shelf.network(model))
-        if "picture" not in given:
-            found = ex.explain(shelf.network(model), method.id, **asked, **checked)
-            return parts.told(found)
-        trace = shelf.trace(model, shown_of(given["picture"], given["scene"], shelf))
-        if given.get("second") is not None or given.get("second_scene") is not None:
-            asked["second"] = shown_of(given["second"], given["second_scene"], shelf).picture
+        chosen = {option.name: given[option.name] for option in method.options}
+        asked = _asked(given, shelf, method, chosen, alone="picture" not in inputs)
         try:
-            found = ex.explain(trace, method.id, **asked, **checked)
+            return parts.told(asked.answer())
         finally:
-            trace.release()
-        return parts.told(found)
+            asked.release()
 
     gr.on(
         [],
@@ -225,11 +214,11 @@ def _add_predict(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None
 def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     """What takes any method by name: the scorecard of its map, and the map in full size."""
 
-    def judge(trace: Trace, found: Explanation) -> Any:
-        return ex.judge(trace, found).payload()
+    def judge(asked: Asked) -> Any:
+        return ex.judge(asked.trace, asked.answer()).payload()
 
-    def full_size(_trace: Trace, found: Explanation) -> Any:
-        return parts.told(found, full=True)
+    def full_size(asked: Asked) -> Any:
+        return parts.told(asked.answer(), full=True)
 
     listed = [method.id for method in registry.maps()]
     method = Given(listed[0], {"enum": listed}, "method", "the method whose map it is about")
@@ -248,35 +237,46 @@ def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     files = [parts.overlay, parts.payload, parts.heat]
     for give, outputs, about in ((judge, [gr.JSON(label="scorecard")], about_judge), (full_size, files, about_full)):
         name = give.__name__
-        call = endpoint(partial(_of_a_map, shelf, give), name, given)
+        call = endpoint(partial(_of_a_map, shelf, names, give), name, given)
         gr.on([], call, inputs, outputs, api_name=name, api_description=about, **limits)
 
 
-def _of_a_map(
-    shelf: Shelf,
-    give: Callable[[Trace, Explanation], Any],
-    picture: Any,
-    scene: Any,
-    model: Any,
-    target: Any,
-    versus: Any,
-    score: Any,
-    name: Any,
-    chosen: Any,
-) -> Any:
+def _of_a_map(shelf: Shelf, names: Sequence[str], give: Callable[[Asked], Any], *values: Any) -> Any:
     """What is given for a method's map of a picture."""
-    method = registry.find(name)
-    if not isinstance(chosen, dict):
+    given = dict(zip(names, values, strict=True))
+    if not isinstance(given["options"], dict):
         raise QuestionError('“options” are named values, such as {"depth": "late"}.')
-    checked = method.check(chosen, named_depths_only=True)
-    trace = shelf.trace(model_of(model, shelf), shown_of(picture, scene, shelf))
+    asked = _asked(given, shelf, registry.find(given["method"]), given["options"])
     try:
-        found = ex.explain(
-            trace, method.id, target=_label(target), versus=_label(versus), score=question.score(score), **checked
-        )
-        return give(trace, found)
+        return give(asked)
     finally:
-        trace.release()
+        asked.release()
+
+
+def _asked(
+    given: Mapping[str, Any], shelf: Shelf, method: Method, options: dict[str, Any], *, alone: bool = False
+) -> Asked:
+    """The question in what an endpoint was given; the network alone is asked about where no picture is taken."""
+    shown = None if alone else shown_of(given["picture"], given["scene"], shelf)
+    two = given.get("second") is not None or given.get("second_scene") is not None
+    other = shown_of(given["second"], given["second_scene"], shelf) if two else None
+    gallery = given.get("gallery")
+    return Asked(
+        Question(
+            model=model_of(given["model"], shelf),
+            scene=shown.scene if shown else "",
+            digest=shown.picture.digest if shown else "",
+            method=method.id,
+            target=_label(given.get("target")),
+            versus=_label(given.get("versus")),
+            score=question.score(given.get("score")),
+            options=method.check(options, named_depths_only=True),
+            gallery="" if gallery is None else str(gallery),
+            second=(other.scene or other.picture.digest) if other else "",
+            alone=alone,
+        ),
+        shelf,
+    )
 
 
 def _add_lists(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:

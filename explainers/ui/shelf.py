@@ -152,9 +152,10 @@ def network_bytes() -> int:
 
 
 def _explanation_bytes(answer: Explanation) -> int:
-    """A map as the method gave it, one as large as the picture where it was asked for, and those of the working."""
+    """What the method gave, a heat as large as the picture where it was asked for, and those of the working."""
     laid = answer.heat.nbytes if "heat" in vars(answer) else 0
-    return answer.native.nbytes + laid + sum(step.heat.nbytes for step in answer.working)
+    given = sum(array.nbytes for array in answer.result.arrays().values())
+    return given + laid + sum(step.heat.nbytes for step in answer.working)
 
 
 _numbers: Iterator[int] = itertools.count()

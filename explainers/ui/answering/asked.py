@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import explainers as ex
 
 from ... import engine, registry
 from ...errors import DoesNotApply, SightglassError, Stopped
 from ...explanation import Explanation
+from ...galleries import gallery as galleries
+from ...galleries.gallery import Gallery
 from ...registry import Method
-from ...trace import Target, Trace
+from ...trace import Second, Target, Trace
 from ..catalogue import default_method
 from ..pictures import Shown
 from ..shelf import Shelf
@@ -62,7 +65,10 @@ class Asked:
     @property
     def key(self) -> tuple[object, ...]:
         """The same for questions that get the same answer; known before the network runs."""
-        return (self.shown.key, replace(self.question, method=self.method.id, beside={}).key)
+        return (
+            () if self.question.alone else self.shown.key,
+            replace(self.question, method=self.method.id, beside={}).key,
+        )
 
     @property
     def kept(self) -> Explanation | None:
@@ -99,11 +105,17 @@ class Asked:
         return self.shelf.explanations.put(self.key, last)
 
     def _answers(self, stop: Stop | None) -> Iterator[Explanation]:
-        options = self.method.check(self.question.options, named_depths_only=True)
-        about = self.target
+        method, question, target = self.method, self.question, self.target
+        options: dict[str, Any] = method.check(question.options, named_depths_only=True)
+        if Gallery in method.given:
+            options["gallery"] = galleries.on_offer(question.gallery or None, self.network)
+        if Second in method.given and question.second:
+            options["second"] = find_picture(
+                replace(question, scene=question.second), self.shelf.pictures, self.shelf.catalogue
+            ).picture
         return engine.stream(
-            self.trace, self.method, target=about.index, versus=about.versus, score=about.score, stop=stop,
-            working=True, **options,
+            self.network if question.alone else self.trace, method, target=target.index, versus=target.versus,
+            score=target.score, stop=stop, working=True, **options,
         )  # fmt: skip
 
     def again(self) -> Explanation:
@@ -114,4 +126,9 @@ class Asked:
         try:
             return self.answer()
         finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let go of the large graphs that answers have left, where a picture was asked about."""
+        if not self.question.alone:
             self.trace.release()

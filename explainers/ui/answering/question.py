@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ... import worlds
@@ -37,6 +37,12 @@ class Question:
     """None for the head's own default, which the page and its links call by the name of the commonest."""
     options: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, Any] = field(default_factory=dict)
+    gallery: str = ""
+    """Among which pictures, for a method that is given a gallery; empty for one on offer."""
+    second: str = ""
+    """The other picture, by name or digest, for a method that is given two."""
+    alone: bool = False
+    """Whether the network alone is asked about, without a picture."""
 
     @property
     def key(self) -> str:
@@ -49,12 +55,11 @@ class Question:
             self.score,
             sorted(self.options.items()),
             sorted(self.beside.items()),
+            self.gallery,
+            self.second,
+            self.alone,
         )
         return repr(parts)
-
-    def about(self, shown: Shown) -> tuple[object, ...]:
-        """The same for questions that get the same map."""
-        return (shown.key, replace(self, beside={}).key)
 
 
 def read(given: object, catalogue: Catalogue) -> Question:
@@ -79,6 +84,7 @@ def read(given: object, catalogue: Catalogue) -> Question:
         score=score(given.get("score")),
         options=options,
         beside={name: _class(value) if name == "target" else value for name, value in beside.items()},
+        gallery=_text(given, "gallery"),
     )
 
 
