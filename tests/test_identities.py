@@ -1,5 +1,7 @@
 """What must hold by algebra: T1, T14, T17, T23, T24, T35, T36, T38, T39 (T27: test_taps, T37: test_untouched)."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -81,12 +83,17 @@ def test_t1_the_gradient_is_a_finite_difference():
 # T14 ----------------------------------------------------------------------------------------------------------------
 
 
+@cache
+def shifted():
+    plain, moved = seeded(pooled()), seeded(pooled())
+    with torch.no_grad():
+        moved[-1].weight += torch.randn(8, generator=torch.Generator().manual_seed(9)).double()
+    return ex.wrap(plain, framing=FRAMING), ex.wrap(moved, framing=FRAMING)
+
+
 def shifted_twins():
     """Two networks that give the same probabilities for every picture, and whose bare logits differ."""
-    plain, shifted = seeded(pooled()), seeded(pooled())
-    with torch.no_grad():
-        shifted[-1].weight += torch.randn(8, generator=torch.Generator().manual_seed(9)).double()
-    a, b = (ex.look(ex.wrap(n, framing=FRAMING), noise()) for n in (plain, shifted))
+    a, b = (ex.look(model, noise()) for model in shifted())
     assert torch.allclose(a.logits.softmax(0), b.logits.softmax(0), rtol=0, atol=rounding(200, a.logits, torch.float64))
     return a, b
 

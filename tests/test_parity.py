@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -289,15 +290,19 @@ def test_the_score_is_the_centered_logit_unless_another_is_asked_for():
     assert close(asked(), asked(target=trace.top(1)[0].label))
 
 
-@pytest.mark.parametrize("question", [{"target": "kind 4"}, {"target": 4}, {"versus": "kind 8"}, {"score": "logit"}])
-@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.maps])
-def test_every_method_takes_target_versus_and_score(method, question):
+@cache
+def pooled_and_attending():
     torch.manual_seed(0)
     convolutions = nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU())
     pooled = nn.Sequential(convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
     labels = [f"kind {i}" for i in range(10)]
-    models = [ex.wrap(m.eval(), labels=labels, framing=FRAMING) for m in (pooled, Transformer((SIZE, SIZE), 10))]
-    model = next(model for model in models if not ex.registry.find(method).why_not(model))
+    return [ex.wrap(m.eval(), labels=labels, framing=FRAMING) for m in (pooled, Transformer((SIZE, SIZE), 10))]
+
+
+@pytest.mark.parametrize("question", [{"target": "kind 4"}, {"target": 4}, {"versus": "kind 8"}, {"score": "logit"}])
+@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.maps])
+def test_every_method_takes_target_versus_and_score(method, question):
+    model = next(model for model in pooled_and_attending() if not ex.registry.find(method).why_not(model))
     question = {"target": "kind 4"} | question
     e = ex.explain(ex.look(model, NOISE), method, **question)
     assert e.prediction.label == "kind 4"

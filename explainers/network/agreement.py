@@ -76,7 +76,7 @@ def _grows(inputs: Tensor, axis: int) -> Tensor:
 
 def _maps(module: nn.Module, inputs: Tensor, sites: Sequence[Site], points: Sequence[Point]) -> list[Maps]:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would also queue a seed for every GPU to come
         outputs = pass_by(module, inputs, points).taps
         return [site.maps(outputs).detach().double() for site in sites]
 
