@@ -43,7 +43,7 @@ scripts:
 	@if [ -z "$(NPM)" ]; then echo "node and npm are not installed: scripts and styles of the page were not checked."; \
 	elif ! $(MAKE) --no-print-directory node_modules/.ready; then \
 	  echo "npm could not fetch the tools of package.json: scripts and styles of the page were not checked."; \
-	else $(TOOLS)/biome ci; fi
+	else $(TOOLS)/biome ci && $(TOOLS)/tsc && node --test tests/javascript/*.test.js; fi
 
 format: $(VENV)/.ready-test $(if $(NPM),node_modules/.ready)
 	$(BIN)/ruff check --fix .

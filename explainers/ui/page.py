@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import QuestionError, SightglassError
-from . import endpoints, parts
+from . import endpoints, parts, scripts
 from .answering import answers, gathering, honest, work
 from .answering.asked import Asked
 from .answering.question import read
@@ -90,7 +90,7 @@ def launch_options() -> dict[str, Any]:
     apart = [f'body:not([data-tab="{tab.id}"]) #tab-{tab.id} {{ display: none !important; }}' for tab in all_tabs()]
     styles = "\n".join([*(parts.read(f"{name}.css") for name in names), *apart])
     return {
-        "head": f"<style>{styles}</style>",
+        "head": f"<style>{styles}</style>{scripts.head()}",
         "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         "favicon_path": str(parts.HERE / "static" / "sign.svg"),
         "footer_links": [],

@@ -18,8 +18,8 @@ __all__ = ["Json", "Stop", "Tab", "Tell", "Work", "asked"]
 class Tab:
     """A tab of the page, as a value that the page is built from.
 
-    Beside its file lie `<id>.html`, `<id>.js` and `<id>.css`. The script finds `element`, `props.about` and
-    `sightglass.whileShown(id, refresh)`, and sends work by `sightglass.run(id, name, data, tell)`.
+    Beside its file lie `<id>.html`, `<id>.js` and `<id>.css`. The script gets `element` and `props.about` by
+    `await part(id)`, refreshes by `sightglass.whileShown(id, refresh)`, and sends work by `sightglass.run(id, …)`.
     """
 
     id: str
@@ -32,8 +32,6 @@ class Tab:
     """What the browser can ask for, by name."""
     about: Callable[[Shelf], Json] = lambda _: {}
     """What its script is told when the page is built."""
-    scripts: tuple[str, ...] = ("heat",)
-    """Scripts of the page that its own relies on."""
     endpoints: Callable[[Shelf, Mapping[str, Any]], None] | None = None
     """Adds endpoints that are no methods; within the app's blocks, with the arguments that say how many run at once."""
 

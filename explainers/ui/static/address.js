@@ -1,50 +1,57 @@
-// Keeps the question in the address, so that a link opens exactly it.
-const plain = ["scene", "model", "method", "target", "versus", "score"];
+// Writes a question as an address, so that a link opens exactly it, and reads it back.
 
-sightglass.address = () => {
-  const { question, catalogue, answer } = sightglass;
-  const old = new URLSearchParams(location.search);
+/** @import { Control, Question } from "./types.js" */
+
+const PLAIN = /** @type {const} */ (["scene", "model", "method", "target", "versus", "score"]);
+const BESIDE = ["method", "target", "model"];
+/** What is not part of the question, and stays as it is. */
+const KEPT = ["view", "__theme"];
+
+/**
+ * The query of an address, without its question mark.
+ * @param {{ question: Question, tab: string, place: Record<string, any> }} state
+ * @param {{ score: string, controls: Control[] }} usual what need not be said: the default score and options
+ * @param {string} old the query that stands there now
+ */
+export function written({ question, tab, place }, { score, controls }, old = "") {
   const params = new URLSearchParams();
-  for (const name of plain) {
-    if (name === "score" && question.score === catalogue.score) continue;
-    if (question[name] != null && question[name] !== "") params.set(name, question[name]);
+  for (const name of PLAIN) {
+    if (name === "score" && question.score === score) continue;
+    const value = question[name];
+    if (value != null && value !== "") params.set(name, value);
   }
-  const pane = answer?.panes?.[0];
-  for (const option of pane?.controls ?? [])
-    if (option.name in question.options && question.options[option.name] !== option.default)
-      params.set(`o.${option.name}`, question.options[option.name]);
+  for (const { name, default: usual } of controls)
+    if (name in question.options && question.options[name] !== usual)
+      params.set(`o.${name}`, String(question.options[name]));
   for (const [what, value] of Object.entries(question.beside)) params.set(`beside.${what}`, value);
-  if (sightglass.tab !== "why") params.set("tab", sightglass.tab);
-  for (const [name, value] of Object.entries(sightglass.place))
-    if (value != null && value !== "") params.set(`t.${name}`, value);
-  for (const name of ["view", "__theme"]) if (old.has(name)) params.set(name, old.get(name));
-  return `${location.pathname}?${params.toString().replaceAll("%3A", ":").replaceAll("%2F", "/")}`; // both may stand in a query
-};
-
-function fromAddress() {
-  const params = new URLSearchParams(location.search);
-  const question = {};
-  for (const name of plain) if (params.get(name)) question[name] = params.get(name);
-  const method = question.method && sightglass.method(question.method);
-  const options = {};
-  for (const option of method?.options ?? []) {
-    const text = params.get(`o.${option.name}`);
-    if (text == null) continue;
-    options[option.name] = option.kind === "switch" ? text === "true" : option.kind === "choice" ? text : Number(text);
-  }
-  const beside = {};
-  for (const what of ["method", "target", "model"])
-    if (params.get(`beside.${what}`)) beside[what] = params.get(`beside.${what}`);
-  return { ...question, options, beside };
+  if (tab !== "why") params.set("tab", tab);
+  for (const [name, value] of Object.entries(place)) if (value != null && value !== "") params.set(`t.${name}`, value);
+  const before = new URLSearchParams(old);
+  for (const name of KEPT) if (before.has(name)) params.set(name, /** @type {string} */ (before.get(name)));
+  return params.toString().replaceAll("%3A", ":").replaceAll("%2F", "/"); // both may stand in a query
 }
 
-sightglass.embedded = new URLSearchParams(location.search).get("view") === "1";
-document.body.classList.toggle("embedded", sightglass.embedded);
-sightglass.on("done", () => history.replaceState(null, "", sightglass.address()));
+/**
+ * What the query of an address asks; options as the method's form has them.
+ * @param {string} query
+ * @param {(id: string) => { options: Control[] } | undefined} method
+ * @returns {Partial<Question>}
+ */
+export function read(query, method) {
+  const params = new URLSearchParams(query);
+  const question = /** @type {Partial<Question>} */ ({ options: {}, beside: {} });
+  for (const name of PLAIN) if (params.get(name)) question[name] = /** @type {string} */ (params.get(name));
+  for (const option of (question.method && method(question.method)?.options) || []) {
+    const text = params.get(`o.${option.name}`);
+    if (text != null) Object.assign(question.options ?? {}, { [option.name]: valued(option.kind, text) });
+  }
+  for (const what of BESIDE) {
+    const value = params.get(`beside.${what}`);
+    if (value) Object.assign(question.beside ?? {}, { [what]: value });
+  }
+  return question;
+}
 
-sightglass.on("tab", () => sightglass.answer && history.replaceState(null, "", sightglass.address()));
-const first = new URLSearchParams(location.search).get("tab");
-if (first) (sightglass.wired ? (then) => then() : (then) => sightglass.on("wired", then))(() => sightglass.show(first));
-const begin = () => sightglass.ask({ scene: sightglass.catalogue.welcome, ...fromAddress() });
-if (sightglass.wired) begin();
-else sightglass.on("wired", begin);
+/** @param {string} kind @param {string} text */
+const valued = (kind, text) =>
+  kind === "switch" ? text === "true" : ["integer", "number"].includes(kind) ? Number(text) : text;

@@ -1,5 +1,10 @@
 // A list to choose methods from: families as groups, a search, what each takes, and why the rest does not apply.
-const { h } = sightglass;
+import { h } from "./elements.js";
+import { part } from "./parts.js";
+import { sightglass } from "./store.js";
+import { effort } from "./words.js";
+
+const { element } = await part("reading");
 const NARROW = 760; // pixels of a window in which the list takes all the width
 const input = h("input", {
   type: "search",
@@ -28,7 +33,7 @@ let at = -1;
 let closed = { by: null, when: 0 };
 
 // `chosen` are ids, `many` how many may be chosen; `pick` gets ids. Without `anchor`, the method on the stage is asked.
-sightglass.choose = (wanted = {}) => {
+export function choose(wanted = {}) {
   const anchor = wanted.anchor ?? document.getElementById("method");
   if (!anchor || !sightglass.answer) return;
   if (wanted.anchor && closed.by === anchor && performance.now() - closed.when < 250) return; // this very click has closed it
@@ -48,7 +53,7 @@ sightglass.choose = (wanted = {}) => {
   anchor.setAttribute("aria-expanded", "true");
   (matchMedia("(pointer: coarse)").matches ? popover_ : input).focus(); // a keyboard on the screen would hide the list
   rows[at]?.scrollIntoView({ block: "center" });
-};
+}
 
 function place(anchor) {
   const spot = anchor.getBoundingClientRect();
@@ -108,7 +113,7 @@ function fill() {
     const name = each.why ? "Not for this network" : each.method.family;
     families.set(name, [...(families.get(name) ?? []), each]);
   }
-  const groups = [...families].sort(([, a], [, b]) => Boolean(a[0].why) - Boolean(b[0].why));
+  const groups = [...families].sort(([, a], [, b]) => Number(Boolean(a[0].why)) - Number(Boolean(b[0].why)));
   rows = [];
   let best = -1;
   list.replaceChildren(
@@ -154,7 +159,7 @@ function option({ method, why }) {
     },
     asked.many > 1 && !why ? h("span", { class: "tick", "aria-hidden": "true" }) : null,
     h("span", { class: "title" }, method.title),
-    why ? null : h("span", { class: "takes quiet" }, sightglass.takes(method)),
+    why ? null : h("span", { class: "takes quiet" }, effort(method, sightglass.pace)),
     h("span", { class: "says quiet" }, why || method.question.replace("the chosen class", subject)),
   );
 }

@@ -1,17 +1,21 @@
 // What a second map may differ in, and the line above the two that says so.
-sightglass.comparing = false;
+import { choose } from "./chooser.js";
+import { h } from "./elements.js";
+import { sightglass } from "./store.js";
+import { confidence } from "./words.js";
+
 sightglass.on("question", () => {
   if (sightglass.comparing || !Object.keys(sightglass.question.beside).length) return;
   sightglass.comparing = true;
   sightglass.emit("compare");
 });
 
-sightglass.setComparing = (on) => {
+export function setComparing(on) {
   sightglass.comparing = on;
   sightglass.emit("compare");
   if (on) sightglass.ask({ beside: suggestion() });
   else sightglass.ask({ beside: {} });
-};
+}
 
 // The comparison that teaches most at once: another method that applies, else another class, else another network.
 function suggestion() {
@@ -26,8 +30,8 @@ function suggestion() {
   return { model: sightglass.catalogue.networks.find((each) => each.id !== sightglass.question.model)?.id };
 }
 
-sightglass.renderComparing = (box) => {
-  const { h, answer, question, catalogue } = sightglass;
+export function renderComparing(box) {
+  const { answer, question, catalogue } = sightglass;
   box.hidden = !sightglass.comparing;
   if (box.hidden || !answer) return;
   const [what] = Object.keys(question.beside);
@@ -38,7 +42,7 @@ sightglass.renderComparing = (box) => {
       .map((fit) => [fit.id, fit.title + (fit.why_not ? " (does not apply)" : "")]),
     target: answer.predictions
       .filter((each) => each.label !== now?.target)
-      .map((each) => [each.label, `${each.label} ${sightglass.told(each)}`]),
+      .map((each) => [each.label, `${each.label} ${confidence(each)}`]),
     model: catalogue.networks.filter((each) => each.id !== question.model).map((each) => [each.id, each.id]),
   };
   const words = { method: "method", target: "class", model: "network" };
@@ -75,7 +79,7 @@ sightglass.renderComparing = (box) => {
             "data-method": question.beside.method,
             "aria-haspopup": "listbox",
             onclick: (event) =>
-              sightglass.choose({
+              choose({
                 anchor: event.currentTarget,
                 chosen: [question.beside.method],
                 without: now?.method,
@@ -96,4 +100,4 @@ sightglass.renderComparing = (box) => {
           )
         : "",
   );
-};
+}

@@ -1,19 +1,19 @@
 // How far the map on the stage can be trusted: one number, the curves behind it, and in a world the truth beside it.
-const { h, heat: ink } = sightglass;
+import { h, svg } from "./elements.js";
+import { fitted } from "./framing.js";
+import * as ink from "./heat.js";
+import { sightglass } from "./store.js";
+import { figure, percent } from "./words.js";
+
 const box = h("section", { class: "honest", "aria-live": "polite" });
 const OPEN = {}; // which parts the visitor has opened
 let key = ""; // what the card is about
 let token = ""; // the measurement under way
 let found = {}; // what has been measured: card, truth, unlearned
 
-function drawn(tag, given = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(given)) element.setAttribute(name, value);
-  element.append(...children.filter(Boolean));
-  return element;
-}
-const percent = (share) => `${Math.round(100 * share)}\u00a0%`.replace("-", "−");
-const chance = (share) => sightglass.percent(share).replace(" ", "\u00a0");
+// Of what is measured with an error, no more than whole percent; of a probability, never 0 or 100 for what is not that.
+const whole = (share) => `${Math.round(100 * share)}\u00a0%`.replace("-", "−");
+const chance = (share) => percent(share).replace(" ", "\u00a0");
 const rounded = (value) => (Math.abs(value) < 0.05 ? "0" : value.toFixed(1).replace("-", "−"));
 const about = () => {
   const { question, picture } = sightglass;
@@ -74,11 +74,11 @@ sightglass.on("status", () => {
 });
 
 // The place of the number in the reading column: the same element, whatever is drawn around it.
-sightglass.honest = () => {
+export function honest() {
   if (key !== about()) found = {};
   refresh();
   return box;
-};
+}
 
 function refresh() {
   const pane = sightglass.current();
@@ -124,7 +124,7 @@ function headline(card) {
     h(
       "p",
       { class: `figure ${tone}` },
-      h("b", {}, percent(card.share)),
+      h("b", {}, whole(card.share)),
       h(
         "span",
         {},
@@ -136,7 +136,7 @@ function headline(card) {
       "p",
       { class: `verdict ${tone}` },
       h("i", { "aria-hidden": "true" }),
-      `${percent(card.share)} is ${words}.${tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : ""}`,
+      `${whole(card.share)} is ${words}.${tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : ""}`,
     ),
     curves(card),
   ];
@@ -146,22 +146,22 @@ function headline(card) {
 function band(card, tone) {
   const at = (share) => 4 + (292 * (Math.max(-1, Math.min(1, share)) + 1)) / 2;
   const [low, high] = card.band;
-  return drawn(
+  return svg(
     "svg",
     {
       class: `band ${tone}`,
       viewBox: "0 0 300 34",
       role: "img",
-      "aria-label": `Nine of ten random maps lie between ${percent(low)} and ${percent(high)}.`,
+      "aria-label": `Nine of ten random maps lie between ${whole(low)} and ${whole(high)}.`,
     },
-    drawn("line", { x1: 4, x2: 296, y1: 9, y2: 9, class: "axis" }),
-    drawn("rect", { x: at(low), y: 3, width: Math.max(2, at(high) - at(low)), height: 12, rx: 3, class: "random" }),
-    drawn("circle", { cx: at(card.share), cy: 9, r: 5.5, class: "mark" }),
-    label(at(0), 30, `random maps: ${percent(low)} to ${percent(high)}`, "middle"),
+    svg("line", { x1: 4, x2: 296, y1: 9, y2: 9, class: "axis" }),
+    svg("rect", { x: at(low), y: 3, width: Math.max(2, at(high) - at(low)), height: 12, rx: 3, class: "random" }),
+    svg("circle", { cx: at(card.share), cy: 9, r: 5.5, class: "mark" }),
+    label(at(0), 30, `random maps: ${whole(low)} to ${whole(high)}`, "middle"),
   );
 }
 function label(x, y, words, anchor = "start", given = {}) {
-  const text = drawn("text", { x, y, "text-anchor": anchor, ...given });
+  const text = svg("text", { x, y, "text-anchor": anchor, ...given });
   text.textContent = words;
   return text;
 }
@@ -175,22 +175,22 @@ function curves(card) {
   const points = (scores) => card.covered.map((share, i) => `${x(share).toFixed(1)},${y(scores[i]).toFixed(1)}`);
   const coldest = points(card.coldest_first);
   const warmest = points(card.warmest_first);
-  const svg = drawn(
+  const drawing = svg(
     "svg",
     {
       class: "curves",
       viewBox: "0 0 300 80",
       role: "img",
-      "aria-label": `The score falls from ${sightglass.figure(card.score)} to ${sightglass.figure(card.score_covered)} while cells are covered; ${card.says}`,
+      "aria-label": `The score falls from ${figure(card.score)} to ${figure(card.score_covered)} while cells are covered; ${card.says}`,
     },
-    drawn("polygon", { points: [...coldest, ...warmest.toReversed()].join(" "), class: "between" }),
-    drawn("polyline", { points: coldest.join(" "), class: "coldest" }),
-    drawn("polyline", { points: warmest.join(" "), class: "warmest" }),
+    svg("polygon", { points: [...coldest, ...warmest.toReversed()].join(" "), class: "between" }),
+    svg("polyline", { points: coldest.join(" "), class: "coldest" }),
+    svg("polyline", { points: warmest.join(" "), class: "warmest" }),
   );
   return h(
     "figure",
     { class: "curve" },
-    svg,
+    drawing,
     h(
       "figcaption",
       {},
@@ -235,11 +235,11 @@ function measured(pane) {
     rows.push([
       "Class",
       card.depends_on_class
-        ? `depends on it: rank correlation ${sightglass.figure(card.contrast)} with the map for ${card.rival}`
+        ? `depends on it: rank correlation ${figure(card.contrast)} with the map for ${card.rival}`
         : "does not depend on the class",
     ]);
   if (card.half != null)
-    rows.push(["Focus", `half of the heat on ${chance(card.half)} of the area (Gini ${sightglass.figure(card.gini)})`]);
+    rows.push(["Focus", `half of the heat on ${chance(card.half)} of the area (Gini ${figure(card.gini)})`]);
   if (pane.truth && pane.figure) rows.push(["Parts that decide", `${pane.figure.big} ${pane.figure.words}`]);
   const { spent } = card;
   const passes = `${spent.forwards} forward${spent.backwards ? `, ${spent.backwards} backward` : ""}, ${spent.seconds.toFixed(2)} s`;
@@ -277,7 +277,7 @@ function truth() {
       style: `--share: ${Math.abs(100 * share).toFixed(1)}%`,
       title: words,
     });
-  const right = told.pairs == null ? "" : `${percent(told.pairs)} in order`;
+  const right = told.pairs == null ? "" : `${whole(told.pairs)} in order`;
   return fold(
     "truth",
     h("span", {}, "What truly decides ", h("span", { class: "quiet" }, right)),
@@ -294,14 +294,14 @@ function truth() {
         h(
           "li",
           {
-            "aria-label": `${each.name}: effect ${sightglass.figure(each.effect)}, heat ${sightglass.figure(each.given)}`,
+            "aria-label": `${each.name}: effect ${figure(each.effect)}, heat ${figure(each.given)}`,
           },
           h("span", { class: "name" }, each.name),
           h(
             "span",
             { class: "bars" },
-            bar("true", each.effect / most, `without it the score changes by ${sightglass.figure(-each.effect)}`),
-            bar("map", each.given / top, `heat there: ${sightglass.figure(each.given)}`),
+            bar("true", each.effect / most, `without it the score changes by ${figure(-each.effect)}`),
+            bar("map", each.given / top, `heat there: ${figure(each.given)}`),
           ),
           h("span", { class: "value" }, rounded(each.effect)),
         ),
@@ -310,7 +310,7 @@ function truth() {
     h(
       "p",
       { class: "quiet" },
-      `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${percent(told.pairs)} of the pairs in the right order; chance would be 50\u00a0%. `}${told.rho == null ? "" : `Rank correlation ${sightglass.figure(told.rho)}. `}${told.asides.length ? `Of the heat that raises, ${told.asides.map((one) => `${chance(one.share)} lies on ${one.on}`).join(", ")}. ` : ""}A pale bar lowers the score. ${told.cost}.`,
+      `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${whole(told.pairs)} of the pairs in the right order; chance would be 50\u00a0%. `}${told.rho == null ? "" : `Rank correlation ${figure(told.rho)}. `}${told.asides.length ? `Of the heat that raises, ${told.asides.map((one) => `${chance(one.share)} lies on ${one.on}`).join(", ")}. ` : ""}A pale bar lowers the score. ${told.cost}.`,
     ),
   );
 }
@@ -341,8 +341,8 @@ function unlearned() {
     told.alike == null
       ? "One of the two maps is the same everywhere."
       : told.unchanged
-        ? `Rank correlation ${sightglass.figure(told.alike)}: much of this map does not come from what the network has learned.`
-        : `Rank correlation ${sightglass.figure(told.alike)}: this map comes from what the network has learned.`;
+        ? `Rank correlation ${figure(told.alike)}: much of this map does not come from what the network has learned.`
+        : `Rank correlation ${figure(told.alike)}: this map comes from what the network has learned.`;
   return h(
     "div",
     { class: "unlearned" },
@@ -357,45 +357,11 @@ function unlearned() {
 
 const SIDE = 150;
 function small(map) {
-  const { picture, catalogue } = sightglass;
-  const shrink = (2 * SIDE) / Math.max(picture.width, picture.height);
-  const [width, height] = [picture.width * shrink, picture.height * shrink].map((side) =>
-    Math.max(1, Math.round(side)),
-  );
-  const canvas = h("canvas", { width, height, role: "img", "aria-label": map.alt });
-  const heat = ink.unpack(map.heat);
-  const values = ink.laid(
-    heat,
-    width,
-    height,
-    map.box.map((edge) => edge * shrink),
-  );
-  const layer = h("canvas", { width, height });
-  const name = map.signed ? catalogue.diverging : catalogue.sequential[0];
-  if (heat.top)
-    layer.getContext("2d").putImageData(
-      new ImageData(
-        ink.colored(values, {
-          signed: map.signed,
-          sign: "both",
-          top: heat.top,
-          colors: ink.palette(catalogue.palettes[name]),
-          fade: catalogue.fade,
-        }),
-        width,
-        height,
-      ),
-      0,
-      0,
-    );
+  const { picture } = sightglass;
+  const canvas = h("canvas", { ...fitted(picture, 2 * SIDE), role: "img", "aria-label": map.alt });
   const image = new Image();
-  image.addEventListener("load", () => {
-    const pen = canvas.getContext("2d");
-    pen.drawImage(image, 0, 0, width, height);
-    pen.globalAlpha = 0.85;
-    pen.drawImage(layer, 0, 0);
-  });
   image.src = picture.src;
+  ink.small(canvas, ink.unpack(map.heat), map, picture, image);
   return canvas;
 }
 

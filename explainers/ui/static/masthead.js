@@ -1,7 +1,17 @@
 // Tabs, theme and the keys of the whole page.
+import { choose } from "./chooser.js";
+import { setComparing } from "./compare.js";
+import { h } from "./elements.js";
+import { part } from "./parts.js";
+import { about, seek } from "./rail.js";
+import { save } from "./reading.js";
+import { sightglass } from "./store.js";
+import { plain } from "./viewer.js";
+
+const { element } = await part("masthead");
 const help = element.querySelector(".help");
 const acts = {
-  search: () => sightglass.choose(),
+  search: () => choose(),
   help: () => help.showModal(),
   theme: () => {
     const dark = document.body.classList.toggle("dark");
@@ -19,11 +29,11 @@ element.addEventListener("click", (event) => {
   const before = sightglass.tab;
   sightglass.show(comparing ? "why" : tab);
   if (["why", "compare"].includes(tab) && (before === "why" || comparing !== sightglass.comparing))
-    sightglass.setComparing(comparing);
+    setComparing(comparing);
 });
 const list = element.querySelector(".tabs");
 for (const { id, title, line } of sightglass.catalogue.tabs)
-  list.append(sightglass.h("button", { type: "button", role: "tab", "data-tab": id, title: line }, title));
+  list.append(h("button", { type: "button", role: "tab", "data-tab": id, title: line }, title));
 function tabs() {
   const chosen = sightglass.tab === "why" && sightglass.comparing ? "compare" : sightglass.tab;
   for (const tab of list.querySelectorAll("[data-tab]"))
@@ -35,7 +45,7 @@ sightglass.on("tab", tabs);
 tabs();
 
 function turn(step) {
-  const known = sightglass.gathered ?? []; // those that are there already, as they stand side by side
+  const known = sightglass.gathered; // those that are there already, as they stand side by side
   const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not).map((fit) => fit.id);
   const ids = known.length > 1 && known.every((id) => fits.includes(id)) ? known : fits;
   if (ids.length < 2) return;
@@ -44,24 +54,25 @@ function turn(step) {
 }
 const typing = (target) =>
   target.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]");
-document.addEventListener("keydown", (event) => {
+document.addEventListener("keydown", (/** @type {any} */ event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || help.open || typing(event.target)) return;
-  if (sightglass.tab !== "why" && !["1", "2", "3", "4", "5", "c", "?"].includes(event.key)) return; // the rest is about the map on the stage
+  // In other tabs, the keys of the map on the stage have no meaning.
+  if (sightglass.tab !== "why" && !["1", "2", "3", "4", "5", "c", "?"].includes(event.key)) return;
   const pressed = event.target.closest?.("button, a, summary, label, input");
   if (event.key >= "1" && event.key <= "5") {
-    const each = sightglass.answer?.predictions[event.key - 1];
-    if (each) sightglass.about(each.label);
+    const each = sightglass.answer?.predictions[Number(event.key) - 1];
+    if (each) about(each.label);
   } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
     if (event.target.type === "range") return;
     turn(event.key === "ArrowLeft" ? -1 : 1);
   } else if (event.key === " ") {
     if (pressed) return; // the space bar presses what has the focus
-    sightglass.plain(true);
-  } else if (event.key === "/") sightglass.choose();
-  else if (event.key === "c") sightglass.seek("target");
-  else if (event.key === "s") sightglass.save("png");
+    plain(true);
+  } else if (event.key === "/") choose();
+  else if (event.key === "c") seek("target");
+  else if (event.key === "s") save("png");
   else if (event.key === "?") help.showModal();
   else return;
   event.preventDefault();
 });
-document.addEventListener("keyup", (event) => event.key === " " && sightglass.plain(false));
+document.addEventListener("keyup", (event) => event.key === " " && plain(false));

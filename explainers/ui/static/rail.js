@@ -1,5 +1,10 @@
 // Knows picture, network and class: what is asked about, always in sight.
-const { h } = sightglass;
+import { h } from "./elements.js";
+import { part } from "./parts.js";
+import { sightglass } from "./store.js";
+import { confidence } from "./words.js";
+
+const { element, upload } = await part("rail");
 const find = (selector) => element.querySelector(selector);
 const LARGEST = 50e6; // bytes; the server says so too
 let searching = "";
@@ -10,23 +15,19 @@ async function bring(file) {
   if (!file) return;
   find(".camera").hidden = true;
   if (file.size > LARGEST)
-    return tell(
+    return sightglass.complain(
       `This file has ${Math.round(file.size / 1e6)} MB; at most 50 MB are read. Save it smaller and try again.`,
     );
-  if (!file.size) return tell("This file is empty: it has no bytes. Choose another one.");
+  if (!file.size) return sightglass.complain("This file is empty: it has no bytes. Choose another one.");
   let sent;
   try {
     // The name is of no use here, and may be private.
     sent = await upload(new File([file], "picture", { type: file.type }));
   } catch {
-    return tell("The file could not be sent. Check the connection and try again.");
+    return sightglass.complain("The file could not be sent. Check the connection and try again.");
   }
   sightglass.ask({ upload: sent.path, scene: "", picture: "", target: null, versus: null });
 }
-const tell = (sightglass.tell = (sentence) => {
-  sightglass.status = { state: "error", kind: "picture", sentence };
-  sightglass.emit("status");
-});
 
 find(".file").addEventListener("change", (event) => {
   bring(event.target.files[0]);
@@ -39,7 +40,7 @@ document.addEventListener("paste", (event) => {
   if (file) bring(file);
 });
 for (const kind of ["dragover", "drop"])
-  document.addEventListener(kind, (event) => {
+  document.addEventListener(kind, (/** @type {any} */ event) => {
     if (![...(event.dataTransfer?.types ?? [])].includes("Files")) return;
     event.preventDefault();
     if (kind === "drop") bring(event.dataTransfer.files[0]);
@@ -50,9 +51,9 @@ async function paste() {
       const type = item.types.find((each) => each.startsWith("image/"));
       if (type) return bring(await item.getType(type));
     }
-    tell("There is no picture in the clipboard. Copy one first.");
+    sightglass.complain("There is no picture in the clipboard. Copy one first.");
   } catch {
-    tell("The browser does not show the clipboard here. Press Ctrl V instead.");
+    sightglass.complain("The browser does not show the clipboard here. Press Ctrl V instead.");
   }
 }
 async function camera() {
@@ -82,7 +83,7 @@ async function camera() {
     );
     box.hidden = false;
   } catch {
-    tell("No camera can be used here. Upload a picture instead.");
+    sightglass.complain("No camera can be used here. Upload a picture instead.");
   }
 }
 function another() {
@@ -166,10 +167,10 @@ function drawAdvice() {
 
 // --- the class
 
-sightglass.about = (label) => {
+export function about(label) {
   fold(false); // on a phone the rail covers the map that is being asked for
   sightglass.ask({ target: label, versus: sightglass.question.versus === label ? null : sightglass.question.versus });
-};
+}
 
 function drawBars() {
   const { answer, question, catalogue } = sightglass;
@@ -192,10 +193,10 @@ function drawBars() {
         "data-class": each.index,
         style: `--share:${100 * (each.share ?? 0)}%`,
         title: `${each.label} (key ${i + 1})`,
-        onclick: () => sightglass.about(each.label),
+        onclick: () => about(each.label),
       },
       h("span", {}, each.label),
-      h("b", {}, sightglass.told(each)),
+      h("b", {}, confidence(each)),
     ),
   );
   if (now && !predictions.some((each) => each.label === asked))
@@ -204,7 +205,7 @@ function drawBars() {
         "button",
         { type: "button", class: "bar", "aria-pressed": "true", style: `--share:${100 * (now.share ?? 0)}%` },
         h("span", {}, asked),
-        h("b", {}, sightglass.told(now)),
+        h("b", {}, confidence(now)),
       ),
     );
   find(".bars").replaceChildren(...bars);
@@ -274,7 +275,7 @@ function drawBars() {
     ].filter(Boolean),
   );
 }
-function seek(what) {
+export function seek(what) {
   searching = what;
   drawBars();
   find(".search input")?.focus();
@@ -283,7 +284,7 @@ function search(what, label) {
   const list = h("ul", { role: "listbox", "aria-label": label });
   const pick = (text) => {
     searching = "";
-    if (what === "target") sightglass.about(text);
+    if (what === "target") about(text);
     else sightglass.ask({ versus: text });
   };
   const fill = (text) => {
@@ -322,7 +323,6 @@ function search(what, label) {
   fill("");
   return h("div", { class: "search" }, input, list);
 }
-sightglass.seek = seek;
 
 // --- all of it
 
@@ -346,18 +346,15 @@ function draw() {
   ];
   banner.hidden = !notes.length;
   banner.textContent = [...new Set(notes)].join(" ");
-  find(".says").replaceChildren(h("b", {}, now?.target ?? ""), ` ${now ? sightglass.told(now) : ""}`);
+  find(".says").replaceChildren(h("b", {}, now?.target ?? ""), ` ${now ? confidence(now) : ""}`);
   find(".by").textContent = `${question.model} · tap to change`;
 }
 find(".slim").addEventListener("click", () => fold(!element.classList.contains("open")));
 element.addEventListener("keydown", (event) => event.key === "Escape" && fold(false));
 find(".sources").replaceChildren(
-  ...[
-    ["Upload", choose],
-    ["Paste", paste],
-    ["Camera", camera],
-    ["Another creature", another],
-  ].map(([words, act]) => h("button", { type: "button", class: "link", onclick: act }, words)),
+  ...Object.entries({ Upload: choose, Paste: paste, Camera: camera, "Another creature": another }).map(([words, act]) =>
+    h("button", { type: "button", class: "link", onclick: act }, words),
+  ),
 );
 find(".scenes").replaceChildren(
   ...sightglass.catalogue.scenes.map((each) =>

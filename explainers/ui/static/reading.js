@@ -1,5 +1,14 @@
 // The answer in words: question, one number, how to read it, what to beware of, options, cost, and what to take along.
-const { h } = sightglass;
+import { choose } from "./chooser.js";
+import { h } from "./elements.js";
+import { honest } from "./honest.js";
+import { part } from "./parts.js";
+import { link } from "./permalink.js";
+import { sightglass } from "./store.js";
+import { figure, percent } from "./words.js";
+import { isWorking, showWorking } from "./working.js";
+
+const { element } = await part("reading");
 const article = element.querySelector(".reading");
 const REST = 300; // milliseconds that an option rests before it is asked about
 let shown = "";
@@ -21,7 +30,7 @@ function draw() {
       h("h1", {}, before, subject ? h("em", {}, subject) : "", after),
       h("p", { class: "by" }, picker(pane?.method ?? refusal.method), h("span", { class: "quiet" }, pane?.cells ?? "")),
       pane && notes(pane),
-      pane && sightglass.honest(),
+      pane && honest(),
       pane && h("p", {}, h("b", {}, "Read it as: "), lower(pane.read_it_as)),
       pane && h("p", { class: "beware" }, h("b", {}, "Beware: "), lower(pane.beware)),
       pane && h("p", { class: "unsure quiet", hidden: !pane.unsure }, pane.unsure),
@@ -43,7 +52,7 @@ function split(text, subject) {
   const [before, after] = text.split("the chosen class");
   return after === undefined ? [text, "", ""] : [before, subject, after];
 }
-const cost = (pane) => (pane.done < 1 ? `${pane.cost}; ${sightglass.percent(pane.done)} of the work` : pane.cost);
+const cost = (pane) => (pane.done < 1 ? `${pane.cost}; ${percent(pane.done)} of the work` : pane.cost);
 const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
 
 function skeleton() {
@@ -66,7 +75,7 @@ function picker(id) {
       "aria-haspopup": "listbox",
       "aria-expanded": "false",
       "aria-label": `Method: ${method.title}`,
-      onclick: (event) => sightglass.choose({ anchor: event.currentTarget }),
+      onclick: (event) => choose({ anchor: event.currentTarget }),
     },
     method.title,
   );
@@ -151,7 +160,7 @@ function control(option, value, set) {
     value,
     oninput: (event) => {
       const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
-      out.textContent = whole ? String(next) : sightglass.figure(next);
+      out.textContent = whole ? String(next) : figure(next);
       set(next, REST);
     },
   });
@@ -178,14 +187,14 @@ function actions(pane, open) {
     setTimeout(() => (button.textContent = words), 1500);
   };
   const uploaded = !sightglass.picture?.scene;
-  const link = new URL(sightglass.address(), location.href).href;
+  const here = link();
   const block = (name, title, ...inside) =>
     h("details", { class: name, open: open[name] }, h("summary", {}, title), ...inside);
   const working = pane.steps
     ? h(
         "button",
-        { type: "button", class: "link", id: "working", onclick: () => sightglass.showWorking() },
-        sightglass.isWorking() ? "Close the working" : "Show the working",
+        { type: "button", class: "link", id: "working", onclick: () => showWorking() },
+        isWorking() ? "Close the working" : "Show the working",
       )
     : null;
   return h(
@@ -209,11 +218,7 @@ function actions(pane, open) {
           ["npz", "Numbers (NPZ)"],
           ["json", "All about it (JSON)"],
         ].map(([kind, words]) =>
-          h(
-            "button",
-            { type: "button", class: "link", "data-save": kind, onclick: () => sightglass.save(kind) },
-            words,
-          ),
+          h("button", { type: "button", class: "link", "data-save": kind, onclick: () => save(kind) }, words),
         ),
       ),
     ),
@@ -230,19 +235,19 @@ function actions(pane, open) {
       h("input", {
         type: "text",
         readonly: true,
-        value: link,
+        value: here,
         "aria-label": "Link",
         onfocus: (event) => event.target.select(),
       }),
-      h("button", { type: "button", class: "link", onclick: (event) => copy(event, link) }, "Copy"),
+      h("button", { type: "button", class: "link", onclick: (event) => copy(event, here) }, "Copy"),
     ),
   );
 }
 
-sightglass.save = (kind) => {
+export function save(kind) {
   const { question } = sightglass;
   if (sightglass.current()) sightglass.send("save", { ...question, beside: {}, kind });
-};
+}
 sightglass.on("saved", ({ saved, file, sentence }) => {
   if (sentence) {
     sightglass.status = { state: "error", kind: "save", sentence };
@@ -272,10 +277,10 @@ sightglass.on("answer", () => {
 });
 sightglass.on("working", () => {
   const button = article.querySelector("#working");
-  if (button) button.textContent = sightglass.isWorking() ? "Close the working" : "Show the working";
+  if (button) button.textContent = isWorking() ? "Close the working" : "Show the working";
 });
 sightglass.on("done", () => {
-  const link = article.querySelector(".share input");
-  if (link) link.value = new URL(sightglass.address(), location.href).href;
+  const field = article.querySelector(".share input");
+  if (field) field.value = link();
 });
 draw();

@@ -1,284 +1,323 @@
 // Knows the question being asked and the answer on the screen; every part of the page listens here, none to another.
-// biome-ignore lint/correctness/noUnusedVariables: the scripts of a part, which stand below this one, use it
-const sightglass = (window.sightglass ??= (() => {
-  const listeners = {};
-  const store = {
-    catalogue: null, // what is on offer, from the server
-    question: {
-      scene: "",
-      picture: "",
-      upload: "",
-      model: "",
-      method: "",
-      target: null,
-      versus: null,
-      score: "",
-      options: {},
-      beside: {},
-    },
-    answer: null, // the whole answer on the screen, as far as it has come
-    picture: null, // the picture on the screen: size and address
-    labels: { model: "", list: [] },
-    status: { state: "idle" },
-    view: {
-      opacity: 0.85,
-      colors: null,
-      sign: "both",
-      outline: true,
-      cells: false,
-      truth: false,
-      wipe: false,
-      common: true,
-      plain: false,
-    },
-    send: null, // set by the wire
-    errands: (window.sightglassErrands ??= {}), // what is asked beside the question, each over a connection of its own
-    tab: "why", // the tab in sight
-    place: {}, // what the tab in sight wants to have in the address
-    pace: null, // seconds of one forward pass of this network here, once they were measured
-  };
-  let token = "";
-  let fallen = null; // what was wrong with the question of the address
-  let good = null; // the last question that was answered whole
-  let whole = null; // and its answer, since previews of another one may stand in its place
-  let wait = 0;
 
-  store.on = (topic, listener) => {
-    const known = (listeners[topic] ??= []);
+/** @import { Answer, Catalogue, Fit, Pane, Picture, Question, Running, Status, View } from "./types.js" */
+
+const BUSY = ["asking", "working", "loading"];
+
+/** A name for what was asked, by which its answer is known. */
+const named = () => Math.random().toString(36).slice(2);
+
+class Store {
+  /** Elements of the page that are there already, in the order of their coming; see parts.js. @type {any} */
+  parts = window.sightglass?.parts ?? [];
+  /** What is on offer, told by the wire. @type {Catalogue} */
+  catalogue = /** @type {any} */ (null);
+  /** @type {Question} */
+  question = {
+    scene: "",
+    picture: "",
+    upload: "",
+    model: "",
+    method: "",
+    target: null,
+    versus: null,
+    score: "",
+    options: {},
+    beside: {},
+  };
+  /** The whole answer on the screen, as far as it has come. @type {Answer | null} */
+  answer = null;
+  /** The picture on the screen. @type {Picture | null} */
+  picture = null;
+  /** The names of all classes of a network. @type {{ model: string, list: string[] }} */
+  labels = { model: "", list: [] };
+  /** @type {Status} */
+  status = { state: "idle" };
+  /** @type {View} */
+  view = {
+    opacity: 0.85,
+    colors: null,
+    sign: "both",
+    outline: true,
+    cells: false,
+    truth: false,
+    wipe: false,
+    common: true,
+    plain: false,
+  };
+  /** Asks Python; set by the wire. @type {(event: string, data: any) => void} */
+  send = () => {};
+  /** What is asked beside the question, each over a connection of its own. @type {Record<string, (data: any) => void>} */
+  errands = {};
+  /** The tab in sight. */
+  tab = "why";
+  /** What the tab in sight wants to have in the address. @type {Record<string, any>} */
+  place = {};
+  /** Seconds of one forward pass of this network here, once they were measured. @type {number | null} */
+  pace = null;
+  /** The methods whose maps stand side by side, best first. @type {string[]} */
+  gathered = [];
+  /** What draws each kind of result, by its name. @type {Record<string, import("./types.js").Renderer>} */
+  kinds = {};
+  /** Whether a second answer stands beside the first. */
+  comparing = false;
+  /** Whether the page is a figure in another page, without rail and tabs. */
+  embedded = new URLSearchParams(location.search).get("view") === "1";
+
+  #listeners = /** @type {Record<string, ((...data: any[]) => void)[]>} */ ({});
+  #token = "";
+  /** What was wrong with the question of the address. @type {Partial<Status> | null} */
+  #fallen = null;
+  /** The last question that was answered whole. @type {Question | null} */
+  #good = null;
+  /** And its answer, since previews of another one may stand in its place. @type {Answer | null} */
+  #whole = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #wait;
+  #running = /** @type {Record<string, Running>} */ ({});
+  /** What the address said when the page was opened; the scripts of the parts come in any order. */
+  #opened = new URLSearchParams(location.search);
+
+  /**
+   * @param {string} topic
+   * @param {(...data: any[]) => void} listener
+   * @returns {() => void} which ends it
+   */
+  on(topic, listener) {
+    const known = (this.#listeners[topic] ??= []);
     known.push(listener);
-    return () => known.includes(listener) && known.splice(known.indexOf(listener), 1);
-  };
-  store.emit = (topic, ...data) => {
-    for (const listener of [...(listeners[topic] ?? [])]) listener(...data);
-  };
+    return () => {
+      if (known.includes(listener)) known.splice(known.indexOf(listener), 1);
+    };
+  }
 
-  // Change part of the question and ask it. What was running is asked to end; the old answer stays on the screen.
-  store.ask = (changes = {}, { after = 0 } = {}) => {
-    Object.assign(store.question, changes);
-    store.emit("question");
-    clearTimeout(wait);
-    wait = setTimeout(send, after);
-  };
-  store.stop = () => {
-    if (!token) return;
-    store.send("stop", { token });
-    if (store.status.state !== "loading" || !store.answer) return;
-    token = ""; // a network cannot be stopped on its way here, but nobody has to wait for it
-    giveBack({
+  /** @param {string} topic @param {...any} data */
+  emit(topic, ...data) {
+    for (const listener of [...(this.#listeners[topic] ?? [])]) listener(...data);
+  }
+
+  /**
+   * Changes part of the question and asks it. What was running is asked to end; the old answer stays on the screen.
+   * @param {Partial<Question>} changes
+   */
+  ask(changes = {}, { after = 0 } = {}) {
+    Object.assign(this.question, changes);
+    this.emit("question");
+    clearTimeout(this.#wait);
+    this.#wait = setTimeout(() => this.#send(), after);
+  }
+
+  stop() {
+    if (!this.#token) return;
+    this.send("stop", { token: this.#token });
+    if (this.status.state !== "loading" || !this.answer) return;
+    this.#token = ""; // a network cannot be stopped on its way here, but nobody has to wait for it
+    this.#giveBack({
       state: "stopped",
       sentence: "Stopped waiting. The network is still being fetched, and will be here sooner next time.",
     });
-  };
-
-  function send() {
-    if (token && store.busy()) store.send("stop", { token });
-    token = Math.random().toString(36).slice(2);
-    setStatus({ state: "asking", since: performance.now() });
-    store.send("ask", {
-      ...store.question,
-      token,
-      knows_picture: store.picture?.key ?? "",
-      knows_labels: store.labels.model,
-    });
-  }
-  store.busy = () => ["asking", "working", "loading"].includes(store.status.state);
-
-  function setStatus(status) {
-    store.status = status;
-    store.emit("status");
   }
 
-  store.receive = (told) => {
-    if (!told || told.token !== token) return; // of a question that is no longer asked
+  busy() {
+    return BUSY.includes(this.status.state);
+  }
+
+  /** Says what went wrong without losing anything. @param {string} sentence */
+  complain(sentence, kind = "picture") {
+    this.#setStatus({ state: "error", kind, sentence });
+  }
+
+  /** What Python tells of the question. @param {any} told */
+  receive(told) {
+    if (!told || told.token !== this.#token) return; // of a question that is no longer asked
     if (told.saved) return;
-    if (told.picture && (told.panes || !store.answer)) {
-      store.picture = told.picture;
-      Object.assign(store.question, { picture: told.picture.key, scene: told.picture.scene });
-      if (told.picture.scene) store.question.upload = "";
-      if (!store.answer) store.emit("picture");
-    }
+    if (told.picture && (told.panes || !this.answer)) this.#show(told.picture);
     if (told.state === "network") {
-      setStatus({ state: "loading", network: told.network, seconds: 0 });
-      return store.send("open", { network: told.network, token });
+      this.#setStatus({ state: "loading", network: told.network, seconds: 0 });
+      return this.send("open", { network: told.network, token: this.#token });
     }
-    if (told.state === "loading") return setStatus({ ...told });
-    if (told.state === "loaded") return send();
+    if (told.state === "loading") return this.#setStatus({ ...told });
+    if (told.state === "loaded") return this.#send();
     // What was refused leaves everything as it was: the old answer on the screen, the old question in the rail.
-    if (told.refusal?.kind === "error" && store.answer) {
-      if (told.state === "done") giveBack(told.refusal);
+    if (told.refusal?.kind === "error" && this.answer) {
+      if (told.state === "done") this.#giveBack(told.refusal);
       return;
     }
     if (["error", "stopped"].includes(told.state) && !told.stopped) {
-      if (store.answer) return giveBack(told);
-      if (!fallen) return fallBack(told);
+      if (this.answer) return this.#giveBack(told);
+      if (!this.#fallen) return this.#fallBack(told);
     }
-    if (told.labels) store.labels = { model: store.question.model, list: told.labels };
+    if (told.labels) this.labels = { model: this.question.model, list: told.labels };
     if (told.panes) {
-      store.answer = told;
-      if (told.panes[0]) store.question.method = told.panes[0].method;
-      store.emit("answer");
+      this.answer = told;
+      if (told.panes[0]) this.question.method = told.panes[0].method;
+      this.emit("answer");
     }
     const refused = told.state === "done" && told.refusal?.kind === "error" ? told.refusal : told;
-    setStatus({
-      state: refused.state,
-      seconds: told.seconds,
-      done: told.panes?.[0]?.done,
-      sentence: refused.sentence,
-      kind: refused.kind,
-    });
-    if (told.state === "done" || told.stopped) {
-      good = structuredClone(store.question);
-      whole = store.answer;
-      store.emit("done");
-      if (fallen?.sentence) setStatus(fallen);
-      fallen = fallen && {};
-    }
-  };
-  // A link that asks what cannot be answered: the page opens as for anybody, and says what was wrong.
-  function fallBack({ state, sentence, kind }) {
-    fallen = { state, sentence, kind };
-    Object.assign(store.question, {
-      scene: store.catalogue.welcome,
-      picture: "",
-      upload: "",
-      model: store.catalogue.networks[0].id,
-      method: "",
-      target: null,
-      versus: null,
-      score: store.catalogue.score,
-      options: {},
-      beside: {},
-    });
-    send();
+    const { state, sentence, kind } = refused;
+    this.#setStatus({ state, seconds: told.seconds, done: told.panes?.[0]?.done, sentence, kind });
+    if (told.state === "done" || told.stopped) this.#settle();
   }
-  function giveBack({ state, sentence, kind }) {
-    Object.assign(store.question, structuredClone(good ?? store.question));
-    store.answer = whole ?? store.answer;
-    setStatus({ state, sentence, kind });
-    store.emit("question");
-    store.emit("answer");
-  }
-  store.failed = () =>
-    setStatus({
-      state: "error",
-      kind: "unreached",
-      sentence: "No answer came: the server is full or out of reach. Nothing is lost; ask again.",
-    });
 
-  // What the address said about a tab when the page was opened; the scripts of the parts come in any order.
-  const opened = new URLSearchParams(location.search);
-  store.placed = (tab) =>
-    opened.get("tab") === tab
-      ? Object.fromEntries(
-          [...opened].filter(([name]) => name.startsWith("t.")).map(([name, value]) => [name.slice(2), value]),
-        )
-      : {};
-  // Tabs. What is chosen stands on the page as well, for the styles.
-  store.show = (tab) => {
-    if (!store.catalogue.tabs.some((each) => each.id === tab)) tab = "why";
-    if (tab === store.tab) return;
-    store.tab = tab;
-    store.place = {};
+  /** No answer came at all. */
+  failed() {
+    const sentence = "No answer came: the server is full or out of reach. Nothing is lost; ask again.";
+    this.#setStatus({ state: "error", kind: "unreached", sentence });
+  }
+
+  /** What the address said about a tab when the page was opened. @param {string} tab @returns {Record<string, string>} */
+  placed(tab) {
+    if (this.#opened.get("tab") !== tab) return {};
+    const own = [...this.#opened].filter(([name]) => name.startsWith("t."));
+    return Object.fromEntries(own.map(([name, value]) => [name.slice(2), value]));
+  }
+
+  /** Brings a tab into sight. What is chosen stands on the page as well, for the styles. @param {string} wanted */
+  show(wanted) {
+    const tab = this.catalogue.tabs.some((each) => each.id === wanted) ? wanted : "why";
+    if (tab === this.tab) return;
+    this.tab = tab;
+    this.place = {};
     document.body.dataset.tab = tab;
-    store.emit("tab", tab);
-  };
-  // Call `refresh` when the tab comes into sight, and in sight whenever another question is answered.
-  store.whileShown = (tab, refresh) => {
-    let known = null;
+    this.emit("tab", tab);
+  }
+
+  /**
+   * Calls `refresh` when the tab comes into sight, and in sight whenever another question is answered.
+   * @param {string} tab
+   * @param {() => void} refresh
+   */
+  whileShown(tab, refresh) {
+    let known = "";
     const look = () => {
-      if (store.tab !== tab || !store.answer) return;
-      const { question, picture } = store;
+      if (this.tab !== tab || !this.answer) return;
+      const { question, picture } = this;
       const now = JSON.stringify([picture?.key, question.model, question.target, question.versus, question.score]);
       if (now === known) return;
       known = now;
       refresh();
     };
-    store.on("tab", look);
-    store.on("done", look);
+    this.on("tab", look);
+    this.on("done", look);
     look();
-    return () => ((known = null), look());
-  };
-  // Ask a tab's own work of Python. What was asked under the same name before is stopped, and no longer heard.
-  const running = {};
-  store.run = (tab, name, data, tell) => {
+  }
+
+  /**
+   * Asks a tab's own work of Python. What was asked under the same name before is stopped, and no longer heard.
+   * @param {string} tab
+   * @param {string} name
+   * @param {Record<string, any>} data
+   * @param {(told: any) => void} tell
+   * @returns {Running}
+   */
+  run(tab, name, data, tell) {
     const event = `${tab}_${name}`;
-    running[event]?.stop();
-    const token = Math.random().toString(36).slice(2);
+    this.#running[event]?.stop();
+    const token = named();
     let heard = true;
     const end = () => {
       heard = false;
       off();
     };
-    const off = store.on(event, (told) => {
+    const off = this.on(event, (told) => {
       if (!heard || told.token !== token) return;
       if (told.state !== "working") end();
       tell(told);
     });
-    running[event] = {
+    this.#running[event] = {
       // With `keep`, the last words are still heard: what there was until the stop.
       stop: ({ keep = false } = {}) => {
         if (!heard) return;
         if (!keep) end();
-        store.send("stop", { token });
+        this.send("stop", { token });
       },
     };
-    store.errands[event]({ ...store.question, beside: {}, ...data, token });
-    return running[event];
-  };
+    this.errands[event]({ ...this.question, beside: {}, ...data, token });
+    return this.#running[event];
+  }
 
-  // Elements without templates: what comes from a foreign network is always text, never markup.
-  store.h = (tag, given = {}, ...children) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(given)) {
-      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-      else if (name === "style") element.style.cssText = value;
-      else if (value === true) element.setAttribute(name, "");
-      else if (value !== false && value != null) element.setAttribute(name, value);
-    }
-    element.append(...children.flat().filter((child) => child != null && child !== false));
-    return element;
-  };
-  // What a method takes, in words: passes, and how long that is here.
-  store.takes = ({ passes: [forwards, backwards], takes }) => {
-    const count = forwards + backwards;
-    const long =
-      store.pace == null
-        ? ""
-        : takes * store.pace < 1
-          ? ", fast"
-          : takes * store.pace < 15
-            ? ", some seconds"
-            : ", long";
-    return `${count || "no"} ${count === 1 ? "pass" : "passes"}${long}`;
-  };
-  store.percent = (share) => {
-    if (share > 0 && share < 0.01) return "<1 %";
-    if (share > 0.99 && share < 1) return ">99 %";
-    return `${Math.round(100 * share)} %`;
-  };
-  // The number that people read: a probability, or, of a regression, a number with its unit.
-  store.told = ({ share, told }) => (share == null ? (told ?? "") : store.percent(share));
-  store.figure = (value) => {
-    if (!value || !Number.isFinite(value)) return "0";
-    const size = Math.abs(value);
-    if (size < 1e-3 || size >= 1e5)
-      return value
-        .toExponential(1)
-        .replace("e", " × 10^")
-        .replace("^-", "⁻")
-        .replace("^+", "")
-        .replace(/10\^?([⁻\d]+)/, (_, n) => `10${[...n].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? c).join("")}`)
-        .replace("-", "−");
-    return value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(size)))).replace("-", "−");
-  };
-  store.current = () => store.answer?.panes?.[0] ?? null;
-  // Other methods that apply, those first that are well known and take little.
-  store.others = (id) => {
-    const order = (fit) => (store.method(fit.id).classic ? 0 : 1e6) + store.method(fit.id).takes;
-    return (store.answer?.fits ?? [])
-      .filter((fit) => !fit.why_not && fit.id !== id)
-      .sort((a, b) => order(a) - order(b));
-  };
-  store.method = (id) => store.catalogue.methods.find((method) => method.id === id);
-  return store;
-})());
+  /** The answer on the stage. @returns {Pane | null} */
+  current() {
+    return this.answer?.panes?.[0] ?? null;
+  }
+
+  /** Other methods that apply, those first that are well known and take little. @param {string} [id] @returns {Fit[]} */
+  others(id) {
+    const order = (fit) => {
+      const method = this.method(fit.id);
+      return (method?.classic ? 0 : 1e6) + (method?.takes ?? 0);
+    };
+    return (this.answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== id).sort((a, b) => order(a) - order(b));
+  }
+
+  /** @param {string | undefined} id @returns {any} of class Method, if there is one of that name */
+  method(id) {
+    return this.catalogue.methods.find((method) => method.id === id);
+  }
+
+  #send() {
+    if (this.#token && this.busy()) this.send("stop", { token: this.#token });
+    this.#token = named();
+    this.#setStatus({ state: "asking", since: performance.now() });
+    this.send("ask", {
+      ...this.question,
+      token: this.#token,
+      knows_picture: this.picture?.key ?? "",
+      knows_labels: this.labels.model,
+    });
+  }
+
+  /** @param {Status} status */
+  #setStatus(status) {
+    this.status = status;
+    this.emit("status");
+  }
+
+  /** @param {Picture} picture */
+  #show(picture) {
+    this.picture = picture;
+    Object.assign(this.question, { picture: picture.key, scene: picture.scene });
+    if (picture.scene) this.question.upload = "";
+    if (!this.answer) this.emit("picture");
+  }
+
+  #settle() {
+    this.#good = structuredClone(this.question);
+    this.#whole = this.answer;
+    this.emit("done");
+    if (this.#fallen?.sentence) this.#setStatus(/** @type {Status} */ (this.#fallen));
+    this.#fallen = this.#fallen && {};
+  }
+
+  // A link that asks what cannot be answered: the page opens as for anybody, and says what was wrong.
+  #fallBack({ state, sentence, kind }) {
+    this.#fallen = { state, sentence, kind };
+    Object.assign(this.question, {
+      scene: this.catalogue.welcome,
+      picture: "",
+      upload: "",
+      model: this.catalogue.networks[0].id,
+      method: "",
+      target: null,
+      versus: null,
+      score: this.catalogue.score,
+      options: {},
+      beside: {},
+    });
+    this.#send();
+  }
+
+  /** @param {{ state: string, sentence: string, kind?: string }} told */
+  #giveBack({ state, sentence, kind }) {
+    Object.assign(this.question, structuredClone(this.#good ?? this.question));
+    this.answer = this.#whole ?? this.answer;
+    this.#setStatus({ state, sentence, kind });
+    this.emit("question");
+    this.emit("answer");
+  }
+}
+
+/** The one name of this page outside its modules: gradio's own callbacks and curious people know it. */
+export const sightglass = new Store();
+window.sightglass = sightglass;
+export { named };

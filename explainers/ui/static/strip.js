@@ -1,5 +1,12 @@
 // The same question to several methods, as small maps side by side; a click puts one on the stage.
-const { h, heat: ink } = sightglass;
+import { choose } from "./chooser.js";
+import { h } from "./elements.js";
+import * as ink from "./heat.js";
+import { part } from "./parts.js";
+import { sightglass } from "./store.js";
+import { effort } from "./words.js";
+
+const { element } = await part("strip");
 const SIDE = 200; // pixels of a small map's longer side, doubled for sharp screens
 const MOST = sightglass.catalogue.most;
 const maps = element.querySelector(".maps");
@@ -159,7 +166,7 @@ function draw() {
     ...(told.state === "working" ? told.waiting.map(({ title }) => ghost(title)) : []),
     ...stopped.map((each) => later(each, "Stopped: click to run it")),
     ...(told.on_request ?? []).map((each) =>
-      later(each, `Takes long: click to run it, ${sightglass.takes(sightglass.method(each.method))}`),
+      later(each, `Takes long: click to run it, ${effort(sightglass.method(each.method), sightglass.pace)}`),
     ),
     ...(told.failed ?? []).map((each) =>
       h(
@@ -229,7 +236,7 @@ function presets() {
       "aria-haspopup": "listbox",
       "aria-pressed": String(wanted.methods.length > 0),
       onclick: (event) =>
-        sightglass.choose({
+        choose({
           anchor: event.currentTarget,
           many: MOST,
           chosen: told ? told.maps.map((map) => map.method) : [],
@@ -239,7 +246,9 @@ function presets() {
     "Pick …",
   );
   const box = element.querySelector(".presets");
-  const focus = box.contains(document.activeElement) ? document.activeElement.dataset.preset : null;
+  const focus = box.contains(document.activeElement)
+    ? /** @type {any} */ (document.activeElement).dataset.preset
+    : null;
   box.replaceChildren(...offered, pick);
   if (focus != null) box.querySelector(`[data-preset="${focus}"]`)?.focus();
   element.querySelector(".how").replaceChildren(

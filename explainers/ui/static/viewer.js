@@ -1,6 +1,20 @@
 // Knows how a heat is looked at: one or two panes that share opacity, colors, sign, outlines and the place pointed at.
-const { h, heat: ink } = sightglass;
+import { renderComparing } from "./compare.js";
+import { outline, threshold } from "./contours.js";
+import { h } from "./elements.js";
+import * as ink from "./heat.js";
+import { laid } from "./framing.js";
+import { bits } from "./packed.js";
+import { part } from "./parts.js";
+import { sightglass } from "./store.js";
+import { confidence, figure, percent } from "./words.js";
+import { workingPane } from "./working.js";
+
+/** @import { Grid } from "./types.js" */
+
+const { element } = await part("viewer");
 const view = sightglass.view;
+let welcomed = false; // whether the sentence of welcome was put away
 const panesBox = element.querySelector(".panes");
 const FINE = 64; // cells of a side from which a map is grainy; it is outlined over blocks, or there would be no regions
 const BLOCKS = 20;
@@ -8,12 +22,6 @@ const SMOOTH = 112; // cells that a map is interpolated to before it is outlined
 const SHARPEST = 1100; // pixels of the longer side of a drawn heat
 const hold = h("button", { type: "button", class: "link", id: "plain" }, "Hold to see the picture");
 const panes = [];
-
-function palettes(signed) {
-  const { sequential, diverging } = sightglass.catalogue;
-  const name = signed ? diverging : (view.colors ?? sequential[0]);
-  return ink.palette(sightglass.catalogue.palettes[name]);
-}
 
 class Pane {
   constructor(number) {
@@ -48,7 +56,7 @@ class Pane {
   show(told, picture) {
     this.told = told;
     this.map = told && !told.refusal ? ink.unpack(told.heat) : null;
-    this.truth = told?.truth ? ink.unpackBits(told.truth) : null;
+    this.truth = told?.truth ? bits(told.truth) : null;
     if (picture && this.key !== picture.key) {
       this.key = picture.key;
       this.image.src = picture.src;
@@ -75,7 +83,6 @@ class Pane {
 
   draw() {
     const box = this.frame.getBoundingClientRect();
-    const context = this.heat.getContext("2d");
     const pen = this.lines.getContext("2d");
     if (!this.size || !box.width) return;
     this.drawnAt = this.frame.clientWidth;
@@ -91,24 +98,8 @@ class Pane {
     const across = width / this.size.width;
     const down = height / this.size.height;
     const seen = this.told.box.map((edge, i) => edge * (i % 2 ? down : across));
-    this.values = ink.laid(this.map, width, height, seen, !view.cells);
-    const signed = this.told.signed;
-    if (this.map.top)
-      context.putImageData(
-        new ImageData(
-          ink.colored(this.values, {
-            signed,
-            sign: view.sign,
-            top: this.top(),
-            colors: palettes(signed),
-            fade: sightglass.catalogue.fade,
-          }),
-          width,
-          height,
-        ),
-        0,
-        0,
-      );
+    this.values = laid(this.map, width, height, seen, !view.cells);
+    if (this.map.top) ink.ink(this.heat, this.values, { signed: this.told.signed, sign: view.sign, top: this.top() });
     this.drawLines(pen, box.width, box.height);
     this.drawLegend();
   }
@@ -132,7 +123,7 @@ class Pane {
       const { values, columns, rows } = this.outlined(fine);
       const [w, hgt] = [((x1 - x0) * across) / columns, ((y1 - y0) * down) / rows];
       const trace = (mass, weight, color) => {
-        const lines = ink.outline(values, columns, rows, ink.threshold(values, mass));
+        const lines = outline(values, columns, rows, threshold(values, mass));
         stroke(
           pen,
           () =>
@@ -150,7 +141,7 @@ class Pane {
       trace(0.5, 1.5, "rgba(255,255,255,.95)");
     }
     if (view.truth && this.truth) {
-      const lines = ink.outline(this.truth.values, this.truth.width, this.truth.height, 0.5);
+      const lines = outline(this.truth.values, this.truth.width, this.truth.height, 0.5);
       const [w, hgt] = [width / this.truth.width, height / this.truth.height];
       stroke(
         pen,
@@ -166,12 +157,12 @@ class Pane {
     const size = this.map.values.map((v) =>
       Math.abs(view.sign === "lowers" ? Math.min(0, v) : view.sign === "raises" ? Math.max(0, v) : v),
     );
-    let map = { ...this.map, values: size };
+    let map = /** @type {Grid} */ ({ ...this.map, values: size });
     const resized = (longer) => {
       const [columns, rows] = [this.map.width, this.map.height].map((side) =>
         Math.max(1, Math.round((side * longer) / fine)),
       );
-      return { width: columns, height: rows, values: ink.laid(map, columns, rows, [0, 0, columns, rows]) };
+      return { width: columns, height: rows, values: laid(map, columns, rows, [0, 0, columns, rows]) };
     };
     if (fine > FINE) map = resized(BLOCKS);
     map = resized(SMOOTH);
@@ -181,31 +172,21 @@ class Pane {
   drawLegend() {
     const { told } = this;
     const top = this.top();
-    const bar = h("canvas", { width: 256, height: 1, "aria-hidden": "true" });
-    const colors = palettes(told.signed);
-    const row = new Uint8ClampedArray(1024);
-    for (let i = 0; i < 256; i++) {
-      row.set(
-        [
-          colors[3 * i],
-          colors[3 * i + 1],
-          colors[3 * i + 2],
-          255 * Math.abs(told.signed ? i / 127.5 - 1 : i / 255) ** sightglass.catalogue.fade,
-        ],
-        4 * i,
-      );
-    }
-    bar.getContext("2d").putImageData(new ImageData(row, 256, 1), 0, 0);
-    const low = told.signed ? `−${sightglass.figure(top)}` : "0";
+    const low = told.signed ? `−${figure(top)}` : "0";
     const beyond = this.map && this.map.most > 1.02 * top ? " or more" : ""; // the strongest color is shared
-    const high = `${told.signed ? "+" : ""}${sightglass.figure(top)}${beyond},`;
+    const high = `${told.signed ? "+" : ""}${figure(top)}${beyond},`;
     const common = panes.length > 1 && comparable(panes[0].told, panes[1].told) && view.common;
     this.legend.replaceChildren(
       ...(told.blank
         ? [h("span", {}, "The map is zero everywhere.")]
         : [
             h("span", { class: "low" }, low),
-            h("span", { class: told.signed ? "ramp signed" : "ramp" }, bar, told.signed ? h("i", {}, "0") : null),
+            h(
+              "span",
+              { class: told.signed ? "ramp signed" : "ramp" },
+              ink.bar(told.signed),
+              told.signed ? h("i", {}, "0") : null,
+            ),
             h("span", {}, `${beyond ? high : high.slice(0, -1)} ${told.unit}`),
             panes.length > 1 ? h("span", { class: "scale" }, common ? "common scale" : "own scale") : null,
           ].filter(Boolean)),
@@ -215,7 +196,7 @@ class Pane {
   captioned() {
     if (panes.length < 2 || !this.told) return this.caption.replaceChildren();
     const { told } = this;
-    const share = ` ${sightglass.told(told)}`;
+    const share = ` ${confidence(told)}`;
     this.caption.replaceChildren(
       h("b", {}, told.title ?? ""),
       h("span", {}, `${told.target ?? ""}${share}`),
@@ -308,23 +289,23 @@ function render() {
   panes.length = two ? 2 : 1;
   panesBox.dataset.count = panes.length;
   if (panesBox.childElementCount !== panes.length) panesBox.replaceChildren(...panes.map((pane) => pane.root));
-  panes.forEach((pane, i) => pane.show((i ? null : sightglass.workingPane()) ?? told[i] ?? null, picture));
+  panes.forEach((pane, i) => pane.show((i ? null : workingPane()) ?? told[i] ?? null, picture));
   panesBox.style.setProperty("--opacity", view.opacity);
   element.querySelector(".stage").style.setProperty("--aspect", picture ? picture.width / picture.height : 1);
   element.querySelector(".stage").classList.toggle("refused", Boolean(told[0]?.refusal));
   welcome(question);
   tools();
   const comparing = element.querySelector(".comparing");
-  sightglass.renderComparing(comparing);
+  renderComparing(comparing);
   if (two) comparing.append(hold);
   else panes[0].foot.prepend(hold);
 }
 
 function welcome(question) {
   const line = element.querySelector(".welcome");
-  let away = sightglass.welcomed;
+  let away = welcomed;
   try {
-    away ||= sessionStorage.getItem("sightglass.welcomed");
+    away ||= Boolean(sessionStorage.getItem("sightglass.welcomed"));
   } catch {
     /* storage may be blocked in a frame */
   }
@@ -434,10 +415,9 @@ function set(name, value) {
   tools();
 }
 
-function plain(on) {
+export function plain(on) {
   panesBox.classList.toggle("plain", on);
 }
-sightglass.plain = plain;
 for (const [kind, on] of [
   ["pointerdown", true],
   ["pointerup", false],
@@ -472,7 +452,7 @@ function status() {
   const past = seconds >= SLOW ? ` ${Math.round(seconds)} s.` : "";
   const words = {
     loading: `Fetching and building ${network}.${past}`,
-    working: known ? `${sightglass.percent(done)} done${left(seconds, done)}.` : `Working.${past}`,
+    working: known ? `${percent(done)} done${left(seconds, done)}.` : `Working.${past}`,
   };
   box.querySelector(".words").textContent = told ? sentence : (words[state] ?? "");
   if (state === "asking") waiting(sightglass.status);
@@ -497,7 +477,7 @@ element.addEventListener("click", (event) => {
   if (act === "stop") sightglass.stop();
   if (act === "dismiss") element.querySelector(".progress").classList.remove("told");
   if (act === "welcome") {
-    sightglass.welcomed = true;
+    welcomed = true;
     try {
       sessionStorage.setItem("sightglass.welcomed", "1");
     } catch {

@@ -1,5 +1,11 @@
 // How a method comes to its map, step by step, from its own numbers; a slider moves through them on the stage.
-const { h, heat: ink } = sightglass;
+import { h } from "./elements.js";
+import * as ink from "./heat.js";
+import { part } from "./parts.js";
+import { sightglass } from "./store.js";
+import { signed } from "./words.js";
+
+const { element } = await part("viewer");
 const box = element.querySelector(".working");
 const PAUSE = 1600; // milliseconds between two steps while they play
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -9,14 +15,14 @@ let tops = []; // for each step the value of the strongest color
 let at = 0;
 let playing = 0;
 
-sightglass.showWorking = () => {
+export function showWorking() {
   if (steps) return close();
   token = Math.random().toString(36).slice(2);
   sightglass.errands.work({ ...sightglass.question, method: sightglass.current().method, beside: {}, token });
-};
+}
 sightglass.on("work", (told) => {
   if (told.token !== token) return;
-  if (told.sentence) return sightglass.tell(told.sentence);
+  if (told.sentence) return sightglass.complain(told.sentence);
   if (!told.steps?.length) return;
   steps = told.steps.map((step) => ({ ...step, map: ink.unpack(step.heat), box: told.box }));
   // Sums that grow map by map share a scale, so that one sees them grow; a single map has its own, and so has what comes
@@ -44,8 +50,8 @@ sightglass.on("question", () => (steps || token) && close());
 box.addEventListener("keydown", (event) => event.key === "Escape" && close());
 
 // What the stage shows while the working is open: the step's map in the place of the last one.
-sightglass.isWorking = () => Boolean(steps);
-sightglass.workingPane = () => {
+export const isWorking = () => Boolean(steps);
+export function workingPane() {
   const pane = sightglass.current();
   if (!steps || !pane) return null;
   const step = steps[at];
@@ -59,7 +65,7 @@ sightglass.workingPane = () => {
     unit: "",
     alt: step.sentence,
   };
-};
+}
 
 function go(next) {
   at = Math.max(0, Math.min(steps.length - 1, next));
@@ -82,7 +88,6 @@ function go(next) {
   sightglass.emit("working");
   if (playing && at === steps.length - 1) play(false);
 }
-const signed = (value) => `${value > 0 ? "+" : ""}${sightglass.figure(value)}`;
 
 function play(on) {
   clearInterval(playing);

@@ -1,5 +1,13 @@
 // Shows every layer and head at once, moves the query to where one clicks, and holds attention against what matters.
-const { h, heat: ink, figure, percent } = sightglass;
+import { h } from "../../static/elements.js";
+import { cellAt, fitted } from "../../static/framing.js";
+import * as ink from "../../static/heat.js";
+import { part } from "../../static/parts.js";
+import { keep } from "../../static/permalink.js";
+import { sightglass } from "../../static/store.js";
+import { figure, percent } from "../../static/words.js";
+
+const { element } = await part("attention");
 const root = element.querySelector(".attention");
 const find = (selector) => root.querySelector(selector);
 const BIG = 900; // pixels of the longer side of the large map
@@ -184,15 +192,7 @@ function draw() {
   drawWorth();
   drawMore();
 }
-function canvasFor(canvas, longer) {
-  const { picture } = sightglass;
-  const shrink = longer / Math.max(picture.width, picture.height);
-  Object.assign(canvas, {
-    width: Math.max(1, Math.round(picture.width * shrink)),
-    height: Math.max(1, Math.round(picture.height * shrink)),
-  });
-  return canvas;
-}
+const canvasFor = (canvas, longer) => Object.assign(canvas, fitted(sightglass.picture, longer));
 // What is drawn of a map: all of it, or what lies above its least value.
 function drawn(map) {
   if (!state.above) return { ...map, low: 0 };
@@ -231,13 +231,6 @@ function drawStage() {
   }
 }
 function legend(map) {
-  const { palettes, sequential, fade } = sightglass.catalogue;
-  const colors = ink.palette(palettes[sightglass.view.colors ?? sequential[0]]);
-  const bar = h("canvas", { width: 256, height: 1, "aria-hidden": "true" });
-  const row = new Uint8ClampedArray(1024);
-  for (let i = 0; i < 256; i++)
-    row.set([colors[3 * i], colors[3 * i + 1], colors[3 * i + 2], 255 * (i / 255) ** fade], 4 * i);
-  bar.getContext("2d").putImageData(new ImageData(row, 256, 1), 0, 0);
   const even = 1 / map.values.length;
   const [low, high] =
     map.low > 0.9 * (map.top + map.low)
@@ -245,7 +238,7 @@ function legend(map) {
       : [figure(map.low), figure(map.top + map.low)];
   find(".legend").replaceChildren(
     h("span", {}, low),
-    bar,
+    ink.bar(false),
     h("span", {}, `${high} of the attention in a cell; even would be ${figure(even)}`),
   );
 }
@@ -371,11 +364,10 @@ function drawHow() {
   }
 }
 function drawMatrix() {
-  const { palettes, sequential } = sightglass.catalogue;
-  const colors = ink.palette(palettes[sightglass.view.colors ?? sequential[0]]);
+  const colors = ink.inks(false);
   const highest = state.common ? Math.max(...maps.flat().map((map) => map.top)) : 0;
   const box = find(".matrix");
-  const focus = box.contains(document.activeElement) ? document.activeElement.dataset.at : null;
+  const focus = box.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).dataset.at : null;
   const scroll = box.scrollTop;
   const most = Math.max(...maps.map((heads) => heads.length));
   const names = [...Array.from({ length: most }, (_, k) => String(k)), "all"];
@@ -471,7 +463,7 @@ function place() {
     head: state.head < 0 ? null : state.head,
     patch: state.cell ? state.cell.join(",") : null,
   };
-  history.replaceState(null, "", sightglass.address());
+  keep();
 }
 function play() {
   if (state.layer === count() - 1) state.layer = -1;
@@ -487,19 +479,12 @@ function stop() {
   film = 0;
   if (told) drawFilm();
 }
-function cellAt(x, y) {
-  const { picture } = sightglass;
-  const [x0, y0, x1, y1] = told.box;
-  const [rows, columns] = told.grid;
-  const [across, down] = [(x * picture.width - x0) / (x1 - x0), (y * picture.height - y0) / (y1 - y0)];
-  return across < 0 || down < 0 || across >= 1 || down >= 1
-    ? null
-    : [Math.floor(down * rows), Math.floor(across * columns)];
-}
 find(".frame").addEventListener("click", (event) => {
   if (!told?.grid) return;
   const box = find(".frame").getBoundingClientRect();
-  const cell = cellAt((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+  const place = { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+  const [height, width] = told.grid;
+  const cell = cellAt(place, told.box, sightglass.picture, { width, height });
   if (cell) query(cell);
 });
 find(".frame").addEventListener("keydown", (event) => {

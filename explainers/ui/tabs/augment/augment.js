@@ -1,5 +1,11 @@
 // Puts a pipeline together, shows what it does, and whether the reason survives it.
-const { h, heat: heats, figure, percent } = sightglass;
+import { h, svg } from "../../static/elements.js";
+import * as ink from "../../static/heat.js";
+import { part } from "../../static/parts.js";
+import { sightglass } from "../../static/store.js";
+import { confidence, figure, percent, plural, signed } from "../../static/words.js";
+
+const { element, props, upload } = await part("augment");
 const { about } = props;
 const root = element.querySelector(".augment");
 const find = (selector) => root.querySelector(selector);
@@ -31,8 +37,6 @@ const run = (name, data, tell) =>
 function say(sentence) {
   find(".said").textContent = sentence ?? "";
 }
-const signed = (value) => `${value > 0 ? "+" : ""}${figure(value)}`;
-const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const waits = {};
 function later(name, after, action) {
   clearTimeout(waits[name]);
@@ -292,7 +296,7 @@ function drawVariants() {
         onclick: () => choose(each.seed),
       },
       h("img", { src: each.picture, alt: `${words}: ${each.label}` }),
-      h("b", { class: each.flipped ? "flipped" : "" }, h("span", {}, each.label), ` ${sightglass.told(each)}`),
+      h("b", { class: each.flipped ? "flipped" : "" }, h("span", {}, each.label), ` ${confidence(each)}`),
       h("span", { class: "change" }, each.seed < 0 ? "as it is" : `${signed(each.change)} ${told.unit}`),
       h("small", { class: "quiet", title: words }, words),
     );
@@ -350,8 +354,8 @@ function overlay(src, heat, sign, words, lost) {
   });
   const image = new Image();
   image.onload = () => {
-    const unpacked = heats.unpack(heat);
-    heats.small(
+    const unpacked = ink.unpack(heat);
+    ink.small(
       canvas,
       unpacked,
       { box: [0, 0, width, height], signed: sign },
@@ -359,7 +363,7 @@ function overlay(src, heat, sign, words, lost) {
       image,
       unpacked.top || 1,
     );
-    if (lost) hatch(canvas, heats.unpack(lost));
+    if (lost) hatch(canvas, ink.unpack(lost));
   };
   image.src = src;
   return canvas;
@@ -396,7 +400,7 @@ function drawChosen() {
     h(
       "p",
       { class: "recipe" },
-      h("b", {}, `${variant.label} ${sightglass.told(variant)}`),
+      h("b", {}, `${variant.label} ${confidence(variant)}`),
       ` ${signed(variant.change)} ${told.unit}. This variant was ${variant.recipe}.`,
     ),
     h(
@@ -476,15 +480,12 @@ function robustness() {
     drawRobustness();
   });
 }
-const SVG = "http://www.w3.org/2000/svg";
-function svg(tag, given, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(given)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 const COLORS = ["var(--accent)", "#c4622d", "#3c6fb0", "#8a5aa8"];
-// Lines over a swept quantity. With `onmove`, a marker follows the pointer and the arrow keys.
+/**
+ * Lines over a swept quantity. With `onmove`, a marker follows the pointer and the arrow keys.
+ * @param {any} curves
+ * @param {{ onmove?: (place: number) => void, at?: number, height?: number, marks?: number[] }} [how]
+ */
 function chart(curves, { onmove, at, height = 240, marks = [] } = {}) {
   const [W, H, L, B, T, R] = [640, height, 40, 34, 10, 12];
   const along = curves.along;
@@ -595,12 +596,7 @@ function drawRobustness() {
     const { picture, label, recipe } = places[place];
     here.replaceChildren(
       h("img", { src: picture, alt: recipe }),
-      h(
-        "figcaption",
-        {},
-        h("b", {}, `${label} ${sightglass.told(places[place])}`),
-        h("small", { class: "quiet" }, recipe),
-      ),
+      h("figcaption", {}, h("b", {}, `${label} ${confidence(places[place])}`), h("small", { class: "quiet" }, recipe)),
     );
   };
   const options = about.sweeps.map((each) =>
@@ -827,7 +823,7 @@ function drawMixed(message) {
           {},
           h("span", {}, label),
           h("span", { class: "track" }, h("i", { class: "up", style: `width: ${100 * (share ?? 0)}%` })),
-          h("output", {}, sightglass.told({ share, told })),
+          h("output", {}, confidence({ share, told })),
         ),
       ),
     );

@@ -1,5 +1,12 @@
 // The network from left to right; the channels of one depth; one channel; and pictures that grow.
-const { h, heat: heats, figure, percent } = sightglass;
+import { h } from "../../static/elements.js";
+import * as ink from "../../static/heat.js";
+import { part } from "../../static/parts.js";
+import { keep } from "../../static/permalink.js";
+import { sightglass } from "../../static/store.js";
+import { figure, percent, seconds, signed } from "../../static/words.js";
+
+const { element, props } = await part("inside");
 const { about } = props;
 const root = element.querySelector(".inside");
 const find = (selector) => root.querySelector(selector);
@@ -26,7 +33,7 @@ const stale = { depths: true, class: true, picture: true };
 let seen = null; // the depth as last told
 let running = null;
 
-function clean({ sheet, depth }) {
+function clean(/** @type {Record<string, string>} */ { sheet, depth }) {
   return { ...(["depths", "class", "picture"].includes(sheet) && { sheet }), ...(depth in NAMES && { depth }) };
 }
 function run(name, data, tell) {
@@ -38,8 +45,6 @@ function run(name, data, tell) {
   });
 }
 const say = (sentence) => (find(".said").textContent = sentence ?? "");
-const seconds = (value) => (value < 1 ? "less than a second" : `${Math.round(value)} s`);
-const signed = (value) => `${value > 0 ? "+" : ""}${figure(value)}`;
 const aspect = (size) => `--aspect: ${size[1]} / ${size[0]}`;
 const image = (address, alt, given = {}) => h("img", { src: address, alt, ...given });
 function choice(words, current, choose, label) {
@@ -90,7 +95,7 @@ function place() {
     sheet: state.sheet === "depths" ? "" : state.sheet,
     depth: state.depth === "last" ? "" : state.depth,
   };
-  history.replaceState(null, "", sightglass.address());
+  keep();
 }
 function renew() {
   for (const sheet of Object.keys(stale)) stale[sheet] = true;
@@ -182,8 +187,8 @@ function drawFound() {
   shown.src = picture;
   const tiles = speaking.map(({ number, value, heat }) => {
     const canvas = h("canvas", { width: 168, height: Math.round((168 * size[0]) / size[1]), "aria-hidden": "true" });
-    const unpacked = heats.unpack(heat);
-    heats.small(
+    const unpacked = ink.unpack(heat);
+    ink.small(
       canvas,
       unpacked,
       { box: [0, 0, size[1], size[0]], signed: true },
@@ -313,8 +318,8 @@ function showChannel(number) {
       drawn = true;
       const shown = new Image();
       shown.src = seen.picture;
-      const heat = heats.unpack(told.own);
-      heats.small(
+      const heat = ink.unpack(told.own);
+      ink.small(
         own,
         heat,
         { box: [0, 0, seen.size[1], seen.size[0]], signed: told.signed },
@@ -553,7 +558,7 @@ sightglass.on("answer", () => {
         id: "to-inside",
         onclick: () => (
           (state.sheet = "depths"),
-          (state.depth = sightglass.current()?.options?.depth ?? "last"),
+          (state.depth = String(sightglass.current()?.options?.depth ?? "last")),
           drawSheets(),
           (stale.depths = true),
           sightglass.show("inside"),

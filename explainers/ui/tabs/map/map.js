@@ -1,5 +1,12 @@
 // The map: points on a WebGL canvas, words and pictures on another above it, and a column of what there is to know.
-const { h } = sightglass;
+import { h } from "../../static/elements.js";
+import { small, unpack } from "../../static/heat.js";
+import { floats, octets, shorts } from "../../static/packed.js";
+import { part } from "../../static/parts.js";
+import { sightglass } from "../../static/store.js";
+import { percent } from "../../static/words.js";
+
+const { element, props } = await part("map");
 const at = Object.fromEntries([...element.querySelectorAll("[data-at]")].map((node) => [node.dataset.at, node]));
 const LIGHT = [
   "#0b7559",
@@ -40,10 +47,6 @@ let lasso = null; // points of the line that is being drawn
 let drawingLasso = false;
 
 // Numbers ------------------------------------------------------------------------------------------------------------
-const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
-const floats = (text) => new Float32Array(bytes(text));
-const shorts = (text) => new Int16Array(bytes(text));
-const octets = (text) => new Uint8Array(bytes(text));
 const rgb = (hex) => [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
 const name = (number) => map.names[number];
 const label = (number) => (map.label ? map.labels[map.label[number]] : "");
@@ -53,8 +56,8 @@ const call = (number) => (map.call ? map.calls[map.call[number]] : "");
 const view = { x: 0, y: 0, k: 1 }; // the middle of what is seen, and pixels for one unit
 const gl = at.points.getContext("webgl2", { antialias: false, alpha: false });
 const plot = gl && build();
-let from = new Float32Array(0);
-let to = new Float32Array(0);
+let from = /** @type {Float32Array} */ (new Float32Array(0));
+let to = /** @type {Float32Array} */ (new Float32Array(0));
 let began = 0;
 let drawn = 0; // frames, for those who measure
 
@@ -177,7 +180,10 @@ function paint() {
 
 const where = (number, eased = 1) =>
   [0, 1].map((axis) => from[2 * number + axis] * (1 - eased) + to[2 * number + axis] * eased);
-const screen = ([x, y], { width, height }) => [(x - view.x) * view.k + width / 2, (y - view.y) * view.k + height / 2];
+const screen = (/** @type {number[]} */ [x, y], { width, height }) => [
+  (x - view.x) * view.k + width / 2,
+  (y - view.y) * view.k + height / 2,
+];
 
 function over(width, height, ratio, eased) {
   const pen = at.over.getContext("2d");
@@ -204,7 +210,7 @@ function over(width, height, ratio, eased) {
   }
 }
 
-function ring(pen, [x, y], ink, radius) {
+function ring(pen, /** @type {number[]} */ [x, y], ink, radius) {
   pen.strokeStyle = ink;
   pen.lineWidth = 2;
   pen.beginPath();
@@ -659,14 +665,14 @@ const told = (number) =>
   [
     name(number),
     label(number) && `label: ${label(number)}`,
-    call(number) && `called ${call(number)}, ${sightglass.percent(map.sure[number] / 255)} sure`,
+    call(number) && `called ${call(number)}, ${percent(map.sure[number] / 255)} sure`,
   ]
     .filter(Boolean)
     .join(" · ");
 
 function column() {
   const votes = map.votes
-    .map(([words, part]) => `${sightglass.percent(part)} ${words}`)
+    .map(([words, part]) => `${percent(part)} ${words}`)
     .slice(0, 3)
     .join(", ");
   at.near.replaceChildren(...(votes ? [h("b", {}, votes), ". "] : []), map.near);
@@ -704,7 +710,7 @@ function column() {
   at.trustSay.textContent = [
     labels == null
       ? ""
-      : `Ten neighbors name the label rightly for ${sightglass.percent(map.figures["labels right in the vectors"])} in the vectors, for ${sightglass.percent(labels)} in the map.`,
+      : `Ten neighbors name the label rightly for ${percent(map.figures["labels right in the vectors"])} in the vectors, for ${percent(labels)} in the map.`,
     map.kept && "Faint points lie beside others than in the vectors.",
   ]
     .filter(Boolean)
@@ -762,7 +768,7 @@ function pick(number) {
 }
 
 // Nearly every place adds something to a cosine; what tells is who adds more than an even share.
-function uneven({ values, ...heat }) {
+function uneven(/** @type {import("../../static/types.js").Heat} */ { values, ...heat }) {
   const even = values.reduce((sum, value) => sum + value, 0) / values.length;
   const apart = values.map((value) => value - even);
   return { ...heat, values: apart, top: apart.reduce((most, value) => Math.max(most, Math.abs(value)), 0) };
@@ -780,15 +786,8 @@ function alike({ cosine, exact, here, there, number }) {
     });
     const image = new Image();
     image.src = one.src;
-    const heat = uneven(sightglass.heat.unpack(one.heat));
-    sightglass.heat.small(
-      canvas,
-      heat,
-      { box: one.box, signed: true },
-      { width: one.width, height: one.height },
-      image,
-      heat.top || 1,
-    );
+    const heat = uneven(unpack(one.heat));
+    small(canvas, heat, { box: one.box, signed: true }, one, image);
     return h("figure", {}, canvas, h("figcaption", {}, words));
   });
   const sum = exact
@@ -910,7 +909,7 @@ function hover(event) {
       call(number) && [
         `called ${call(number)}`,
         h("br"),
-        `${sightglass.percent(map.sure[number] / 255)} sure${right && `, ${right}`}`,
+        `${percent(map.sure[number] / 255)} sure${right && `, ${right}`}`,
       ],
       h("div", { class: "quiet" }, name(number)),
     ),
@@ -923,7 +922,7 @@ function caught() {
   lasso = null;
   if (line.length > 3) {
     const box = at.over.getBoundingClientRect();
-    const inside = ([x, y]) =>
+    const inside = (/** @type {number[]} */ [x, y]) =>
       line.reduce((odd, [x1, y1], i) => {
         const [x0, y0] = line[(i || line.length) - 1];
         return y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0 ? !odd : odd;
@@ -1040,9 +1039,9 @@ const acts = {
     at.steady.textContent = "…";
     sightglass.run("map", "steady", { ...places, gallery: map.gallery }, (told) => {
       if (told.state === "error") at.steady.textContent = told.sentence;
-      if (told.share) at.steady.textContent = `${sightglass.percent(told.share)} …`;
+      if (told.share) at.steady.textContent = `${percent(told.share)} …`;
       if (told.state === "done")
-        at.steady.textContent = `Three maps that begin at random share ${sightglass.percent(told.agreement)} of each point's ${told.of} neighbors.`;
+        at.steady.textContent = `Three maps that begin at random share ${percent(told.agreement)} of each point's ${told.of} neighbors.`;
     });
   },
   film: () => {
@@ -1088,7 +1087,7 @@ function play(frames) {
     fit();
     for (const button of at.places.children)
       button.setAttribute("aria-pressed", String(button.textContent === frame.words));
-    at.caveat.textContent = `${frame.words}${frame.right == null ? "" : `: ten neighbors name the label rightly for ${sightglass.percent(frame.right)}`}. Each map is turned onto the last one.`;
+    at.caveat.textContent = `${frame.words}${frame.right == null ? "" : `: ten neighbors name the label rightly for ${percent(frame.right)}`}. Each map is turned onto the last one.`;
     setTimeout(() => step(number + 1), 1500);
   };
   step(0);
@@ -1108,7 +1107,7 @@ at.digitsBox.addEventListener("toggle", () => {
         "figure",
         {},
         canvas,
-        h("figcaption", {}, h("b", {}, one.words), h("br"), `neighbors name ${sightglass.percent(one.right)} rightly`),
+        h("figcaption", {}, h("b", {}, one.words), h("br"), `neighbors name ${percent(one.right)} rightly`),
       );
     };
     at.three.replaceChildren(...told.maps.map((one) => figure(one, 480)));
