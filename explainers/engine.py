@@ -116,6 +116,7 @@ def stream(
     asked = _asked(chosen, model, view, wanted, stop)
     other = Second(None if second is None else Picture.read(second, show=model.framing.bands))
     values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, Second: other, type(gallery): gallery}
+    result = None
     for result in chosen.run(values, checked):
         if not result.finite:
             where = "" if view is None else " on this picture"
@@ -140,6 +141,8 @@ def stream(
             second=other.picture if Second in chosen.given else None,
             gallery=gallery.where if isinstance(gallery, Gallery) else "",
         )
+    if result is None:
+        raise SightglassError(f"{chosen.title} ended without an answer.")
 
 
 def _asked_like(stream: Callable[P, Any]) -> Callable[[Callable[..., T]], Callable[P, T]]:
@@ -166,10 +169,7 @@ def explain(*about: Any, **question: Any) -> Explanation:
     `Stopped` when it says so. With `working`, the answer also holds the steps from the network's numbers to the map,
     where the method tells them. Raises `QuestionError` or `DoesNotApply`.
     """
-    last = deque(stream(*about, **question), maxlen=1)
-    if not last:
-        raise SightglassError("The method ended without an answer.")
-    return last[0]
+    return deque(stream(*about, **question), maxlen=1).pop()
 
 
 def compare(

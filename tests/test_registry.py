@@ -107,9 +107,12 @@ def test_the_entry_point_of_somebody_elses_package_is_a_method(registered, tmp_p
     dropped(tmp_path / "elsewhere", "strength")
     entry = importlib.metadata.EntryPoint("strength", "elsewhere.strength", registry.ENTRY_POINTS)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(
-        importlib.metadata, "entry_points", lambda group: [entry] if group == "explainers.methods" else []
-    )
+    known = importlib.metadata.entry_points  # torch's own libraries look theirs up, too
+
+    def with_ours(**group):
+        return [entry] if group == {"group": "explainers.methods"} else known(**group)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", with_ours)
     method = registry.find("strength")
     assert method.streams
     assert method.function.__module__ == "elsewhere.strength"

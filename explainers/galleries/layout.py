@@ -245,9 +245,7 @@ def _umap(rows: NDArray[np.floating], seed: int, neighbors: float) -> NDArray[np
         try:
             return np.asarray(made.fit_transform(rows), np.float32)
         finally:
-            torch.set_num_threads(
-                threads
-            )  # numba, which it runs on, sets as many as there are cores, for torch as well
+            torch.set_num_threads(threads)  # numba, which it runs on, sets as many as there are cores, also for torch
 
 
 def _centered(vectors: NDArray[np.floating], new: NDArray[np.floating]) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import explainers as ex
 
 from ... import engine, registry
-from ...errors import DoesNotApply, SightglassError, Stopped
+from ...errors import DoesNotApply, Stopped
 from ...explanation import Explanation
 from ...galleries import gallery as galleries
 from ...galleries.gallery import Gallery
@@ -100,8 +100,7 @@ class Asked:
         except Stopped:
             if last is None:
                 raise
-        if last is None:
-            raise SightglassError(f"{self.method.title} ended without an answer.")
+        assert last is not None
         return self.shelf.explanations.put(self.key, last)
 
     def _answers(self, stop: Stop | None) -> Iterator[Explanation]:
