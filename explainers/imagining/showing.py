@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from .ascent import Imagined
 from .measures import apartness, predictions, scores_of, standing
 from .objectives import ClassScore, Objective
 from .recipes import RecipeName
-from .worlds import framed, natural_pictures, second_opinion
+from .worlds import framed, natural_pictures, second_opinion, whose
 
 How = Annotated[
     RecipeName,
@@ -37,6 +37,9 @@ Seed = Annotated[int, Field(ge=0, le=9999, description="Another number starts fr
 Channel = Annotated[
     int, Field(ge=0, le=4095, description="Which channel, from 0; past the last one, it counts on from the first.")
 ]
+
+IMAGINED, NATURAL = "imagined", "natural"
+"""Which of the tiles are which, by their keys."""
 
 EXEMPLARS = 3
 """Natural pictures beside an imagined one: people learn more from them."""
@@ -58,7 +61,7 @@ def shown(
         if state.step:
             scores = state.scores.tolist()
             tiles = [
-                Tile(colors(picture), caption, score)
+                Tile(colors(picture), caption, score, key=IMAGINED, facts=_how_far(state))
                 for picture, caption, score in zip(state.pictures, captions(state), scores, strict=True)
             ]
             told = note(state) if state.done == 1 else None
@@ -89,7 +92,10 @@ def natural_best(
         return [], Natural(batch, torch.zeros(0))
     natural = Natural(batch, scores_of(model, objective, batch, spent=spent, stop=stop))
     best = [(i, float(natural.scores[i])) for i in natural.best(EXEMPLARS)]
-    return [Tile(pictures[i].array, f"natural, {score:.1f}", score) for i, score in best], natural
+    told = {"whose": whose(model)}
+    return [
+        Tile(pictures[i].array, f"natural, {score:.1f}", score, key=NATURAL, facts=told) for i, score in best
+    ], natural
 
 
 def worth(
@@ -159,6 +165,12 @@ def colors(picture: Tensor) -> NDArray[np.uint8]:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _how_far(state: Imagined) -> dict[str, Any]:
+    """The step, of how many, and the mean objective at each so far, as (step, mean)."""
+    curve = [[step, round(_mean(scores), 3)] for step, scores in state.curve]
+    return {"step": state.step, "steps": state.steps, "curve": curve}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -20,13 +21,18 @@ NATURAL = 90
 
 
 def natural_pictures(model: Classifier, count: int = NATURAL) -> tuple[Picture, ...]:
-    """Held-out pictures of the network's own world, or those of a gallery on offer that has its vectors; or none."""
-    if model.world is not None:
-        return _held_out(model.world, count)
-    try:
-        return _spread(fitting(model), count)
-    except QuestionError:
-        return ()
+    """Pictures of the network's own world, of a gallery on offer that has its vectors, or those at hand; or none."""
+    return _natural(model, count)[0]
+
+
+def whose(model: Classifier) -> str:
+    """Whose the natural pictures of a network are, in words; empty where there are none."""
+    return _natural(model, 1)[1]
+
+
+def have_at_hand(pictures: Sequence[Picture]) -> None:
+    """Photographs that stand in for natural ones wherever a network has none of its own, from now on."""
+    _at_hand[:] = pictures
 
 
 def any_pictures(count: int = NATURAL) -> tuple[Picture, ...]:
@@ -47,6 +53,18 @@ def second_opinion(model: Classifier) -> Classifier | None:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+_at_hand: list[Picture] = []
+
+
+def _natural(model: Classifier, count: int) -> tuple[tuple[Picture, ...], str]:
+    if model.world is not None:
+        return _held_out(model.world, count), "its own world"
+    try:
+        gallery = fitting(model)
+    except QuestionError:
+        return tuple(_at_hand[:count]), "the photographs here" if _at_hand else ""
+    return _spread(gallery, count), f"the gallery {gallery.name}"
 
 
 @lru_cache(maxsize=4)

@@ -35,7 +35,10 @@ def channels(
     parts = torch.einsum("k,khw->khw", slopes.mean((1, 2)), maps)
     sums = parts.sum((1, 2))
     best = sums.abs().argsort(stable=True, descending=True, dim=0)[:most].tolist()
-    tiles = [Tile(parts[k].cpu().numpy(), f"{k}: {float(sums[k]):+.2g}", float(sums[k]), signed=True) for k in best]
+    tiles = [
+        Tile(parts[k].cpu().numpy(), f"{k}: {float(sums[k]):+.2g}", float(sums[k]), signed=True, facts={"channel": k})
+        for k in best
+    ]
     for_it, against = float(sums.clamp(min=0).sum()), float(sums.clamp(max=0).sum())
     here = float(sums[best].sum())
     note = f"All {len(maps)} channels together: {for_it:+.2g} for the class and {against:+.2g} against it; those shown "

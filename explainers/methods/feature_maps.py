@@ -40,7 +40,13 @@ def feature_maps(
     ranked = activity.argsort(stable=True, descending=True, dim=0).tolist() if order == "activity" else range(len(maps))
     signed = bool((maps < 0).any())
     tiles = [
-        Tile(maps[k].cpu().numpy(), f"{k}" if activity[k] else f"{k}, silent", float(activity[k]), signed=signed)
+        Tile(
+            maps[k].cpu().numpy(),
+            f"{k}" if activity[k] else f"{k}, silent",
+            float(activity[k]),
+            signed=signed,
+            facts={"channel": k, "silent": not activity[k]},
+        )
         for k in list(ranked)[:most]
     ]
     silent = int((activity == 0).sum())

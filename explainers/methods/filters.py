@@ -62,10 +62,11 @@ def filters(
     if as_colors and model.framing.channels == "bgr":
         pictures = pictures.flip(1)
     tiles = [
-        Tile(colors(0.5 + pictures[k] / (2 * pictures[k].abs().max().clamp(min=1e-12))), f"{k}", float(strength[k]))
+        Tile(colors(0.5 + pictures[k] / (2 * pictures[k].abs().max().clamp(min=1e-12))), f"{k}", float(strength[k]),
+             facts={"channel": k})
         if as_colors
         else Tile(_mosaic(pictures[k]).numpy() / (1 if frequencies else most), f"{k}", float(strength[k]),
-                  signed=not frequencies)
+                  signed=not frequencies, facts={"channel": k})
         for k in chosen
     ]  # fmt: skip
     size = " × ".join(map(str, kernels.shape[2:]))

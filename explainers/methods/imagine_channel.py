@@ -18,6 +18,7 @@ from ..trace import Asked
     paper="https://distill.pub/2017/feature-visualization/",
     class_specific=False,
     passes=(230, 128),
+    fills="inside.channel",
 )
 def imagine_channel(
     model: Classifier,

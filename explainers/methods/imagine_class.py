@@ -20,6 +20,7 @@ from ..trace import Asked
     needs={Need.SLOPES, Need.COLORS},
     paper="https://distill.pub/2017/feature-visualization/",
     passes=(290, 192),
+    fills="inside.class",
 )
 def imagine_class(
     model: Classifier,

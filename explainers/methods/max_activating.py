@@ -9,7 +9,7 @@ from torch import Tensor
 from ..imagining.canvas import mean_color
 from ..imagining.exemplars import cut, exemplars, receptive_field
 from ..imagining.showing import Channel, colors, site_of
-from ..imagining.worlds import any_pictures, framed, natural_pictures
+from ..imagining.worlds import any_pictures, framed, natural_pictures, whose
 from ..network.classifier import Classifier
 from ..registry import Depth, Family, Need, explainer
 from ..results import Tile, Tiles
@@ -25,6 +25,7 @@ LINE = torch.tensor([1.0, 0.75, 0.1])[:, None]
     paper="https://arxiv.org/abs/1311.2901",
     class_specific=False,
     passes=(140, 0),
+    fills="inside.exemplars",
 )
 def max_activating(
     model: Classifier,
@@ -45,7 +46,7 @@ def max_activating(
     site = site_of(model, depth)
     number = channel % site.channels
     own = natural_pictures(model)
-    pictures = framed(model, own or any_pictures())
+    pictures, theirs = framed(model, own or any_pictures()), whose(model) or "another world"
     (found,) = exemplars(model, site, pictures, [number], count=count, spent=asked.spent, stop=asked.stop)
     field = receptive_field(model, site, spent=asked.spent)
     ground = mean_color(model.framing)
@@ -53,7 +54,8 @@ def max_activating(
     for one in found:
         picture, box = pictures[one.picture].cpu(), field.of(one.cell)
         shown = cut(picture, box, ground) if crops else _outlined(picture, box)
-        tiles.append(Tile(colors(shown), f"{one.activation:.2g}", one.activation))
+        facts = {"picture": one.picture, "box": _within(box, picture), "field": list(field.size), "whose": theirs}
+        tiles.append(Tile(colors(shown), f"{one.activation:.2g}", one.activation, facts=facts))
     height, width = field.size
     note = f"Channel {number} of {site.channels}; each place sees {height} × {width} pixels"
     whole = height >= model.framing.size[0] and width >= model.framing.size[1]
@@ -61,6 +63,12 @@ def max_activating(
     if not own:
         note += " They are pond pictures: a gallery of this network's own world would bring better ones."
     return Tiles(tuple(tiles), unit="activation", note=note)
+
+
+def _within(box: tuple[int, int, int, int], picture: Tensor) -> list[float]:
+    """A box as shares of the picture's sides, as far as it lies within: left, top, right, bottom."""
+    (top, left, bottom, right), (height, width) = box, picture.shape[1:]
+    return [max(0, left) / width, max(0, top) / height, min(width, right) / width, min(height, bottom) / height]
 
 
 def _outlined(picture: Tensor, box: tuple[int, int, int, int]) -> Tensor:

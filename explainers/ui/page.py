@@ -11,6 +11,8 @@ from typing import Any
 import gradio as gr
 
 from ..errors import QuestionError, SightglassError
+from ..imagining.worlds import have_at_hand
+from ..pictures import Picture
 from . import endpoints, parts, scripts
 from .answering import answers, gathering, honest, work
 from .answering.asked import Asked
@@ -56,6 +58,7 @@ def build(
     background. Raises `ModelError` for an identifier that names nothing.
     """
     shelf = Shelf(Catalogue(models, photographs), device)
+    have_at_hand([Picture.read(path) for path in photographs])
     with gr.Blocks(title="Sightglass", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as demo:
         with gr.Column(elem_id="bench"):
             parts.Masthead()

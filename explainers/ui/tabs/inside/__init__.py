@@ -5,30 +5,25 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
-import torch
 from PIL import Image
 
 from .... import engine
 from ....errors import DoesNotApply, QuestionError, Stopped
-from ....imagining import RECIPES, Channel, ClassScore, Imagined, RecipeName, imagine
-from ....imagining.canvas import mean_color
-from ....imagining.exemplars import Exemplar, cut, exemplars, receptive_field
-from ....imagining.measures import scores_of
-from ....imagining.showing import Natural, colors, worth
+from ....explanation import Explanation
+from ....imagining import RECIPES, RecipeName
+from ....imagining.showing import IMAGINED, NATURAL, colors
 from ....imagining.worlds import any_pictures, framed, natural_pictures
 from ....network.anatomy import DEPTHS
 from ....network.classifier import Classifier
 from ....network.sites import Site
 from ....registry import filling
 from ....results import Tile, Tiles
-from ....shapes import Batch
 from ....showing.kinds.tiles import colored
-from ....trace import Spent, Target, Trace
+from ....trace import Trace
 from ... import endpoints as endpoint
 from ... import panes
 from ...given import Given
@@ -61,10 +56,10 @@ def look(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
         "chosen": site,
         "target": model.labels[trace.class_index],
         "picture": colors_url(colors(trace.pixels)),
-        "speaking": [_numbered(tile, heat=True) for tile in _tiles(speaking)],
+        "speaking": [_numbered(tile) | {"heat": panes.packed(tile.values)} for tile in _tiles(speaking)],
         "speaking_note": speaking.result.note,
         "unit": speaking.head.points(speaking.score),
-        "maps": [_numbered(tile) for tile in _tiles(maps)],
+        "maps": [_shown(tile) for tile in _tiles(maps)],
         "maps_note": maps.result.note,
     }
 
@@ -77,33 +72,34 @@ def filters(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
         trace.classifier, filling("inside.filters"), where=where, order="likeness" if where == "first" else "strength",
         frequencies=given.get("frequencies") is True, stop=stop,
     )  # fmt: skip
-    return {"where": where, "filters": [_numbered(tile) for tile in _tiles(answer)], "note": answer.result.note}
+    return {"where": where, "filters": [_shown(tile) for tile in _tiles(answer)], "note": answer.result.note}
 
 
 def channel(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """One channel: natural pictures that excite it most, then a picture that is grown for it."""
     trace = _trace(given, shelf, stop)
-    model, site = trace.classifier, trace.site(_site(given, trace))
+    model, depth = trace.classifier, _site(given, trace)
+    site = trace.site(depth)
     number = _whole(given, "channel", 0, site.channels - 1)
-    pictures, whose = _natural(trace, shelf)
-    (found,) = exemplars(model, site, pictures, [number], count=EXEMPLARS, stop=stop)
-    field = receptive_field(model, site)
     own = trace.maps(site)[number]
     told: Json = {
         "channel": number,
         "own": panes.packed(own.cpu().numpy()),
         "signed": bool((own < 0).any()),
         "peak": float(own.max()),
-        "exemplars": [_exemplar(pictures, one, field.of(one.cell), model) for one in found],
-        "field": list(field.size),
-        "whose": whose,
         "imagined": [],
     }
+    excited = engine.explain(
+        trace, filling("inside.exemplars"), depth=depth, channel=number, count=EXEMPLARS, crops=True, stop=stop
+    )
+    told |= _exemplars(_tiles(excited), model)
     tell(told)
-    objective = Channel(site, number)
-    recipe = RECIPES[_how(given)]
-    for state in _until_stopped(imagine(model, objective, recipe, count=2, steps=CHANNEL_STEPS, stop=stop)):
-        told = told | {"imagined": _frames(state), "step": state.step, "steps": state.steps}
+    growing = engine.stream(
+        trace, filling("inside.channel"), depth=depth, channel=number, how=_how(given), steps=CHANNEL_STEPS, stop=stop
+    )
+    for answer in _until_stopped(growing):
+        frames = _imagined(answer)
+        told = told | {"imagined": _pictures(frames), **_progress(frames)}
         tell(told)
     return told
 
@@ -111,40 +107,36 @@ def channel(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
 def grow(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """The class, imagined in several ways side by side; each a film with its score. A stop keeps what there is."""
     trace = _trace(given, shelf, stop)
-    model, objective = trace.classifier, ClassScore(replace(trace.target, index=trace.class_index))
-    ways = _ways(given)
+    about = trace.target
     steps = STEPS.get(str(given.get("steps")), STEPS["quick"])
     count, seed = _whole(given, "pictures", 1, 4, 1), _whole(given, "seed", 0, 9999)
-    natural, whose = _natural(trace, shelf)
-    beside = Natural(natural, scores_of(model, objective, natural, stop=stop))
     told: Json = {
-        "label": model.labels[trace.class_index],
-        "unit": trace.target.points,
+        "label": trace.classifier.labels[trace.class_index],
+        "unit": about.points,
         "steps": steps,
-        "natural": [
-            {"picture": colors_url(colors(natural[i])), "score": float(beside.scores[i])} for i in beside.best(3)
-        ],
-        "whose": whose,
-        "ways": [{"how": how, "pictures": [], "curve": [], "step": 0} for how in ways],
+        "natural": [],
+        "whose": "",
+        "ways": [{"how": how, "pictures": [], "curve": [], "step": 0} for how in _ways(given)],
     }
     tell(told)
-    growing = [imagine(model, objective, RECIPES[how], count=count, steps=steps, seed=seed, stop=stop) for how in ways]
-    films: list[list[Imagined]] = [[] for _ in ways]
-    for states in _until_stopped(zip(*growing, strict=True)):
-        for film, state in zip(films, states, strict=True):
-            film.append(state)
-        told = told | {
-            "ways": [
-                {"how": how, "pictures": _frames(state), "curve": _curve(state), "step": state.step}
-                for how, state in zip(ways, states, strict=True)
-            ]
-        }
+    growing = [
+        engine.stream(
+            trace, filling("inside.class"), target=about.index, versus=about.versus, score=about.score, stop=stop,
+            how=way["how"], steps=steps, pictures=count, seed=seed,
+        )
+        for way in told["ways"]
+    ]  # fmt: skip
+    films: list[list[Explanation]] = [[] for _ in growing]
+    for answers in _until_stopped(zip(*growing, strict=True)):
+        for film, answer in zip(films, answers, strict=True):
+            film.append(answer)
+        told = told | _natural(answers[0]) | {"ways": [_way(film) for film in films]}
         tell(told)
-    shown = [
-        way | {"film": _film(film) if film else None, "worth": _worth(trace, objective, film, beside, stop)}
+    ways = [
+        way | ({"film": _film(film), "worth": film[-1].result.note or ""} if film else {"film": None, "worth": ""})
         for way, film in zip(told["ways"], films, strict=True)
     ]
-    return told | {"ways": shown, "whole": all(film and film[-1].done == 1 for film in films)}
+    return told | {"ways": ways, "whole": all(film and film[-1].result.done == 1 for film in films)}
 
 
 def redraw(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
@@ -156,7 +148,7 @@ def redraw(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     try:
         for answer in engine.stream(trace, filling(f"inside.{kind}"), depth=site, stop=stop):
             told = told | {
-                "pictures": [_numbered(tile) for tile in _tiles(answer)[:-1]],
+                "pictures": [_shown(tile) for tile in _imagined(answer)],
                 "done": answer.result.done,
                 "question": answer.question,
                 "read_it_as": answer.method.read_it_as,
@@ -179,11 +171,10 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
 
     def imagined(model: Any, target: Any, how: Any, steps: Any, seed: Any) -> Iterator[Any]:
         network = shelf.network(endpoint.model_of(model, shelf))
-        objective = ClassScore(Target(network.index(_label(target)), head=network.head))
-        count, start = _whole({"steps": steps}, "steps", 8, 512), _whole({"seed": seed}, "seed", 0, 9999)
-        for state in imagine(network, objective, RECIPES[_how({"how": how})], steps=count, seed=start):
-            told = {"step": state.step, "steps": state.steps, "score": float(state.scores[0]), "curve": _curve(state)}
-            yield Image.fromarray(colors(state.pictures[0])), told
+        chosen = {"how": how, "steps": steps, "seed": seed}
+        for answer in engine.stream(network, filling("inside.class"), target=_label(target), pictures=1, **chosen):
+            (frame,) = _imagined(answer)
+            yield Image.fromarray(frame.values), {**frame.facts, "score": frame.value}
 
     inputs = {
         "model": endpoint.about_picture(shelf)[2],
@@ -237,20 +228,6 @@ def _depth(name: str, trace: Trace) -> Json:
     return {"id": name, "channels": site.channels, "height": height, "width": width, "path": str(site.point)}
 
 
-def _natural(trace: Trace, shelf: Shelf) -> tuple[Batch, str]:
-    """Natural pictures for this network, and whose they are: its own world's, the app's photographs, or the pond's."""
-    model = trace.classifier
-    own = natural_pictures(model)
-    if own:
-        return framed(model, own), "its own world"
-    named = list(shelf.catalogue.photographs)
-    pictures = tuple(shelf.pictures.setdefault(name, shelf.catalogue.picture(name)).picture for name in named)
-    if pictures:
-        mine = () if any(each.digest == trace.picture.digest for each in pictures) else (trace.picture,)
-        return framed(model, (*mine, *pictures)), "the photographs here" + (" and your picture" if mine else "")
-    return torch.cat([trace.pixels[None], framed(model, any_pictures(24))]), "your picture and the pond"
-
-
 def _until_stopped(states: Any) -> Iterator[Any]:
     """What there is until somebody stops it, which is an answer, too."""
     try:
@@ -259,47 +236,56 @@ def _until_stopped(states: Any) -> Iterator[Any]:
         return
 
 
-def _worth(trace: Trace, objective: ClassScore, film: Sequence[Imagined], natural: Natural, stop: Stop) -> str:
-    if not film or stop():
-        return ""
-    try:
-        return worth(trace.classifier, objective, film[-1].pictures, natural, spent=Spent(), stop=stop)
-    except Stopped:
-        return ""
-
-
-def _exemplar(pictures: Batch, one: Exemplar, box: tuple[int, int, int, int], model: Classifier) -> Json:
-    picture = pictures[one.picture].cpu()
-    height, width = model.framing.size
-    top, left, bottom, right = box
-    within = [max(0, left) / width, max(0, top) / height, min(width, right) / width, min(height, bottom) / height]
-    part = cut(picture, box, mean_color(model.framing))
+def _exemplars(tiles: Sequence[Tile], model: Classifier) -> Json:
+    """What excites the channel: each picture, the part of it that the channel sees, and how strongly it answers."""
+    pictures = natural_pictures(model) or any_pictures()
     return {
-        "picture": colors_url(colors(picture)),
-        "cut": colors_url(colors(part)),
-        "activation": one.activation,
-        "box": within,
+        "exemplars": [
+            {
+                "picture": colors_url(colors(framed(model, (pictures[tile.facts["picture"]],))[0])),
+                "cut": colors_url(tile.values),
+                "activation": tile.value,
+                "box": tile.facts["box"],
+            }
+            for tile in tiles
+        ],
+        "field": tiles[0].facts["field"],
+        "whose": tiles[0].facts["whose"],
     }
 
 
-def _frames(state: Imagined) -> list[Json]:
-    scores = state.scores.tolist()
-    return [
-        {"picture": colors_url(colors(picture)), "score": score}
-        for picture, score in zip(state.pictures, scores, strict=True)
-    ]
+def _imagined(answer: Explanation) -> list[Tile]:
+    """The pictures that grow, without those that stand beside them."""
+    return [tile for tile in _tiles(answer) if tile.key == IMAGINED]
 
 
-def _curve(state: Imagined) -> list[list[float]]:
-    """(step, mean score) so far."""
-    return [[step, round(sum(scores) / len(scores), 3)] for step, scores in state.curve]
+def _natural(answer: Explanation) -> Json:
+    """The natural pictures beside them, and whose they are."""
+    beside = [tile for tile in _tiles(answer) if tile.key == NATURAL]
+    return {"natural": _pictures(beside), "whose": beside[0].facts["whose"] if beside else ""}
 
 
-def _film(film: Sequence[Imagined]) -> str:
+def _way(film: Sequence[Explanation]) -> Json:
+    frames = _imagined(film[-1])
+    return {
+        "how": film[-1].options["how"],
+        "pictures": _pictures(frames),
+        "curve": frames[0].facts["curve"],
+        "step": frames[0].facts["step"],
+    }
+
+
+def _progress(frames: Sequence[Tile]) -> Json:
+    return {"step": frames[0].facts["step"], "steps": frames[0].facts["steps"]}
+
+
+def _pictures(frames: Sequence[Tile]) -> list[Json]:
+    return [{"picture": colors_url(frame.values), "score": frame.value} for frame in frames]
+
+
+def _film(film: Sequence[Explanation]) -> str:
     """The frames as an animated WebP, the pictures side by side; the last one stays for a while."""
-    frames = [
-        Image.fromarray(np.concatenate([colors(picture) for picture in state.pictures], axis=1)) for state in film
-    ]
+    frames = [Image.fromarray(np.concatenate([tile.values for tile in _imagined(answer)], axis=1)) for answer in film]
     file = io.BytesIO()
     durations = [120] * (len(frames) - 1) + [2400]
     frames[0].save(
@@ -313,13 +299,13 @@ def _tiles(answer: Any) -> tuple[Tile, ...]:
     return answer.result.tiles
 
 
-def _numbered(tile: Tile, *, heat: bool = False) -> Json:
-    told: Json = {"caption": tile.caption, "value": tile.value, "signed": tile.signed}
-    number = tile.caption.partition(":")[0].partition(",")[0]
-    told["number"] = int(number) if number.isdecimal() else None
-    if heat:
-        return told | {"heat": panes.packed(tile.values)}
-    return told | {"picture": colors_url(colored(tile)), "silent": tile.caption.endswith("silent")}
+def _numbered(tile: Tile) -> Json:
+    return {"caption": tile.caption, "value": tile.value, "signed": tile.signed, "number": tile.facts.get("channel")}
+
+
+def _shown(tile: Tile) -> Json:
+    """A tile as a picture."""
+    return _numbered(tile) | {"picture": colors_url(colored(tile)), "silent": tile.facts.get("silent", False)}
 
 
 def _how(given: Json) -> RecipeName:
