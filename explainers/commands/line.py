@@ -16,6 +16,7 @@ from ..errors import SightglassError
 from ..galleries.gallery import Gallery
 from ..network.classifier import load
 from ..network.heads import SCORES
+from . import anatomy
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("methods", help="what can be asked, and of a network what applies")
     listing.add_argument("--model", help="say which of them apply to this network")
     listing.set_defaults(run=_methods)
+    reading = commands.add_parser("anatomy", help="where a network's maps are read, and why not elsewhere")
+    reading.add_argument("model", help=_NAMED)
+    reading.set_defaults(run=_anatomy)
     _add_gallery(commands.add_parser("gallery", help="pictures to find neighbors in"))
     commands.add_parser("models", help="networks worth starting with").set_defaults(run=_models)
     return parser
@@ -100,6 +104,12 @@ def _methods(choice: argparse.Namespace) -> int:
     else:
         for method in registry.all_methods():
             print(f"{method.id:20} {method.question}")
+    return 0
+
+
+def _anatomy(choice: argparse.Namespace) -> int:
+    for line in anatomy.lines(load(choice.model)):
+        print(line)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -51,6 +51,22 @@ class ClassMaps:
     site: Site
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """An output that might be maps over a grid, and what became of it."""
+
+    point: Point
+    module: str
+    """The kind of module that put it out."""
+    shape: tuple[int, ...]
+    layout: Layout | None
+    depths: tuple[DepthName, ...]
+    """At which it is read; then `why_not` is empty, unless it stands in for a later one."""
+    why_not: str
+    agreement: float | None
+    """How far its places agree with the pixels that move them; None where that was not measured."""
+
+
 @dataclass(frozen=True, eq=False)
 class Anatomy:
     """Where the maps are, what the head reads, and whether there is attention, for one network at one input size."""
@@ -80,6 +96,10 @@ class Anatomy:
     """Which part of the network the last maps show, and how much of the score that is; empty where it is all."""
     agreement: float | None = None
     """How far the places of the last maps agree with the pixels that move them; None where there are none to hold."""
+    candidates: tuple[Candidate, ...] = ()
+    """Every output of a pass, in order, with what speaks for or against reading maps there."""
+    lost: tuple[tuple[str, str], ...] = ()
+    """Functions behind which the places of numbers are not known any more, with the reason."""
 
     @property
     def one_grid(self) -> bool:
@@ -122,7 +142,9 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         raise LookupError(f"the forward pass returned {type(output).__name__} rather than a tensor")
     head_call = _head_call(calls, output)
     attention, pooled, without_attention = _attention(module, inputs.detach(), seen, places, objective)
-    found = _found(module, inputs.detach(), calls, places, seen.attention)
+    notes = _Notes(calls)
+    found = _found(module, inputs.detach(), calls, places, seen.attention, notes)
+    lost, every = tuple(sorted(places.lost.items())), list(found)
     del places
     rest: dict[str, Any] = {
         "rectifiers": seen.rectifiers,
@@ -130,6 +152,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         "pooled": pooled,
         "without_attention": without_attention,
         "embedding": head_call.point if head_call else None,
+        "lost": lost,
     }
     why, mixed = (
         "It keeps no maps over a grid that the score depends on, so there is nothing to lay over the picture.",
@@ -142,6 +165,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
         distinct = list(dict.fromkeys(sites.values()))
         agree = dict(zip(distinct, agreements(module, inputs.detach(), distinct), strict=True))
         agreement = agree[picked.site]
+        notes.measured((f, agree[f.site]) for f in found if f.site in agree)
         if _agrees(agreement):
             good = [depth for depth in DEPTHS if _agrees(agree[sites[depth]])]
             sites = {d: sites[next(g for g in good if DEPTHS.index(g) >= DEPTHS.index(d))] for d in DEPTHS}
@@ -156,6 +180,7 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
                 loose={str(f.site): f.site for f in found},
                 partial=mixed or picked.partial,
                 agreement=agreement,
+                candidates=notes.candidates(every, picked, sites),
                 **rest,
             )
         why = (
@@ -167,9 +192,12 @@ def _read(module: nn.Module, inputs: Tensor, objective: Callable[[Tensor], Tenso
             "of the picture moves other cells as much."
         )
         tried = agreements(module, inputs.detach(), [f.site for f in picked.through])
+        notes.measured(zip(picked.through, tried, strict=True))
         wrong = {f.node for f, a in zip(picked.through, tried, strict=True) if not _agrees(a)}
         wrong |= {f.node for f in found if f.site.point in picked.site.points}
+        notes.ruled_out(f for f in found if f.node in wrong)
         found = [f for f in found if f.node not in wrong]
+    rest["candidates"] = notes.candidates(every, None, {})
     return Anatomy(sites={}, trunk=(), head=None, without_maps=why, without_head=why, agreement=agreement, **rest)
 
 
@@ -198,8 +226,69 @@ class _Found:
         return self.layout.cells(self.tensor.detach())[0]
 
 
+class _Notes:
+    """What speaks against each output, as it is read; by the number of its call."""
+
+    def __init__(self, calls: list[Call]) -> None:
+        self._calls = calls
+        self._why: dict[int, str] = {}
+        self._agreement: dict[int, float | None] = {}
+
+    def against(self, order: int, why: str) -> None:
+        self._why[order] = why
+
+    def measured(self, tried: Iterable[tuple[_Found, float | None]]) -> None:
+        self._agreement |= {f.order: agreement for f, agreement in tried}
+
+    def ruled_out(self, found: Iterable[_Found]) -> None:
+        for f in found:
+            self._why[f.order] = "changing a part of the picture moves other cells than those over it"
+
+    def candidates(
+        self, found: list[_Found], picked: _Picked | None, sites: dict[DepthName, Site]
+    ) -> tuple[Candidate, ...]:
+        """All of them, with the depths that are read there, or why they are not."""
+        known = {f.order: f for f in found}
+        told = []
+        for order, call in enumerate(self._calls):
+            tensor, f = first_tensor(call.output), known.get(order)
+            depths = tuple(d for d, site in sites.items() if f and call.point in site.points)
+            why = "" if depths else self._why.get(order) or (_passed_over(f, picked) if f else "")
+            told.append(
+                Candidate(
+                    call.point,
+                    type(call.module).__name__,
+                    () if tensor is None else tuple(tensor.shape),
+                    f.layout if f else None,
+                    depths,
+                    why,
+                    self._agreement.get(order),
+                )
+            )
+        return tuple(told)
+
+
+def _passed_over(f: _Found, picked: _Picked | None) -> str:
+    """Why maps that lie where they should are read at no depth."""
+    if picked is None:
+        return "no slope of the scores reaches its cells"
+    same = next((g for g in picked.through if g.node is f.node and g is not f), None)
+    if same is not None:
+        return f"the same tensor as that of {same.site}"
+    if f not in picked.through:
+        return "not everything that the scores depend on flows through it"
+    if f.order > picked.last.order:
+        return "the scores depend on none of its cells"
+    return "the depths are read elsewhere on the same way"
+
+
 def _found(
-    module: nn.Module, inputs: Tensor, calls: list[Call], places: Places, attention: list[tuple[int, int, int]]
+    module: nn.Module,
+    inputs: Tensor,
+    calls: list[Call],
+    places: Places,
+    attention: list[tuple[int, int, int]],
+    notes: _Notes,
 ) -> list[_Found]:
     """Every output that is maps over a grid: by where its numbers came from, or by its shape where that is not known.
 
@@ -212,9 +301,11 @@ def _found(
     for order, call in enumerate(calls):
         tensor = first_tensor(call.output)
         if tensor is None or tensor.grad_fn is None or tensor.ndim not in (3, 4) or tensor.shape[0] != 1:
+            notes.against(order, _no_maps(tensor))
             continue
         if tuple(tensor.shape[1:]) in squares:
-            continue  # an attention matrix, which is square too
+            notes.against(order, "an attention matrix, which is square too")
+            continue
         at = places.at(tensor)
         layout = _layout(tensor, size, grids, call.module) if at is None else lying(at, size)
         if layout is not None:
@@ -223,9 +314,26 @@ def _found(
             site = Site.of(Part(call.point, layout), size=size)
             found.append(_Found(order, site, call.module, tensor, _origin(tensor.grad_fn), size))
             guessed += found[-1:] if at is None else []
+        else:
+            notes.against(order, _NO_GRID if at is None else _NO_PLACES)
     tried = agreements(module, inputs, [f.site for f in guessed])
+    notes.measured(zip(guessed, tried, strict=True))
     wrong = {f.node for f, agreement in zip(guessed, tried, strict=True) if agreement is None or agreement < AGREES}
+    for f in (f for f in found if f.node in wrong):
+        notes.against(f.order, "its cells were guessed from its shape, and are not moved by the pixels under them")
     return [f for f in found if f.node not in wrong]
+
+
+_NO_GRID = "its shape is no grid in the picture's proportion"
+_NO_PLACES = "its numbers do not lie in rows and columns of the picture"
+
+
+def _no_maps(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "it is no tensor"
+    if tensor.grad_fn is None:
+        return "it does not depend on the picture by a graph"
+    return "its shape has no rows and columns" if tensor.ndim not in (3, 4) else "it holds several pictures"
 
 
 def _origin(node: Any) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,6 +89,8 @@ class Places(TorchFunctionMode):
         self.found: list[Found] = []
         self.without = 0
         """Products that mix tokens, or channels, with no matrix of tokens: linear attention and its kin."""
+        self.lost: dict[str, str] = {}
+        """Functions behind which places are not known any more, and the first reason for each."""
 
     def at(self, x: Tensor) -> Shadow | None:
         """Where the numbers of a tensor of this pass came from; None where that was not followed."""
@@ -114,18 +115,22 @@ class Places(TorchFunctionMode):
                 if isinstance(each, Tensor):
                     self._moved[each] = True
         if any(self._place(each) for each in given):
-            # What comes out of a form that is not known here has no place.
-            with torch._C.DisableTorchFunction(), suppress(RuntimeError, IndexError, TypeError, ValueError, KeyError):
-                self._follow(func, out, args, kwargs, call)
+            why = "it mixes numbers of many places, or no rule says where its numbers come from"
+            with torch._C.DisableTorchFunction():
+                try:
+                    self._follow(func, out, args, kwargs, call)
+                except (RuntimeError, IndexError, TypeError, ValueError, KeyError) as error:
+                    # A form of the function that is not known here: what comes out has no place.
+                    why = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else 'no words'}"
+            if any(isinstance(each, Tensor) and self._place(each) is None for each in tree_leaves(out)):
+                self.lost.setdefault(_name(func), why)
         return out
 
     def _place(self, x: Any) -> Place | None:
         return self._known.get(x) if isinstance(x, Tensor) else None
 
     def _follow(self, func: Any, out: Any, args: Any, kwargs: Any, call: int) -> None:
-        name = getattr(func, "__name__", "")
-        if name == "__get__":
-            name = getattr(func.__self__, "__name__", "")
+        name = _name(func)
         if mixes(name):
             return
         if name in _CHOOSES and any(each in self._moved for each in _chosen_by(args, kwargs)):
@@ -300,6 +305,12 @@ class Places(TorchFunctionMode):
 
 _CHOOSES = {"__getitem__", "gather", "index_select", "take_along_dim", "grid_sample", "grid_sampler"}
 """Functions that are told by a tensor which numbers to take."""
+
+
+def _name(func: Any) -> str:
+    """What a function is called; of a property of tensors, such as T, the property."""
+    name = str(getattr(func, "__name__", ""))
+    return str(getattr(func.__self__, "__name__", "")) if name == "__get__" else name
 
 
 def _chosen_by(args: Any, kwargs: Any) -> list[Tensor]:
