@@ -8,28 +8,26 @@ stand-in as well, until it shows or hides, or picks, what has a slope again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as tree
 
+from .multipliers import Multipliers
 from .steering import nonzero, spread, steered
-
-if TYPE_CHECKING:
-    from .differences import Differences
 
 Rule = Callable[..., Any]
 
 
-def compared(d: Differences, func: Any, a: Any, b: Any) -> Tensor:
+def compared(d: Multipliers, func: Any, a: Any, b: Any) -> Tensor:
     """A mask by comparison: where it changed, a − b crossed a line, and its change carries that."""
     mask = cast(Tensor, func(a, b))
     apart = a - b if not isinstance(b, Tensor) or b.dtype != torch.bool else a - b.to(a)
     return stepped(d, mask, apart) if apart.is_floating_point() else mask
 
 
-def stepped(d: Differences, value: Tensor, x: Tensor) -> Tensor:
+def stepped(d: Multipliers, value: Tensor, x: Tensor) -> Tensor:
     """What changes in steps as x does, place by place: the quotient of the two differences."""
     known, numbers = d.met(value, x), value.to(x.dtype)
     if known is None:
@@ -39,7 +37,7 @@ def stepped(d: Differences, value: Tensor, x: Tensor) -> Tensor:
     return d.stand_in(value, steered(numbers, lambda g: (g * slope,), x))
 
 
-def chosen_by(d: Differences, choice: Tensor, x: Tensor, dim: int | None = None) -> Tensor:
+def chosen_by(d: Multipliers, choice: Tensor, x: Tensor, dim: int | None = None) -> Tensor:
     """An index or a mask that came from x in any way, for each place along the other axes of x than `dim`.
 
     What it changes is carried by the changes of x, by their squares.
@@ -58,7 +56,7 @@ def chosen_by(d: Differences, choice: Tensor, x: Tensor, dim: int | None = None)
     return d.stand_in(choice, steered(numbers, back, x))
 
 
-def discrete(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def discrete(d: Multipliers, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """A function of numbers that gives none: where its largest is, in which bin it falls."""
     out = func(x, *args, **kwargs)
     dim = kwargs.get("dim", args[0] if args else -1 if func.__name__ == "argsort" else None)
@@ -72,13 +70,13 @@ def discrete(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) ->
     return out
 
 
-def cast_down(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def cast_down(d: Multipliers, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Another type; whole numbers and masks lose their slope."""
     out = func(x, *args, **kwargs)
     return out if not isinstance(out, Tensor) or out.is_floating_point() or out.is_complex() else stepped(d, out, x)
 
 
-def touched(name: str, d: Differences, func: Any, *args: Any, **kwargs: Any) -> Any:
+def touched(name: str, d: Multipliers, func: Any, *args: Any, **kwargs: Any) -> Any:
     """Any function of a mask or an index that has a stand-in."""
     if name in ("where", "masked_fill"):
         mask: Any = args[0] if name == "where" else kwargs.get("mask", args[1] if len(args) > 1 else None)
@@ -132,14 +130,14 @@ PICKING = {
 _ANY: dict[str, Any] = {"any": torch.amax, "all": torch.amin}
 
 
-def _again(d: Differences, func: Any, flat: list[Any], shape: Any, instead: dict[int, Tensor]) -> Any:
+def _again(d: Multipliers, func: Any, flat: list[Any], shape: Any, instead: dict[int, Tensor]) -> Any:
     """The same function, by its rules, of numbers instead of what they stand in for."""
     args, kwargs = tree.tree_unflatten([instead.get(i, each) for i, each in enumerate(flat)], shape)
     with d:
         return func(*args, **kwargs)
 
 
-def _either(d: Differences, shown: Tensor, a: Any, b: Any) -> Tensor:
+def _either(d: Multipliers, shown: Tensor, a: Any, b: Any) -> Tensor:
     """A where shown, else b: b + shown · (a − b), which is a product."""
     a, b = (torch.as_tensor(each, dtype=shown.dtype, device=shown.device) for each in (a, b))
     known = d.met(shown, a, b)
@@ -159,7 +157,7 @@ def _either(d: Differences, shown: Tensor, a: Any, b: Any) -> Tensor:
     return steered(out, back, shown, a, b)
 
 
-def _picked(d: Differences, name: str, func: Any, flat: list[Any], shape: Any, at: list[int]) -> Any:
+def _picked(d: Multipliers, name: str, func: Any, flat: list[Any], shape: Any, at: list[int]) -> Any:
     """What is picked by an index: half by what the values changed, at either index; half by what the index changed."""
     floats = [i for i, each in enumerate(flat) if isinstance(each, Tensor) and each.is_floating_point()]
     values, indices = [flat[i] for i in floats], [flat[i] for i in at]
@@ -206,7 +204,7 @@ def _picked(d: Differences, name: str, func: Any, flat: list[Any], shape: Any, a
     return result if made is out else d.stand_in(out, result)
 
 
-def _logic(d: Differences, name: str, numbers: list[Tensor]) -> Tensor:
+def _logic(d: Multipliers, name: str, numbers: list[Tensor]) -> Tensor:
     if name == "logical_not":
         return 1 - numbers[0]
     a, b = numbers

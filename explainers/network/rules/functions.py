@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,9 @@ from torch.utils import _pytree as tree
 
 from .attention import attention
 from .choices import STEPS, cast_down, chosen_by, compared, discrete
+from .multipliers import Multipliers
 from .opened import WHOLE as POOLS
 from .recurrent import cell, recurrent
-
-if TYPE_CHECKING:
-    from .differences import Differences
 
 Function = Callable[..., Tensor]
 
@@ -103,7 +101,7 @@ LINEAR = frozenset({
 """Functions that need no rule: their own slope is the multiplier."""
 
 
-def integrated(d: Differences, func: Any, *args: Any, **kwargs: Any) -> Any:
+def integrated(d: Multipliers, func: Any, *args: Any, **kwargs: Any) -> Any:
     """Whatever has no rule of its own, of any number of tensors: its slope averaged between the two passes."""
     flat, shape = tree.tree_flatten((args, kwargs))
     at = [i for i, each in enumerate(flat) if _moves(each)]
@@ -135,7 +133,7 @@ def _moves(x: Any) -> bool:
     return isinstance(x, Tensor) and not isinstance(x, nn.Parameter) and (x.is_floating_point() or x.is_complex())
 
 
-def _without(d: Differences, func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+def _without(d: Multipliers, func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         return func(x, *args, **kwargs)
     name = PLAIN.get(func.__name__, func.__name__.rstrip("_"))
@@ -144,11 +142,11 @@ def _without(d: Differences, func: Any, x: Any, *args: Any, **kwargs: Any) -> An
     )
 
 
-def _outside(_d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _outside(_d: Multipliers, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     return func(x.detach(), *args, **kwargs)
 
 
-def _pointwise(d: Differences, func: Any, x: Any, *args: Any, **kwargs: Any) -> Tensor:
+def _pointwise(d: Multipliers, func: Any, x: Any, *args: Any, **kwargs: Any) -> Tensor:
     name, power = getattr(func, "__name__", ""), args[0] if args else 0
     if any(_moves(each) for each in args):  # an exponent, or slopes, that are worked out, too
         return cast(Tensor, integrated(d, func, x, *args, **kwargs))
@@ -161,17 +159,17 @@ def _pointwise(d: Differences, func: Any, x: Any, *args: Any, **kwargs: Any) -> 
 _SQUARES = {"pow", "pow_", "__pow__", "__ipow__"}
 
 
-def _relu(d: Differences, func: Any, x: Tensor, *_: Any, **__: Any) -> Tensor:
+def _relu(d: Multipliers, func: Any, x: Tensor, *_: Any, **__: Any) -> Tensor:
     return d.pointwise(func, x) if d.splits else d.rectified(x)
 
 
-def _mul(d: Differences, func: Any, a: Any, b: Any, **kwargs: Any) -> Tensor:
+def _mul(d: Multipliers, func: Any, a: Any, b: Any, **kwargs: Any) -> Tensor:
     if _known(a) or _known(b) or kwargs:
         return cast(Tensor, func(a, b, **kwargs))
     return d.times(a, b)
 
 
-def _div(d: Differences, func: Any, a: Any, b: Any, **kwargs: Any) -> Tensor:
+def _div(d: Multipliers, func: Any, a: Any, b: Any, **kwargs: Any) -> Tensor:
     if kwargs.get("rounding_mode"):
         return cast(Tensor, integrated(d, func, a, b, **kwargs) if _moves(b) else _without(d, func, a, b, **kwargs))
     if not isinstance(b, Tensor):
@@ -179,12 +177,12 @@ def _div(d: Differences, func: Any, a: Any, b: Any, **kwargs: Any) -> Tensor:
     return d.quotient(a if isinstance(a, Tensor) else torch.as_tensor(a).to(b), b)
 
 
-def _rdiv(d: Differences, _func: Any, b: Tensor, a: Any) -> Tensor:
+def _rdiv(d: Multipliers, _func: Any, b: Tensor, a: Any) -> Tensor:
     out = d.pointwise(torch.reciprocal, b, inverse=True)
     return d.scaled(a, out) if isinstance(a, Tensor) else a * out
 
 
-def _bilinear(d: Differences, func: Any, a: Any, *args: Any, **kwargs: Any) -> Tensor:
+def _bilinear(d: Multipliers, func: Any, a: Any, *args: Any, **kwargs: Any) -> Tensor:
     """Convolutions, linear layers and products of matrices: without a rule where one side is a parameter."""
     named = next((name for name in _SECOND if name in kwargs), None)
     b, *args = (kwargs.pop(named), *args) if named else args  # type: ignore[assignment]
@@ -208,11 +206,11 @@ _SECOND = ("weight", "other", "mat2", "vec")
 """What the second factor is called where it is given by name."""
 
 
-def _rmatmul(d: Differences, _func: Any, b: Tensor, a: Tensor) -> Tensor:
+def _rmatmul(d: Multipliers, _func: Any, b: Tensor, a: Tensor) -> Tensor:
     return _bilinear(d, torch.matmul, a, b)
 
 
-def _einsum(d: Differences, func: Any, equation: Any, *operands: Any) -> Tensor:
+def _einsum(d: Multipliers, func: Any, equation: Any, *operands: Any) -> Tensor:
     if not isinstance(equation, str):
         return cast(Tensor, integrated(d, func, equation, *operands))
     listed = list(operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands)
@@ -228,29 +226,29 @@ def _einsum(d: Differences, func: Any, equation: Any, *operands: Any) -> Tensor:
     return called(*values) if len(at) < 2 else d.product(called, *values) if len(at) == 2 else d.along(called, *values)
 
 
-def _two_inputs(d: Differences, func: Any, a: Tensor, b: Tensor, weight: Tensor, bias: Any = None) -> Tensor:
+def _two_inputs(d: Multipliers, func: Any, a: Tensor, b: Tensor, weight: Tensor, bias: Any = None) -> Tensor:
     if _known(a) or _known(b) or not _known(weight):
         return cast(Tensor, integrated(d, func, a, b, weight, bias))
     out = d.product(lambda a, b: func(a, b, weight, None), a, b)
     return out if bias is None else out + bias
 
 
-def _addmm(d: Differences, func: Any, added: Tensor, a: Tensor, b: Tensor, **kwargs: Any) -> Tensor:
+def _addmm(d: Multipliers, func: Any, added: Tensor, a: Tensor, b: Tensor, **kwargs: Any) -> Tensor:
     if _known(a) or _known(b):
         return cast(Tensor, func(added, a, b, **kwargs))
     out: Tensor = kwargs.get("beta", 1) * added + kwargs.get("alpha", 1) * d.product(torch.matmul, a, b)
     return out
 
 
-def _addcdiv(d: Differences, _func: Any, added: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
+def _addcdiv(d: Multipliers, _func: Any, added: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
     return added + value * d.quotient(a, b)
 
 
-def _addmv(d: Differences, func: Any, added: Tensor, a: Tensor, b: Tensor, **kwargs: Any) -> Tensor:
+def _addmv(d: Multipliers, func: Any, added: Tensor, a: Tensor, b: Tensor, **kwargs: Any) -> Tensor:
     return _addmm(d, func, added, a, b, **kwargs)
 
 
-def _addcmul(d: Differences, _func: Any, added: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
+def _addcmul(d: Multipliers, _func: Any, added: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
     return added + value * _mul(d, torch.mul, a, b)
 
 
@@ -259,37 +257,37 @@ def _known(x: Any) -> bool:
     return not isinstance(x, Tensor) or isinstance(x, nn.Parameter) or not x.is_floating_point()
 
 
-def _attention(d: Differences, _func: Any, *args: Any, **kwargs: Any) -> Tensor:
+def _attention(d: Multipliers, _func: Any, *args: Any, **kwargs: Any) -> Tensor:
     with d:
         return attention(*args, **kwargs)
 
 
-def _softmax(d: Differences, _func: Any, x: Tensor, dim: int | None = None, dtype: Any = None, **kw: Any) -> Tensor:
+def _softmax(d: Multipliers, _func: Any, x: Tensor, dim: int | None = None, dtype: Any = None, **kw: Any) -> Tensor:
     dtype = dtype or kw.get("dtype")
     return d.softmax(x if dtype is None else x.to(dtype), -1 if dim is None else dim)
 
 
-def _log_softmax(d: Differences, _func: Any, x: Tensor, dim: int = -1, dtype: Any = None, **kw: Any) -> Tensor:
+def _log_softmax(d: Multipliers, _func: Any, x: Tensor, dim: int = -1, dtype: Any = None, **kw: Any) -> Tensor:
     dtype = dtype or kw.get("dtype")
     x = x if dtype is None else x.to(dtype)
     return x - d.logsumexp(x, dim)
 
 
-def _logsumexp(d: Differences, _func: Any, x: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+def _logsumexp(d: Multipliers, _func: Any, x: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     dims = _dims(x, dim)
     out = d.logsumexp(x, dims)
     return out if keepdim else out.squeeze(dims)
 
 
 def _layer_norm(
-    d: Differences, _func: Any, x: Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+    d: Multipliers, _func: Any, x: Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Tensor:
     y = d.normalized(x, tuple(range(x.ndim - len(tuple(shape)), x.ndim)), eps)
     return _lifted(d, y, weight, bias)
 
 
 def _rms_norm(
-    d: Differences, _func: Any, x: Tensor, shape: Any, weight: Any = None, eps: float | None = None
+    d: Multipliers, _func: Any, x: Tensor, shape: Any, weight: Any = None, eps: float | None = None
 ) -> Tensor:
     dims = tuple(range(x.ndim - len(tuple(shape)), x.ndim))
     return _lifted(
@@ -298,14 +296,14 @@ def _rms_norm(
 
 
 def _group_norm(
-    d: Differences, _func: Any, x: Tensor, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+    d: Multipliers, _func: Any, x: Tensor, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Tensor:
     y = d.normalized(x.reshape(x.shape[0], groups, -1), (2,), eps).view(x.shape)
     return _lifted(d, y, _by_channel(weight, x), _by_channel(bias, x))
 
 
 def _instance_norm(
-    d: Differences, func: Any, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, own: bool, *rest: Any
+    d: Multipliers, func: Any, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, own: bool, *rest: Any
 ) -> Tensor:
     if not own and mean is not None:
         return cast(Tensor, func(x, weight, bias, mean, var, own, *rest))
@@ -313,7 +311,7 @@ def _instance_norm(
 
 
 def _batch_norm(
-    d: Differences, func: Any, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool, *rest: Any
+    d: Multipliers, func: Any, x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool, *rest: Any
 ) -> Tensor:
     if training or mean is None:
         dims = tuple(i for i in range(x.ndim) if i != 1)
@@ -323,14 +321,14 @@ def _batch_norm(
     return d.scaled_parts(x, _by_channel(scale, x), out) if d.splits else out
 
 
-def _add(d: Differences, func: Any, a: Any, b: Any, **kwargs: Any) -> Tensor:
+def _add(d: Multipliers, func: Any, a: Any, b: Any, **kwargs: Any) -> Tensor:
     out = cast(Tensor, func(a, b, **kwargs))
     if kwargs or not isinstance(a, Tensor) or not isinstance(b, Tensor):
         return out
     return d.added_parts(a, b, out)
 
 
-def _lifted(d: Differences, y: Tensor, weight: Any, bias: Any) -> Tensor:
+def _lifted(d: Multipliers, y: Tensor, weight: Any, bias: Any) -> Tensor:
     if weight is not None:
         y = y * weight if _known(weight) else d.product(torch.mul, y, weight)
     return y if bias is None else y + bias
@@ -340,7 +338,7 @@ def _by_channel(values: Any, x: Tensor) -> Any:
     return None if values is None else values.view(-1, *[1] * (x.ndim - 2))
 
 
-def _max_pool(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _max_pool(d: Multipliers, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     name = func.__name__.removesuffix("_with_indices")
     sides = int(name[-2])
     plain = args[:1] if name.startswith("adaptive") else args[:5]
@@ -351,7 +349,7 @@ def _max_pool(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -
 
 
 def _lp_pool(
-    d: Differences,
+    d: Multipliers,
     func: Any,
     x: Tensor,
     norm_type: float,
@@ -374,7 +372,7 @@ def _dims(x: Tensor, dim: Any) -> tuple[int, ...]:
     return tuple(each % max(1, x.ndim) for each in named) or tuple(range(x.ndim))
 
 
-def _extreme(d: Differences, x: Tensor, dim: Any, keepdim: bool, *, largest: bool) -> Tensor:
+def _extreme(d: Multipliers, x: Tensor, dim: Any, keepdim: bool, *, largest: bool) -> Tensor:
     dims = _dims(x, dim)
     rest = [i for i in range(x.ndim) if i not in dims]
     flat = x.permute((*rest, *dims)).reshape(*(x.shape[i] for i in rest), -1)
@@ -385,21 +383,21 @@ def _extreme(d: Differences, x: Tensor, dim: Any, keepdim: bool, *, largest: boo
     return out
 
 
-def _amax(d: Differences, _func: Any, x: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+def _amax(d: Multipliers, _func: Any, x: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     return _extreme(d, x, dim, keepdim, largest=True)
 
 
-def _amin(d: Differences, _func: Any, x: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+def _amin(d: Multipliers, _func: Any, x: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     return _extreme(d, x, dim, keepdim, largest=False)
 
 
-def _aminmax(d: Differences, _func: Any, x: Tensor, *, dim: Any = (), keepdim: bool = False) -> Any:
+def _aminmax(d: Multipliers, _func: Any, x: Tensor, *, dim: Any = (), keepdim: bool = False) -> Any:
     return torch.return_types.aminmax(
         (_extreme(d, x, dim, keepdim, largest=False), _extreme(d, x, dim, keepdim, largest=True))
     )
 
 
-def _max(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _max(d: Multipliers, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     other, largest = kwargs.get("other", args[0] if args else None), func.__name__ == "max"
     if isinstance(other, Tensor):
         return _maximum(d, func, x, other) if largest else _minimum(d, func, x, other)
@@ -408,7 +406,7 @@ def _max(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any
     return _ranked(d, func, x, *args, **kwargs)
 
 
-def _ranked(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _ranked(d: Multipliers, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Values and where they were, by their rank along an axis: the first, the last, the middle one, or all in order."""
     name = func.__name__
     at = 1 if name in ("topk", "kthvalue") else 0
@@ -428,12 +426,12 @@ def _ranked(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> 
     return type(found)((out, places))
 
 
-def _msort(d: Differences, _func: Any, x: Tensor) -> Tensor:
+def _msort(d: Multipliers, _func: Any, x: Tensor) -> Tensor:
     return cast(Tensor, _ranked(d, torch.sort, x, 0)[0])
 
 
 def _quantile(
-    d: Differences, func: Any, x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, **kwargs: Any
+    d: Multipliers, func: Any, x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, **kwargs: Any
 ) -> Tensor:
     """Between two ranks: those that `q` falls between among the places 0 … n − 1."""
     axes = range(x.ndim) if dim is None else [dim % x.ndim]
@@ -448,15 +446,15 @@ def _quantile(
     return out
 
 
-def _minimum(d: Differences, _func: Any, a: Tensor, b: Tensor) -> Tensor:
+def _minimum(d: Multipliers, _func: Any, a: Tensor, b: Tensor) -> Tensor:
     return b - d.pointwise(torch.relu, b - a)
 
 
-def _maximum(d: Differences, _func: Any, a: Tensor, b: Tensor) -> Tensor:
+def _maximum(d: Multipliers, _func: Any, a: Tensor, b: Tensor) -> Tensor:
     return b + d.pointwise(torch.relu, a - b)
 
 
-def _clamp(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+def _clamp(d: Multipliers, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     low, high = (*args, None, None)[:2] if func.__name__.strip("_") in ("clamp", "clip") else (None, None)
     low, high = kwargs.get("min", low), kwargs.get("max", high)
     name = func.__name__
@@ -479,12 +477,12 @@ def _moments(x: Tensor, dim: Any = None, unbiased: Any = True, keepdim: bool = F
     return _dims(x, kwargs.get("axis", dim)), 1 if correction is None else correction, keepdim
 
 
-def _variance(d: Differences, x: Tensor, dims: tuple[int, ...], correction: float) -> Tensor:
+def _variance(d: Multipliers, x: Tensor, dims: tuple[int, ...], correction: float) -> Tensor:
     count = math.prod(x.shape[i] for i in dims)
     return d.squared(x - x.mean(dims, keepdim=True)).sum(dims, keepdim=True) / max(0, count - correction)
 
 
-def _var(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _var(d: Multipliers, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     dims, correction, keepdim = _moments(x, *args, **kwargs)
     out = _variance(d, x, dims, correction)
     out = d.root(out) if func.__name__.startswith("std") else out
@@ -493,7 +491,7 @@ def _var(d: Differences, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any
 
 
 def _norm(
-    d: Differences, func: Any, x: Tensor, p: Any = None, dim: Any = None, keepdim: bool = False, **kw: Any
+    d: Multipliers, func: Any, x: Tensor, p: Any = None, dim: Any = None, keepdim: bool = False, **kw: Any
 ) -> Tensor:
     """Of vectors; those of matrices are integrated."""
     if func.__name__ == "frobenius_norm":
@@ -508,7 +506,7 @@ def _norm(
     return _length(d, x, 2.0 if p in (None, "fro") else float(p), dims, keepdim)
 
 
-def _length(d: Differences, x: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+def _length(d: Multipliers, x: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     if p == 0:
         return d.unruled("norm", lambda t: torch.linalg.vector_norm(t, 0, dims, keepdim), x)
     if math.isinf(p):
@@ -524,30 +522,30 @@ def _length(d: Differences, x: Tensor, p: float, dims: tuple[int, ...], keepdim:
     return out if keepdim else out.squeeze(dims)
 
 
-def _dist(d: Differences, _func: Any, a: Tensor, b: Tensor, p: float = 2) -> Tensor:
+def _dist(d: Multipliers, _func: Any, a: Tensor, b: Tensor, p: float = 2) -> Tensor:
     return _length(d, a - b, float(p), tuple(range(max(a.ndim, b.ndim))), False)
 
 
 def _pairwise_distance(
-    d: Differences, _func: Any, a: Tensor, b: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+    d: Multipliers, _func: Any, a: Tensor, b: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     apart = a - b + eps
     return _length(d, apart, float(p), (apart.ndim - 1,), keepdim)
 
 
-def _cosine(d: Differences, _func: Any, a: Tensor, b: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+def _cosine(d: Multipliers, _func: Any, a: Tensor, b: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     shape = torch.broadcast_shapes(a.shape, b.shape)  # type: ignore[no-untyped-call]
     a, b = a.expand(shape), b.expand(shape)
     one, other = (d.quotient(x, d.pointwise(lambda t: t.clamp_min(eps), d.length(x, _dims(x, dim)))) for x in (a, b))
     return d.product(torch.mul, one, other).sum(dim)
 
 
-def _glu(d: Differences, _func: Any, x: Tensor, dim: int = -1) -> Tensor:
+def _glu(d: Multipliers, _func: Any, x: Tensor, dim: int = -1) -> Tensor:
     value, gate = x.chunk(2, dim)
     return d.product(torch.mul, value, d.pointwise(torch.sigmoid, gate))
 
 
-def _lerp(d: Differences, func: Any, a: Tensor, b: Tensor, weight: Any) -> Tensor:
+def _lerp(d: Multipliers, func: Any, a: Tensor, b: Tensor, weight: Any) -> Tensor:
     if _known(weight):
         return cast(Tensor, func(a, b, weight))
     return a + d.product(torch.mul, b - a, weight)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
 from ...errors import DoesNotApply
+from .multipliers import Multipliers
 from .steering import steered
-
-if TYPE_CHECKING:
-    from .differences import Differences
 
 State = tuple[Tensor, ...]
 Cell = Callable[[Tensor, State, Sequence[Any]], State]
 """What comes of the input's part of the gates (N, …), the state before, and the weights of one layer and direction."""
 
 
-def recurrent(d: Differences, func: Any, *args: Any) -> Any:
+def recurrent(d: Multipliers, func: Any, *args: Any) -> Any:
     """`lstm`, `gru`, `rnn_tanh` and `rnn_relu`, as torch calls them. Raises `DoesNotApply` for packed sequences.
 
     What comes out is what the fused call gives; the multipliers are those of the cells.
@@ -34,7 +32,7 @@ def recurrent(d: Differences, func: Any, *args: Any) -> Any:
     return tuple(outs)
 
 
-def cell(d: Differences, func: Any, x: Tensor, state: Any, *weights: Any) -> Any:
+def cell(d: Multipliers, func: Any, x: Tensor, state: Any, *weights: Any) -> Any:
     """`lstm_cell`, `gru_cell`, `rnn_tanh_cell` and `rnn_relu_cell`."""
     fused = func(x, state, *weights)
     states = tuple(state) if isinstance(state, list | tuple) else (state,)
