@@ -9,6 +9,9 @@ from .network.heads import Prediction
 from .registry import Method
 from .scores import Scorecard
 from .trace import Trace
+from .version import release as _release
+
+__version__ = _release()
 
 __all__ = [
     "Classifier",

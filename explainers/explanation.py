@@ -23,6 +23,7 @@ from .results import Heatmap, Result, Step, Sum
 from .showing import kinds, render
 from .showing.render import PaletteName
 from .trace import Spent
+from .version import NAME, release
 
 SCHEMA = 1
 """The version of `payload`: raised when a field changes its meaning or goes."""
@@ -296,12 +297,12 @@ class Explanation:
 
 def versions() -> dict[str, str]:
     """The releases that a number depends on."""
-    names = ("sightglass", "torch", "torchvision", "timm", "transformers", "numpy", "pillow")
-    found = {}
+    names = ("torch", "torchvision", "timm", "transformers", "numpy", "pillow")
+    found = {NAME: release()}
     for name in names:
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # run from a checkout without being installed, or not needed here
+        except PackageNotFoundError:  # not needed here
             continue
     return found
 

@@ -8,7 +8,7 @@ from explainers.commands import docs
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_table_of_methods_is_what_the_registry_says():
+def test_the_tables_are_what_registry_and_imports_say():
     assert docs.main(["--check"]) == 0
 
 
@@ -16,10 +16,19 @@ def test_the_check_fails_on_a_stale_table(tmp_path, monkeypatch, capsys):
     stale = tmp_path / "README.md"
     stale.write_text(f"before\n{docs.BEGIN}\nold\n{docs.END}\nafter\n")
     monkeypatch.setattr(docs, "README", stale)
+    other = tmp_path / "ARCHITECTURE.md"
+    other.write_text(
+        (ROOT / "ARCHITECTURE.md").read_text("utf-8").replace("| 0 | `shapes` |", "| 7 | `shapes` |"), "utf-8"
+    )
+    monkeypatch.setattr(docs, "ARCHITECTURE", other)
     assert docs.main(["--check"]) == 1
-    assert "make format" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "README.md: " in said
+    assert "ARCHITECTURE.md: " in said
+    assert said.count("make format") == 2
     assert docs.main([]) == 0
     assert stale.read_text() == f"before\n{docs.BEGIN}\n{docs.table()}\n{docs.END}\nafter\n"
+    assert other.read_text("utf-8") == (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     assert docs.main(["--check"]) == 0
 
 

@@ -1,73 +1,42 @@
 """Who may know whom: imports point downward, and importing the package loads neither the app nor a model."""
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "explainers"
-
-LEVELS = [
-    {"errors", "shapes", "earlier"},
-    {"pictures", "results", "worlds"},
-    {"network", "baselines"},
-    {"trace"},
-    {"scores", "ingredients", "galleries"},
-    {"registry", "imagining", "showing"},
-    {"augmenting", "explanation"},
-    {"methods"},
-    {"engine"},
-    {"__init__"},
-    {"ui", "commands"},
-    {"__main__"},
-]
-LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
-INSIDE_A_LEVEL = {("commands", "ui")}
-"""The command line starts the app."""
+from explainers.commands import rooms
+from explainers.commands.rooms import LEVEL, LEVELS, PACKAGE, files, imported, rooms_of
 
 
-def files():
-    return sorted(PACKAGE.rglob("*.py"))
-
-
-def unit(path):
-    """The part of the package that a file belongs to: a file at the top, or a folder."""
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
-def imported(path):
-    """The dotted name of everything that a file imports, inside functions too."""
-    here = ("explainers", *path.relative_to(PACKAGE).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = here[: len(here) - node.level + 1] if node.level else ()
-            source = ".".join((*base, *([node.module] if node.module else [])))
-            yield from (f"{source}.{alias.name}" for alias in node.names)
-
-
-def parts_of_ours(path):
-    """The parts of the package that a file imports; `__init__` is the public surface."""
-    for name in imported(path):
-        top, _, rest = name.partition(".")
-        if top == "explainers":
-            part = rest.split(".")[0]
-            yield part if part in LEVEL else "__init__"
-
-
-def test_every_part_has_its_level():
-    assert {unit(path) for path in files()} <= set(LEVEL)
+def test_every_file_has_its_room():
+    assert {rooms.room(path) for path in files()} == set(LEVEL)
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_downward(path):
-    own = unit(path)
-    for other in parts_of_ours(path):
+    own = rooms.room(path)
+    for other in rooms_of(path):
         same_folder = other == own and path.parent != PACKAGE
-        assert same_folder or LEVEL[other] < LEVEL[own] or (own, other) in INSIDE_A_LEVEL, f"{own} imports {other}"
+        assert same_folder or LEVEL[other] < LEVEL[own], f"{own} imports {other}"
+
+
+def test_the_house_stays_small():
+    """A bound on rooms and on arrows, so that it can be held in one head."""
+    graph = rooms.arrows()
+    assert len(graph) <= rooms.MOST_ROOMS
+    assert sum(map(len, graph.values())) <= rooms.MOST_ARROWS
+
+
+def test_there_is_no_circle_between_rooms_nor_between_files():
+    assert rooms.circles(rooms.arrows()) == []
+    assert rooms.circles(rooms.between_files()) == []
+
+
+def test_circles_are_found():
+    assert rooms.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    assert rooms.circles({"a": {"a"}, "b": set()}) == [["a"]]
+    assert rooms.circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "methods").glob("[a-z]*.py")), ids=lambda p: p.stem)
@@ -75,19 +44,19 @@ def test_a_method_knows_no_picture_library_and_no_other_method(path):
     for name in imported(path):
         assert name.partition(".")[0] not in {"PIL", "matplotlib", "gradio", "cv2", "torchvision", "timm"}
         assert not name.startswith("explainers.methods.")
-    assert set(parts_of_ours(path)) <= {name for names in LEVELS[: LEVEL["methods"]] for name in names}
+    assert set(rooms_of(path)) <= {name for names in LEVELS[: LEVEL["methods"]] for name in names}
 
 
 def test_only_the_screen_knows_gradio():
     for path in files():
-        if unit(path) != "ui":
+        if rooms.room(path) != "ui":
             assert not any(name.partition(".")[0] == "gradio" for name in imported(path)), path.name
 
 
 def test_the_scan_sees_imports():
     assert "explainers.registry.Need" in set(imported(PACKAGE / "methods" / "cam.py"))
-    assert {"trace", "network", "registry", "results"} <= set(parts_of_ours(PACKAGE / "methods" / "cam.py"))
-    assert "network" in set(parts_of_ours(PACKAGE / "engine.py"))
+    assert {"trace", "network", "registry", "results"} <= set(rooms_of(PACKAGE / "methods" / "cam.py"))
+    assert "network" in set(rooms_of(PACKAGE / "engine.py"))
 
 
 def test_importing_the_package_is_light():

@@ -1,4 +1,4 @@
-"""The README's table of methods: written from the registry, or checked against it.
+"""Tables of the documents: of methods from the registry, of rooms from the imports; written, or checked.
 
 python -m explainers.commands.docs [--check]
 """
@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 from .. import registry
+from . import rooms
 
 README = Path(__file__).parents[2] / "README.md"
+ARCHITECTURE = README.with_name("ARCHITECTURE.md")
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 
 
@@ -28,17 +30,22 @@ def table() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the table into the README, or, with --check, say whether it is true already."""
-    text = README.read_text("utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    new = f"{head}{BEGIN}\n{table()}\n{END}{tail}"
-    if "--check" in arguments:
-        if new != text:
-            print("README.md: the table of methods is not what the registry says; run `make format`.")
-        return int(new != text)
-    README.write_text(new, "utf-8")
-    return 0
+    """Write the tables into their documents, or, with --check, say whether they are true already."""
+    stale = 0
+    for path, begin, end, made in (
+        (README, BEGIN, END, table()),
+        (ARCHITECTURE, "<!-- rooms: begin -->", "<!-- rooms: end -->", rooms.table()),
+    ):
+        text = path.read_text("utf-8")
+        head, _, rest = text.partition(begin)
+        _, _, tail = rest.partition(end)
+        new = f"{head}{begin}\n{made}\n{end}{tail}"
+        if "--check" not in arguments:
+            path.write_text(new, "utf-8")
+        elif new != text:
+            print(f"{path.name}: its table is not what the code says; run `make format`.")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ..errors import SightglassError
 from ..galleries.gallery import Gallery
 from ..network.classifier import load
 from ..network.heads import SCORES
+from ..version import NAME, release
 from . import anatomy
 
 
@@ -36,6 +37,7 @@ _NAMED = f"timm:…, torchvision:…, hf:…, {', '.join(f'{world.scheme}:…' f
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m explainers", description="Why did the network decide that?")
+    parser.add_argument("--version", action="version", version=f"{NAME} {release()}")
     commands = parser.add_subparsers(required=True, metavar="command")
     asking = commands.add_parser("explain", help="lay a method's heat over a picture")
     asking.add_argument("picture", help="a JPEG, PNG or WebP")
