@@ -22,7 +22,8 @@ def test_the_method_of_the_guide_works_once_it_is_dropped_in(tmp_path, monkeypat
     (code,) = re.findall(r"```python\n(.*?)```", GUIDE, re.S)
     name = re.search(r"Save it as `(\w+)\.py`", GUIDE)[1]
     (tmp_path / f"{name}.py").write_text(code, "utf-8")
-    monkeypatch.setattr("explainers.methods.__path__", [*sys.modules["explainers.methods"].__path__, str(tmp_path)])
+    package = sys.modules["explainers.methods"]
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     registry._discover.cache_clear()
     try:
         method = registry.find(name)
@@ -44,9 +45,8 @@ def test_commands_of_the_guide_exist():
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in re.findall(r"`make (\w+)`", GUIDE):
         assert re.search(rf"^{target}:", makefile, re.M), target
-    for path in re.findall(
-        r"`((?:network|tests|explainers|ui)/[\w/.]+)`", GUIDE + (ROOT / "ARCHITECTURE.md").read_text()
-    ):
+    plan = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    for path in re.findall(r"`((?:network|tests|explainers|ui)/[\w/.]+)`", GUIDE + plan):
         assert (ROOT / path).exists() or (ROOT / "explainers" / path).exists(), path
 
 

@@ -17,9 +17,8 @@ def test_the_check_fails_on_a_stale_table(tmp_path, monkeypatch, capsys):
     stale.write_text(f"before\n{docs.BEGIN}\nold\n{docs.END}\nafter\n")
     monkeypatch.setattr(docs, "README", stale)
     other = tmp_path / "ARCHITECTURE.md"
-    other.write_text(
-        (ROOT / "ARCHITECTURE.md").read_text("utf-8").replace("| 0 | `shapes` |", "| 7 | `shapes` |"), "utf-8"
-    )
+    plan = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    other.write_text(plan.replace("| 0 | `shapes` |", "| 7 | `shapes` |"), "utf-8")
     monkeypatch.setattr(docs, "ARCHITECTURE", other)
     assert docs.main(["--check"]) == 1
     said = capsys.readouterr().out
@@ -28,7 +27,7 @@ def test_the_check_fails_on_a_stale_table(tmp_path, monkeypatch, capsys):
     assert said.count("make format") == 2
     assert docs.main([]) == 0
     assert stale.read_text() == f"before\n{docs.BEGIN}\n{docs.table()}\n{docs.END}\nafter\n"
-    assert other.read_text("utf-8") == (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    assert other.read_text("utf-8") == plan
     assert docs.main(["--check"]) == 0
 
 
