@@ -1,5 +1,7 @@
 """Variants, sweeps, mixtures and whether the reason survives: by networks whose answers can be worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,8 @@ def test_each_variant_is_what_its_recipe_makes_of_the_picture_and_says_what_the_
             abs=rounding(operations(trace.classifier.module), whole),
         )
         assert tile.caption.endswith(str(recipe))
+        assert (tile.key, tile.facts["recipe"]) == (f"variant {3 + number}", str(recipe))
+        assert tile.facts["flipped"] == (tile.facts["label"] != original.facts["label"])
         assert tile.caption.startswith(("bright", "dark"))
 
 
@@ -148,6 +152,18 @@ def test_the_control_is_flat_and_its_bar_exactly_zero(trace):
         assert np.any(bars.values != 0) or measure == "flips"
 
 
+def test_every_place_of_a_sweep_has_its_picture_and_what_the_network_says():
+    trace = ex.look(wrapped(Brightness()), np.full((*SIZE, 3), 102, np.uint8))
+    curves = ex.explain(trace, "robustness", transform="brightness", points=18).result
+    assert [station.at for station in curves.stations] == pytest.approx(curves.along.tolist())
+    for station, probability in zip(curves.stations, curves.lines[0].values, strict=True):
+        assert station.facts["label"] == ("bright" if station.picture.mean() > 127.5 else "dark")
+        assert station.facts["share"] == pytest.approx(max(probability, 1 - probability), abs=rounding(2))
+    assert not any(name.startswith("station") for name in curves.arrays())
+    with pytest.raises(ValueError, match="17 stations stand along 18 places"):
+        replace(curves, stations=curves.stations[1:])
+
+
 def test_an_unknown_sweep_is_refused_in_words(trace):
     with pytest.raises(QuestionError, match="There is no sweep “melting”; there are nothing"):
         ex.explain(trace, "robustness", transform="melting")
@@ -158,7 +174,8 @@ def test_an_unknown_sweep_is_refused_in_words(trace):
 
 def agreements(answer):
     """Of the control, and of the variants."""
-    return answer.result.tiles[3].value, [tile.value for tile in answer.result.tiles[4:]]
+    told = {tile.key: tile.value for tile in answer.result.tiles}
+    return told["control"], [value for key, value in told.items() if key.startswith("variant")]
 
 
 def test_the_control_agrees_fully(trace):
@@ -219,6 +236,33 @@ def test_mixtures_without_a_way_back_are_left_out_and_counted(trace):
     left_out = 6 - len(answer.result.tiles[4:])
     assert left_out
     assert answer.result.note.startswith(f"{left_out} variants were mixed")
+
+
+def test_one_variant_is_explained_and_its_map_carried_back(trace):
+    answer = ex.explain(trace, "variant", pipeline="horizontal_flip(p=1)", seed=5, explained_by="gradient")
+    tiles = {tile.key: tile for tile in answer.result.tiles}
+    assert np.array_equal(tiles["variant"].values, smooth()[:, ::-1])
+    mirrored = ex.explain(ex.look(trace.classifier, smooth()[:, ::-1].copy()), "gradient", target=trace.class_index)
+    size = np.abs(mirrored.native).max()
+    assert close(tiles["heat"].values, mirrored.native, rounding(2 * operations(trace.classifier.module), size))
+    assert np.allclose(tiles["back"].values, tiles["heat"].values[:, ::-1], atol=1e-6 * size)
+    assert np.array_equal(tiles["original"].values, ex.explain(trace, "gradient").native)
+    assert tiles["back"].facts["share_lost"] == tiles["lost"].values.max() == 0
+    whole = ex.explain(
+        trace, "consistency", pipeline="rotation(degrees=40)", seed=5, samples=2, explained_by="gradient"
+    )
+    one = ex.explain(trace, "variant", pipeline="rotation(degrees=40)", seed=6, explained_by="gradient")
+    told = {tile.key: tile for tile in one.result.tiles}
+    assert told["back"].value == pytest.approx(agreements(whole)[1][1], abs=TOLD)
+    assert 0 < told["back"].facts["share_lost"] == pytest.approx(told["lost"].values.mean())
+    assert (told["back"].values[told["lost"].values > 0] == 0).all()
+
+
+def test_a_variant_without_a_way_back_says_so(trace):
+    answers = [ex.explain(trace, "variant", pipeline="aug_mix(severity=10)", seed=seed) for seed in range(6)]
+    without = [answer.result for answer in answers if "back" not in [tile.key for tile in answer.result.tiles]]
+    assert without
+    assert all(each.note.startswith("Several moved copies") for each in without)
 
 
 def test_agreement_is_spearmans():
@@ -294,6 +338,30 @@ def test_the_share_of_heat_in_the_box_is_what_can_be_counted():
     assert set(lines) == {"heat in the box", "area of the box, 1 − λ", "probability of bright"}
     assert answer.payload()["second"]["width"] == SIZE[1]
     assert 'second="second.png"' in answer.code()
+
+
+@pytest.mark.parametrize("kind", ["cutmix", "mixup"])
+def test_two_pictures_in_one_have_the_label_that_training_gives_them(kind):
+    """As above: 0.1 a place in the box and 0.4 around it; a blend is 0.6 · 0.9 + 0.4 · 0.6 = 0.78 everywhere."""
+    model = wrapped(Brightness())
+    first, second = (np.full((*SIZE, 3), value, np.uint8) for value in (230, 51))
+    answer = ex.explain(ex.look(model, first), "mixture", second=second, kind=kind, share=0.6, explained_by="grad_cam")
+    tiles = {tile.key: tile for tile in answer.result.tiles}
+    facts, share = tiles["mixture"].facts, tiles["mixture"].facts["share"]
+    assert share == pytest.approx(0.6, abs=0.02)
+    assert facts["label"] == [["bright", share], ["dark", 1 - share]]
+    mean = (share * 230 + (1 - share) * 51) / 255
+    assert tiles["mixture"].values.mean() / 255 == pytest.approx(mean, abs=0.5 / 255)
+    assert facts["says"][0]["label"] == ("bright" if mean > 0.5 else "dark")
+    assert (facts["box"] is None) == (kind == "mixup") == (tiles["heat"].value is None)
+    if kind == "cutmix":
+        x0, y0, x1, y1 = facts["box"]
+        assert (tiles["mixture"].values[y0:y1, x0:x1] == 51).all()
+        assert (x1 - x0) * (y1 - y0) / (SIZE[0] * SIZE[1]) == pytest.approx(1 - share)
+        curves = ex.explain(
+            ex.look(model, first), "cutmix", second=second, points=6, target="bright", explained_by="grad_cam"
+        ).result
+        assert tiles["heat"].value == pytest.approx(curves.lines[0].values[3], abs=rounding(1))  # λ = 0.6
 
 
 def test_a_blend_resembles_first_one_and_then_the_other():

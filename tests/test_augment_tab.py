@@ -9,9 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+import explainers as ex
 from explainers.augmenting import PRESETS, Pipeline, picture_of
 from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
+from explainers.ui.panes import packed
 from explainers.ui.shelf import Shelf
 from explainers.ui.tabs.augment import TAB, about
 from tests.serving import QUIET
@@ -78,6 +80,70 @@ def test_a_variant_is_explained_and_its_heat_carried_back(shelf):
     assert mixed["why"].endswith(".")
 
 
+# What the method tells whoever asks it is what the screen shows.
+
+
+@pytest.fixture
+def trace(shelf):
+    return ex.look(shelf.network("pond:cnn"), shelf.catalogue.picture("test:6").picture)
+
+
+def tiles_of(trace, method, **options):
+    return {tile.key: tile for tile in ex.explain(trace, method, **options).result.tiles}
+
+
+def test_the_grid_is_that_of_the_method(shelf, trace):
+    told = ask(shelf, "variants", pipeline=CLASSIC, seed=7, samples=3)
+    tiles = tiles_of(trace, "augment", pipeline="classic", seed=7, samples=3)
+    for each in told["variants"]:
+        tile = tiles[f"variant {each['seed']}"]
+        assert (each["change"], np.array_equal(shown(each["picture"]), tile.values)) == (tile.value, True)
+        assert {
+            name: each[name] for name in ("label", "share", "told", "recipe", "flipped")
+        }.items() <= tile.facts.items()
+
+
+def test_one_variant_is_that_of_the_method(shelf, trace):
+    told = ask(shelf, "variant", pipeline=CLASSIC, seed=3)
+    tiles = tiles_of(trace, "variant", pipeline="classic", seed=3)
+    for name, key in (("heat", "heat"), ("own", "original"), ("back", "back"), ("lost", "lost")):
+        assert told[name] == packed(tiles[key].values)
+    assert (told["agreement"], told["share_lost"]) == tuple(tiles["back"].facts[n] for n in ("agreement", "share_lost"))
+
+
+def test_a_sweep_is_that_of_the_method(shelf, trace):
+    told = ask(shelf, "sweep", transform="brightness")
+    curves = ex.explain(trace, "robustness", transform="brightness").result
+    assert told["curves"] == curves.as_json()
+    assert [place["told"] for place in told["places"]] == [station.facts["told"] for station in curves.stations]
+    assert all(
+        np.array_equal(shown(p["picture"]), s.picture) for p, s in zip(told["places"], curves.stations, strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", ["cutmix", "mixup"])
+def test_a_mixture_is_that_of_the_method(shelf, trace, kind):
+    told = ask(shelf, "mix", kind=kind, share=0.7, across=0.3, down=0.4, second={"scene": "test:42"})
+    tiles = tiles_of(
+        trace, "mixture", second=shelf.catalogue.picture("test:42").picture, kind=kind, share=0.7, across=0.3, down=0.4
+    )
+    facts = tiles["mixture"].facts
+    assert {name: told[name] for name in ("share", "box", "label")} == {n: facts[n] for n in ("share", "box", "label")}
+    assert [each[0] for each in told["says"]] == [each["label"] for each in facts["says"][:3]]
+    assert told["heat_in_box"] == tiles["heat"].value
+    assert told["heat"] == packed(tiles["heat"].values)
+
+
+def test_agreement_is_that_of_the_method(shelf, trace):
+    told = ask(shelf, "consistency", pipeline=CLASSIC, samples=3, seed=2)
+    tiles = tiles_of(trace, "consistency", pipeline="classic", samples=3, seed=2)
+    assert told["control"] == tiles["control"].value
+    assert told["agreements"] == [tiles[f"variant {seed}"].value for seed in (2, 3, 4)]
+    assert [each["heat"] for each in told["maps"]] == [
+        packed(tiles[key].values) for key in ("original", "mean", "drift")
+    ]
+
+
 def test_no_large_graph_is_kept(shelf):
     ask(shelf, "variant", pipeline=CLASSIC, seed=2, by="gradient")
     trace = next(iter(shelf.traces._items.values()))
@@ -111,7 +177,10 @@ def test_two_pictures_are_mixed_and_one_is_not_enough(shelf):
     assert ask(shelf, "mix", kind="mixup", share=1, second={"scene": "test:42"})["box"] is None
     for given, words in (
         ({"second": None}, "there is only one; choose a second one"),
-        ({"second": {"scene": "test:42"}, "share": 1.5}, "“share” is a number from 0 to 1"),
+        (
+            {"second": {"scene": "test:42"}, "share": 1.5},
+            "“share” of Two pictures in one is a number from 0 to 1, not 1.5.",
+        ),
         ({"second": {"upload": "/etc/hostname"}}, "was not uploaded here"),
         ({"second": {"scene": "lake:1"}}, "is no picture of a built-in world"),
     ):
@@ -136,9 +205,9 @@ def test_agreement_over_all_variants_stands_beside_its_control(shelf):
         ({"pipeline": [{"transform": "rotation", "degrees": 400}]}, "from 0 to 180"),
         ({"pipeline": [{"transform": "melt"}]}, "There is no transform “melt”"),
         ({"pipeline": 7}, "A pipeline is a list"),
-        ({"pipeline": CLASSIC, "seed": -1}, "“seed” is a whole number"),
-        ({"pipeline": CLASSIC, "seed": True}, "“seed” is a whole number"),
-        ({"pipeline": CLASSIC, "samples": 1000}, "“samples” is a whole number from 1 to 63"),
+        ({"pipeline": CLASSIC, "seed": -1}, "“seed” of Augmented variants is a whole number"),
+        ({"pipeline": CLASSIC, "seed": True}, "“seed” of Augmented variants is a whole number"),
+        ({"pipeline": CLASSIC, "samples": 1000}, "“samples” of Augmented variants is a whole number from 1 to 64"),
     ],
 )
 def test_what_no_screen_sends_is_refused_in_words(shelf, given, words):

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from .actions import Action
 from .mapping import carried_back, finest, invertible, whereto
-from .mixing import Box, Mixed, box_of, cut_mix, mix_up
+from .mixing import Box, Mixed, Mixing, box_of, cut_mix, mix_up, mixed
 from .pipeline import PRESETS, Pipeline, Ready, Recipe, Step
 from .snippets import mixing_code, timm_arguments, timm_code, torchvision_code
 from .steps import TRANSFORMS, Setting, Transform, find_transform
 from .sweeps import SWEEPS, Sweep, find_sweep
-from .trials import NOTHING, Back, Trial, agreement, answered, compared, picture_of, pixels_of, pixels_of_second, put
+from .trials import (
+    NOTHING,
+    Back,
+    Trial,
+    agreement,
+    answered,
+    colors_of,
+    compared,
+    heat_in_box,
+    picture_of,
+    pixels_of,
+    pixels_of_second,
+    put,
+)
 
 __all__ = [
     "NOTHING",
@@ -20,6 +33,7 @@ __all__ = [
     "Back",
     "Box",
     "Mixed",
+    "Mixing",
     "Pipeline",
     "Ready",
     "Recipe",
@@ -32,13 +46,16 @@ __all__ = [
     "answered",
     "box_of",
     "carried_back",
+    "colors_of",
     "compared",
     "cut_mix",
     "find_sweep",
     "find_transform",
     "finest",
+    "heat_in_box",
     "invertible",
     "mix_up",
+    "mixed",
     "mixing_code",
     "picture_of",
     "pixels_of",

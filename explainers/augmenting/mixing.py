@@ -15,6 +15,9 @@ from .seeded import Seeded
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels."""
 
+Mixing = Literal["cutmix", "mixup"]
+"""Paste a box, or blend."""
+
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
@@ -81,6 +84,13 @@ def mix_up(
     share = _share(share)
     mixed = transform.transform(batch, {"labels": None, "batch_size": 2, "lam": share})
     return Mixed(mixed[0], share)
+
+
+def mixed(
+    kind: Mixing, first: Tensor, second: Tensor, *, share: float, center: tuple[float, float] = (0.5, 0.5)
+) -> Mixed:
+    """Two pictures (3, H, W) in one, λ of the first; the box around `center` is CutMix's."""
+    return mix_up(first, second, share=share) if kind == "mixup" else cut_mix(first, second, share=share, center=center)
 
 
 def box_of(share: float, center: tuple[float, float], size: tuple[int, int]) -> Box:

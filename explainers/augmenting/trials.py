@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..ingredients.stretching import stretched
 from ..network.heads import Prediction
 from ..pictures import Picture
 from ..results import Heatmap
 from ..trace import Second, Trace
 from ..worlds import pond
 from .mapping import carried_back, finest
+from .mixing import Mixed
 from .pipeline import Recipe
 from .steps import Size
 
@@ -41,10 +45,25 @@ class Trial:
         best, sure = (each.item() for each in head.decided(outputs))
         return Prediction(head.decisions(labels)[int(best)], float(sure), int(best), None)
 
+    def facts(self, trace: Trace) -> dict[str, Any]:
+        """What was done and what the network says to it, as JSON."""
+        said = self.predicted(trace)
+        return {"label": said.label, "share": said.probability, "told": said.told, "recipe": str(self.recipe)}
+
+    @property
+    def colors(self) -> NDArray[np.uint8]:
+        """The picture as a result shows it, (H, W, 3), or (H, W, 1) where it is gray."""
+        return self.picture.permute(1, 2, 0).numpy()
+
 
 def picture_of(trace: Trace) -> Tensor:
     """What the network sees, as colors (3, H, W) from 0 to 255, on the CPU; from files these are the very numbers."""
     return (trace.pixels.detach().float().cpu() * 255).round().to(torch.uint8)
+
+
+def colors_of(pixels: Tensor) -> NDArray[np.uint8]:
+    """Pixels (3, H, W) in [0, 1] as a result shows them, (H, W, 3)."""
+    return (pixels.float().cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
 def pixels_of(pictures: Sequence[Tensor], trace: Trace) -> Tensor:
@@ -92,6 +111,15 @@ def compared(found: Heatmap, original: Heatmap, recipe: Recipe, size: Sequence[i
     heat, known = carried_back(torch.from_numpy(found.heat.copy()), recipe, (height, width), grid)
     own = _laid(original, (height, width))
     return Back(heat, known, agreement(own[known], heat[known]))
+
+
+def heat_in_box(found: Heatmap, mixed: Mixed) -> float:
+    """The share of the heat's size that lies in the box of two pictures in one; none of a blank map."""
+    assert mixed.box
+    heat = stretched(torch.from_numpy(np.abs(found.heat)), mixed.pixels.shape[-2:])
+    x0, y0, x1, y1 = mixed.box
+    whole = float(heat.sum())
+    return float(heat[y0:y1, x0:x1].sum()) / whole if whole else 0.0
 
 
 def agreement(one: Tensor, other: Tensor) -> float:

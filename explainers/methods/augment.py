@@ -1,7 +1,7 @@
 """Augmented variants of the picture, by torchvision's transforms, with what the network says to each."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from ..trace import Trace
     needs={Need.NO_BANDS},
     paper="https://arxiv.org/abs/1909.13719",
     passes=(14, 0),
+    fills="augment.variants",
 )
 def augment(
     trace: Trace,
@@ -26,7 +27,7 @@ def augment(
         Field(max_length=2000, description="Transforms such as rotation(degrees=15), posterize(bits=5), or a preset."),
     ] = "classic",
     samples: Annotated[int, Field(ge=1, le=64, description="How many variants are drawn.")] = 12,
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other variants.")] = 0,
+    seed: Annotated[int, Field(ge=0, le=99999, description="Another number draws other variants.")] = 0,
 ) -> Iterator[Tiles]:
     """What does augmentation do to the picture, and to the score of the chosen class?
 
@@ -37,14 +38,16 @@ def augment(
     """
     ready, picture = Pipeline.parse(pipeline).at(trace.pixels.shape[-2:]), picture_of(trace)
     (original,) = answered(trace, [(picture, NOTHING)])
-    tiles = [_tile(trace, original, original)]
+    tiles = [_tile(trace, original, original, "original")]
     for first in range(0, samples, trace.at_once):
-        seeds = range(first, min(samples, first + trace.at_once))
-        tiles += [_tile(trace, t, original) for t in answered(trace, [ready.sample(picture, seed + s) for s in seeds])]
+        seeds = range(seed + first, seed + min(samples, first + trace.at_once))
+        trials = answered(trace, [ready.sample(picture, each) for each in seeds])
+        tiles += [_tile(trace, t, original, f"variant {s}", seed=s) for t, s in zip(trials, seeds, strict=True)]
         yield Tiles(tuple(tiles), unit=trace.target.points, done=(len(tiles) - 1) / samples)
 
 
-def _tile(trace: Trace, trial: Trial, original: Trial) -> Tile:
-    said = trial.predicted(trace)
-    caption = f"{said.label} {said.told}: {trial.recipe}"
-    return Tile(trial.picture.permute(1, 2, 0).numpy(), caption, trial.score - original.score)
+def _tile(trace: Trace, trial: Trial, original: Trial, key: str, **facts: Any) -> Tile:
+    facts |= trial.facts(trace) | {"actions": [action.as_data() for action in trial.recipe.actions]}
+    facts["flipped"] = facts["label"] != original.predicted(trace).label
+    caption = f"{facts['label']} {facts['told']}: {facts['recipe']}"
+    return Tile(trial.colors, caption, trial.score - original.score, key=key, facts=facts)

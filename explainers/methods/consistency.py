@@ -13,6 +13,9 @@ from ..registry import Family, Need, explainer, heat_of, map_method
 from ..results import Tile, Tiles
 from ..trace import Trace
 
+_Named = tuple[str, Recipe, Back]
+"""What a variant is called, what was done to it, and its heat carried back."""
+
 
 @explainer(
     title="Consistency",
@@ -45,36 +48,39 @@ def consistency(
     """
     ready, picture = Pipeline.parse(pipeline).at(trace.pixels.shape[-2:]), picture_of(trace)
     by = map_method(explained_by, trace.classifier)
-    drawn = [ready.sample(picture, seed + number) for number in range(samples)]
-    moved = [(variant, recipe) for variant, recipe in drawn if invertible(recipe)]
-    asked = [(picture, NOTHING), *moved]  # first the control, which does nothing
-    original = heat_of(trace, by)
-    backs = [(NOTHING, compared(original, original, NOTHING, picture.shape[-2:]))]
-    views = trace.all_elsewhere(pixels_of([variant for variant, _ in asked], trace), by.start(by.check({})))
-    for number, ((_, recipe), view) in enumerate(zip(asked, views, strict=True)):
-        backs.append((recipe, compared(heat_of(view, by), original, recipe, picture.shape[-2:])))
+    drawn = [(f"variant {each}", *ready.sample(picture, each)) for each in range(seed, seed + samples)]
+    moved = [each for each in drawn if invertible(each[2])]
+    asked = [("control", picture, NOTHING), *moved]  # what does nothing comes first
+    original, size = heat_of(trace, by), picture.shape[-2:]
+    own = compared(original, original, NOTHING, size)
+    views = trace.all_elsewhere(pixels_of([variant for _, variant, _ in asked], trace), by.start(by.check({})))
+    backs: list[_Named] = []
+    for number, ((key, _, recipe), view) in enumerate(zip(asked, views, strict=True)):
+        backs.append((key, recipe, compared(heat_of(view, by), original, recipe, size)))
         if number and (number % trace.at_once == 0 or number == len(asked) - 1):
-            yield _tiles(by.title, original.signed, backs, (number + 1) / len(asked), len(drawn) - len(moved))
+            yield _tiles(by.title, original.signed, own, backs, (number + 1) / len(asked), len(drawn) - len(moved))
     if not moved:
-        yield _tiles(by.title, original.signed, backs, 1.0, len(drawn))
+        yield _tiles(by.title, original.signed, own, backs, 1.0, len(drawn))
 
 
-def _tiles(title: str, signed: bool, backs: list[tuple[Recipe, Back]], done: float, left_out: int) -> Tiles:
-    (_, original), control, *variants = backs
-    own, known = original.heat, torch.stack([back.known for _, back in backs[1:]])
-    heats = torch.stack([_alike(back.heat) for _, back in backs[1:]])  # (N, gh, gw), zero where not known
+def _tiles(title: str, signed: bool, own: Back, backs: list[_Named], done: float, left_out: int) -> Tiles:
+    known = torch.stack([back.known for _, _, back in backs])
+    heats = torch.stack([_alike(back.heat) for _, _, back in backs])  # (N, gh, gw), zero where not known
     seen = known.sum(0)  # the control knows every place
     mean = heats.sum(0) / seen
     drift = (((heats - mean) * known).square().sum(0) / seen).sqrt()
-    agreements = [back.agreement for _, back in variants]
+    agreements = [back.agreement for _, _, back in backs[1:]]
     agreed = float(np.mean(agreements)) if agreements else 1.0
     spread = float(drift.mean() / heats.abs().mean().clamp(min=1e-12))
     maps = [
-        Tile(own.numpy(), f"{title} of the original", 1.0, signed),
-        Tile(mean.numpy(), f"mean of all, agreeing {agreed:.3f} on average", agreed, signed),
-        Tile(drift.numpy(), "drift: standard deviation at each place", spread),
+        Tile(own.heat.numpy(), f"{title} of the original", 1.0, signed, "original"),
+        Tile(mean.numpy(), f"mean of all, agreeing {agreed:.3f} on average", agreed, signed, "mean"),
+        Tile(drift.numpy(), "drift: standard deviation at each place", spread, key="drift"),
     ]
-    maps += [Tile(b.heat.numpy(), f"{b.agreement:.3f}: {r}", b.agreement, signed) for r, b in (control, *variants)]
+    maps += [
+        Tile(back.heat.numpy(), f"{back.agreement:.3f}: {recipe}", back.agreement, signed, key, {"recipe": str(recipe)})
+        for key, recipe, back in backs
+    ]
     note = (
         f"{left_out} variants were mixed of moved copies and have no way back; they are left out." if left_out else None
     )

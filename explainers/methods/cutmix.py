@@ -5,14 +5,11 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
-from ..augmenting import Mixed, cut_mix, pixels_of_second
-from ..ingredients.stretching import stretched
+from ..augmenting import Mixed, colors_of, cut_mix, heat_in_box, pixels_of_second
 from ..registry import Family, explainer, heat_of, map_method
-from ..results import Curve, Curves, Heatmap, Mark
+from ..results import Curve, Curves, Mark
 from ..trace import Second, Trace
 
 
@@ -49,19 +46,16 @@ def cutmix(
     rows: list[tuple[float, ...]] = []
     for each, view in zip(mixed, views, strict=True):
         chances = trace.classifier.head.readings(view.logits)
-        heat = _in_box(heat_of(view, by), each)
-        rows.append((heat, 1 - each.share, float(chances[trace.class_index]), float(chances[rival])))
+        rows.append(
+            (
+                heat_in_box(heat_of(view, by), each),
+                1 - each.share,
+                float(chances[trace.class_index]),
+                float(chances[rival]),
+            )
+        )
         if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):
             yield _curves(trace, rival, mixed[: len(rows)], rows, len(rows) / points)
-
-
-def _in_box(found: Heatmap, mixed: Mixed) -> float:
-    """The share of the heat's size that lies in the box; none of a blank map."""
-    assert mixed.box
-    heat = stretched(torch.from_numpy(np.abs(found.heat)), mixed.pixels.shape[-2:])
-    x0, y0, x1, y1 = mixed.box
-    whole = float(heat.sum())
-    return float(heat[y0:y1, x0:x1].sum()) / whole if whole else 0.0
 
 
 def _curves(trace: Trace, rival: int, mixed: list[Mixed], rows: list[tuple[float, ...]], done: float) -> Curves:
@@ -70,10 +64,6 @@ def _curves(trace: Trace, rival: int, mixed: list[Mixed], rows: list[tuple[float
     names += [f"{reading} of {labels[rival]}"] if rival != trace.class_index else []
     lines = [Curve(name, np.array(values)) for name, values in zip(names, zip(*rows, strict=True), strict=False)]
     places = sorted({0, len(rows) // 4, len(rows) // 2, 3 * len(rows) // 4, len(rows) - 1})
-    marks = [Mark(mixed[p].share, f"λ = {mixed[p].share:.2f}", _shown(mixed[p].pixels)) for p in places]
+    marks = [Mark(mixed[p].share, f"λ = {mixed[p].share:.2f}", colors_of(mixed[p].pixels)) for p in places]
     along = np.array([each.share for each in mixed])
     return Curves(along, tuple(lines), "λ, the share of the first picture", "share", tuple(marks), done=done)
-
-
-def _shown(pixels: Tensor) -> NDArray[np.uint8]:
-    return (pixels.float().cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()

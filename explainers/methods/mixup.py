@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
-from ..augmenting import NOTHING, compared, mix_up, pixels_of_second
+from ..augmenting import NOTHING, colors_of, compared, mix_up, pixels_of_second
 from ..registry import Family, explainer, heat_of, map_method
 from ..results import Curve, Curves, Mark
 from ..trace import Second, Trace
@@ -51,7 +50,7 @@ def mixup(
         alike = [compared(heat, each, NOTHING, size).agreement for each in (first, last)]
         rows.append((*alike, float(chances[trace.class_index]), float(chances[rival])))
         if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):
-            told = [(each.share, _shown(each.pixels)) for each in mixed[: len(rows)]]
+            told = [(each.share, colors_of(each.pixels)) for each in mixed[: len(rows)]]
             yield _curves(trace, rival, told, rows, len(rows) / points)
 
 
@@ -67,7 +66,3 @@ def _curves(
     marks = [Mark(told[place][0], f"λ = {told[place][0]:.2f}", told[place][1]) for place in places]
     along = np.array([share for share, _ in told])
     return Curves(along, tuple(lines), "λ, the share of the first picture", "share", tuple(marks), done=done)
-
-
-def _shown(pixels: Tensor) -> NDArray[np.uint8]:
-    return (pixels.float().cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()

@@ -1,6 +1,7 @@
 """Robustness to one transform, swept from end to end (after Hendrycks & Dietterich, ICLR 2019)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -64,12 +65,17 @@ def _curves(trace: Trace, sweep: Sweep, values: list[float], trials: list[Trial]
     if head.probable and not head.single:
         ranks = (logits > logits[:, trace.class_index, None]).sum(1) + 1
         curves.append(_curve("1 / rank", (1 / ranks).view(len(values), -1)))
+    stations = tuple(
+        Mark(value, str(trial.recipe), trial.colors, trial.facts(trace))
+        for value, trial in zip(values, trials[:: reading.shape[1]], strict=True)
+    )
     return Curves(
         np.array(values, np.float32),
         tuple(curves),
         along_unit=f"{sweep.title} ({sweep.unit})" if sweep.unit else sweep.title,
         unit="share" if head.probable else head.points("output"),
-        marks=tuple(_marks(trace, values, trials[:: reading.shape[1]])),
+        marks=tuple(_marks(trace, stations)),
+        stations=stations,
         done=done,
     )
 
@@ -80,12 +86,11 @@ def _curve(label: str, each: Tensor) -> Curve:
     return Curve(label, each.mean(1).numpy(), each.amin(1).numpy(), each.amax(1).numpy())
 
 
-def _marks(trace: Trace, values: list[float], trials: list[Trial]) -> Iterator[Mark]:
-    """Some places on the way, evenly spread, and each where another class takes over."""
-    said = [trial.predicted(trace) for trial in trials]
-    flips = {place for place in range(1, len(values)) if said[place].label != said[place - 1].label}
-    spread = {round(place) for place in np.linspace(0, len(values) - 1, min(PICTURES, len(values)))}
-    for place in sorted(flips | spread):
-        words = said[place].label if trace.classifier.head.probable else said[place].told
-        words = f"flips to {words}" if place in flips else words
-        yield Mark(values[place], words, trials[place].picture.permute(1, 2, 0).numpy())
+def _marks(trace: Trace, stations: tuple[Mark, ...]) -> Iterator[Mark]:
+    """Some stations on the way, evenly spread, and each where another class takes over."""
+    said, count = [station.facts for station in stations], len(stations)
+    flips = {n for n in range(1, count) if said[n]["label"] != said[n - 1]["label"]}
+    spread = {round(n) for n in np.linspace(0, count - 1, min(PICTURES, count))}
+    for n in sorted(flips | spread):
+        words = said[n]["label" if trace.classifier.head.probable else "told"]
+        yield replace(stations[n], caption=f"flips to {words}" if n in flips else words)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,6 +34,8 @@ class Mark:
     at: float
     caption: str
     picture: NDArray[np.uint8] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What a program may want to know of it, as JSON; nobody has to read it out of the caption."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,8 @@ class Curves(Result):
     along_unit: str
     unit: str
     marks: tuple[Mark, ...] = ()
+    stations: tuple[Mark, ...] = ()
+    """What stands at each of `along`, in its order, where a method tells; pictures are here, and not in `arrays`."""
     note: str | None = None
     done: float = 1.0
 
@@ -56,6 +61,8 @@ class Curves(Result):
             for values in (line.values, line.low, line.high):
                 if values is not None and values.shape != self.along.shape:
                     raise ValueError(f"“{line.label}” has shape {values.shape} over {self.along.shape} places")
+        if self.stations and len(self.stations) != len(self.along):
+            raise ValueError(f"{len(self.stations)} stations stand along {len(self.along)} places")
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The places, each line by its label, and the pictures of marks by their number."""
@@ -69,7 +76,7 @@ class Curves(Result):
         return {"along": self.along} | {line.label: line.values for line in self.lines} | bands | pictures
 
     def as_json(self) -> dict[str, Any]:
-        """All numbers; of marks the places and words."""
+        """All numbers; of marks and stations the places, words and facts."""
         lines = [
             {
                 "label": line.label,
@@ -84,6 +91,14 @@ class Curves(Result):
             "along_unit": self.along_unit,
             "unit": self.unit,
             "lines": lines,
-            "marks": [{"at": mark.at, "caption": mark.caption} for mark in self.marks],
+            "marks": [_told(mark) for mark in self.marks],
+            "stations": [_told(mark) for mark in self.stations],
             "done": self.done,
         }
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _told(mark: Mark) -> dict[str, Any]:
+    return {"at": mark.at, "caption": mark.caption, "facts": dict(mark.facts)}

@@ -83,6 +83,14 @@ class Asked:
         """The same picture, network and class, put to another method with its own options' defaults."""
         return Asked(replace(self.question, method=method.id, options={}, beside={}), self.shelf)
 
+    def put(self, part: str, stop: Stop | None, **options: Any) -> Iterator[Explanation]:
+        """What the method that fills a part of a tab answers, better and better; `gallery` and `second` are options."""
+        about = self.target
+        return engine.stream(
+            self.trace, registry.filling(part), target=about.index, versus=about.versus, score=about.score, stop=stop,
+            **options,
+        )  # fmt: skip
+
     def answer(self, stop: Stop | None = None, tell: Callable[[Explanation], object] | None = None) -> Explanation:
         """The whole answer where it is kept, or else a new one; `tell` hears of those on the way.
 

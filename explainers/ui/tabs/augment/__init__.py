@@ -10,139 +10,106 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from .... import engine
 from ....augmenting import (
-    NOTHING,
     PRESETS,
     SWEEPS,
     TRANSFORMS,
-    Mixed,
+    Mixing,
     Pipeline,
-    Trial,
-    answered,
-    carried_back,
-    compared,
-    cut_mix,
+    colors_of,
     experiment,
     find_sweep,
-    finest,
-    invertible,
-    mix_up,
     mixing_code,
     picture_of,
-    pixels_of,
-    put,
     timm_code,
     torchvision_code,
 )
+from ....augmenting import mixed as mix_two
 from ....errors import QuestionError, SightglassError
-from ....ingredients.stretching import stretched
-from ....network.heads import Prediction
-from ....registry import filling, heat_of, map_method
-from ....results import Curves
-from ....trace import Trace
+from ....explanation import Explanation
+from ....registry import filling, find
+from ....results import Curves, Tile, Tiles
 from ... import endpoints as endpoint
 from ... import panes
-from ...answering import question
 from ...given import Given, PictureFile
 from ...pictures import Shown, colors_url, from_upload
 from ...shelf import Shelf
 from ...tab import Json, Stop, Tab, Tell, Work, asked
 
-SAMPLES, MOST_SAMPLES = 14, 63
-POINTS = 25
+SAMPLES, POINTS = 14, 25
 
 
 def preview(given: Json, shelf: Shelf, _stop: Stop, _tell: Tell) -> Json:
     """One variant, without asking the network: what is seen while a setting is moved."""
-    trace = _trace(given, shelf, None)
-    picture, recipe = _pipeline(given).sample(picture_of(trace), _whole(given, "seed", 0, 99999))
-    return {"picture": _url(picture), "recipe": str(recipe)}
+    picture = picture_of(asked(given, shelf).trace)
+    made, recipe = _pipeline(given).sample(picture, _checked("variants", seed=given.get("seed", 0))["seed"])
+    return {"picture": _url(made.permute(1, 2, 0).numpy()), "recipe": str(recipe)}
 
 
 def variants(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """The original and variants of it, with recipe, prediction and change; batch by batch."""
-    trace, pipeline = _trace(given, shelf, stop), _pipeline(given)
-    seed, samples = _whole(given, "seed", 0, 99999), _whole(given, "samples", 1, MOST_SAMPLES, SAMPLES)
-    picture, size = picture_of(trace), _size(trace)
-    ready = pipeline.at(size)
-    (original,) = answered(trace, [(picture, NOTHING)])
-    told: Json = {
-        "size": [size[1], size[0]],
-        "target": trace.classifier.labels[trace.class_index],
-        "unit": trace.target.points,
-        "text": str(pipeline),
-        "original": _tile(trace, original, original, -1),
-        "codes": {"torchvision": torchvision_code(pipeline, size), "timm": timm_code(pipeline, size)},
-        "variants": [],
-    }
-    for first in range(0, samples, trace.at_once):
-        seeds = range(seed + first, seed + min(samples, first + trace.at_once))
-        trials = answered(trace, [ready.sample(picture, each) for each in seeds])
-        more = [_tile(trace, trial, original, each) for trial, each in zip(trials, seeds, strict=True)]
-        told = told | {"variants": told["variants"] + more}
+    question, pipeline, told = asked(given, shelf), _pipeline(given), Json()
+    chosen = {"pipeline": str(pipeline), "seed": given.get("seed", 0), "samples": given.get("samples", SAMPLES)}
+    for answer in question.put("augment.variants", stop, **chosen):
+        assert isinstance(answer.result, Tiles)
+        original, *drawn = answer.result.tiles
+        height, width = original.values.shape[:2]
+        told = {
+            "size": [width, height],
+            "target": answer.prediction.label if answer.prediction else "",
+            "unit": answer.result.unit,
+            "text": str(pipeline),
+            "original": _variant(original) | {"seed": -1},
+            "codes": _codes(pipeline, (height, width)),
+            "variants": [_variant(tile) for tile in drawn],
+        }
         tell(told)
     return told
 
 
 def variant(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """One variant's heat, beside the same heat carried back and the original's own."""
-    trace = _trace(given, shelf, stop)
-    by = map_method(str(given.get("by") or ""), trace.classifier)
-    picture, recipe = _pipeline(given).sample(picture_of(trace), _whole(given, "seed", 0, 99999))
-    original, found = heat_of(trace, by), heat_of(trace.elsewhere(pixels_of([picture], trace)[0]), by)
-    told = {
-        "by": by.id,
-        "title": by.title,
-        "signed": found.signed,
-        "heat": panes.packed(found.heat),
-        "own": panes.packed(original.heat),
-        "recipe": str(recipe),
+    chosen = {"pipeline": str(_pipeline(given)), "seed": given.get("seed", 0), "explained_by": given.get("by") or ""}
+    (answer,) = asked(given, shelf).put("augment.variant", stop, **chosen)
+    tiles = _tiles(answer)
+    told = dict(tiles["heat"].facts) | {
+        "signed": tiles["heat"].signed,
+        "heat": panes.packed(tiles["heat"].values),
+        "own": panes.packed(tiles["original"].values),
+        "recipe": tiles["variant"].facts["recipe"],
     }
-    if not invertible(recipe):
-        why = "Several moved copies lie over each other here: no place of the map belongs to one of the original."
-        return told | {"back": None, "why": why}
-    size = _size(trace)
-    back = compared(found, original, recipe, size)
-    _, known = carried_back(torch.ones(1, 1), recipe, size, finest(size))
-    lost = float(1 - known.float().mean())
-    return told | {"back": panes.packed(back.heat.numpy()), "lost": panes.packed((~known).float().numpy()),
-                   "share_lost": lost, "agreement": back.agreement}  # fmt: skip
+    if "back" not in tiles:
+        return told | {"back": None, "why": answer.result.note}
+    packed = {name: panes.packed(tiles[name].values) for name in ("back", "lost")}
+    return told | packed | dict(tiles["back"].facts)
 
 
 def sweep(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """A curve over one parameter, and the picture at every place of it."""
-    trace = _trace(given, shelf, stop)
-    chosen = find_sweep(str(given.get("transform") or "rotation"))
-    answer = engine.explain(
-        trace, filling("augment.curve"), **_asked(given), transform=chosen.name, points=POINTS, stop=stop
-    ).result
-    assert isinstance(answer, Curves)
-    picture, size = picture_of(trace), _size(trace)
-    places = [chosen.recipe(value, size) for value in chosen.values(POINTS)]
-    trials = [trial for batch in put(trace, places) for trial in batch]
+    question, chosen = asked(given, shelf), find_sweep(str(given.get("transform") or "rotation"))
+    *_, answer = question.put("augment.curve", stop, transform=chosen.name, points=POINTS)
+    curves = answer.result
+    assert isinstance(curves, Curves)
     return {
         "transform": chosen.name,
         "unit": chosen.unit,
         "neutral": chosen.neutral if chosen.start <= chosen.neutral <= chosen.end else None,
-        "curves": answer.as_json(),
-        "places": [_place(trace, trial) for trial in trials],
-        "original": _url(picture),
+        "curves": curves.as_json(),
+        "places": [
+            {**each.facts, "picture": _url(each.picture)} for each in curves.stations if each.picture is not None
+        ],
+        "original": _url(picture_of(question.trace).permute(1, 2, 0).numpy()),
     }
 
 
 def bars(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """A bar for each transform, the control first."""
-    trace = _trace(given, shelf, stop)
     told: Json = {}
-    for answer in engine.stream(
-        trace, filling("augment.bars"), **_asked(given), measure=str(given.get("measure")), stop=stop
-    ):
+    for answer in asked(given, shelf).put("augment.bars", stop, measure=given.get("measure")):
         told = {"bars": answer.result.as_json()}
         tell(told)
     return told
@@ -150,72 +117,45 @@ def bars(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
 
 def mix(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """Two pictures in one: the picture, its label, what the network says, and how much of the heat lies in the box."""
-    trace, other = _trace(given, shelf, stop), _second(given, shelf)
-    pixels = trace.classifier.framing.frame(other.picture, trace.pixels.dtype).to(trace.pixels)
-    mixed = _mixed(given, trace, pixels)
-    first, second = trace.class_index, int(trace.classifier.head.winner(trace.logits_at(pixels[None])[0]))
-    view = trace.elsewhere(mixed.pixels)
-    head, labels = trace.classifier.head, trace.classifier.labels
-    by = map_method(str(given.get("by") or ""), trace.classifier)
-    found = heat_of(view, by)
-    told: Json = {
-        "size": list(_size(trace))[::-1],
-        "picture": _url((mixed.pixels.float().cpu() * 255).round().to(torch.uint8)),
-        "second": _url((pixels.float().cpu() * 255).round().to(torch.uint8)),
-        "share": mixed.share,
-        "box": mixed.box,
-        "words": str(mixed),
-        "label": [[labels[first], mixed.share], [labels[second], 1 - mixed.share]],
-        "says": [[p.label, p.probability, p.told] for p in view.top(3)],
-        "chances": [float(each) for each in head.readings(view.logits)[[first, second]]],
-        "title": by.title,
-        "signed": found.signed,
-        "heat": panes.packed(found.heat),
-        "code": mixing_code("mixup" if given.get("kind") == "mixup" else "cutmix", len(labels)),
-    }
-    if mixed.box:
-        x0, y0, x1, y1 = mixed.box
-        whole = stretched(torch.from_numpy(np.abs(found.heat)), _size(trace))
-        told["heat_in_box"] = float(whole[y0:y1, x0:x1].sum() / whole.sum().clamp(min=1e-12))
-    return told
+    question, kind = asked(given, shelf), _kind(given)
+    chosen = _mixing(given, shelf) | {"kind": kind, "share": given.get("share", 0.5)}
+    (answer,) = question.put("augment.mixture", stop, **chosen)
+    tiles = _tiles(answer)
+    made, heat = tiles["mixture"], tiles["heat"]
+    return dict(made.facts) | dict(heat.facts) | {
+        "size": [made.values.shape[1], made.values.shape[0]],
+        "picture": _url(made.values),
+        "second": _url(tiles["second"].values),
+        "words": made.caption,
+        "says": [[each["label"], each["probability"], each["told"]] for each in made.facts["says"][:3]],
+        "signed": heat.signed,
+        "heat": panes.packed(heat.values),
+        "code": mixing_code(kind, len(question.network.labels)),
+    }  # fmt: skip
 
 
 def mix_sweep(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """How heat and probabilities follow λ."""
-    trace, other = _trace(given, shelf, stop), _second(given, shelf)
-    kind = "mixup" if given.get("kind") == "mixup" else "cutmix"
-    place: dict[str, Any] = (
-        {} if kind == "mixup" else {"across": _share(given, "across", 0.5), "down": _share(given, "down", 0.5)}
-    )
-    by = str(given.get("by") or "")
-    answer = engine.explain(
-        trace,
-        filling(f"augment.{kind}"),
-        **_asked(given),
-        second=other.picture,
-        stop=stop,
-        points=13,
-        explained_by=by,
-        **place,
-    )
+    question, kind, chosen = asked(given, shelf), _kind(given), _mixing(given, shelf)
+    if kind == "mixup":  # which has no box
+        del chosen["across"], chosen["down"]
+    *_, answer = question.put(f"augment.{kind}", stop, points=13, **chosen)
     return {"curves": answer.result.as_json(), "question": answer.question, "read_it_as": answer.method.read_it_as}
 
 
 def consistency(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """Whether the map moves with the picture: mean, drift, and the agreement of each variant."""
-    trace = _trace(given, shelf, stop)
     told: Json = {}
-    for answer in engine.stream(
-        trace, filling("augment.agreement"), **_asked(given), stop=stop, pipeline=str(_pipeline(given)),
-        explained_by=str(given.get("by") or ""), samples=_whole(given, "samples", 2, MOST_SAMPLES, SAMPLES),
-        seed=_whole(given, "seed", 0, 9999),
+    for answer in asked(given, shelf).put(
+        "augment.agreement", stop, pipeline=str(_pipeline(given)), explained_by=given.get("by") or "",
+        samples=given.get("samples", SAMPLES), seed=given.get("seed", 0),
     ):  # fmt: skip
-        tiles = answer.result.tiles  # type: ignore[attr-defined]
+        tiles = _tiles(answer)
         told = {
             "maps": [{"caption": t.caption, "value": t.value, "signed": t.signed, "heat": panes.packed(t.values)}
-                     for t in tiles[:3]],
-            "control": tiles[3].value,
-            "agreements": [t.value for t in tiles[4:]],
+                     for t in map(tiles.pop, ("original", "mean", "drift"))],
+            "control": tiles.pop("control").value,
+            "agreements": [tile.value for tile in tiles.values()],
             "note": answer.result.note,
             "read_it_as": answer.method.read_it_as,
             "beware": answer.method.beware,
@@ -226,13 +166,14 @@ def consistency(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
 
 def trained(given: Json, _shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """What training with augmentation does: as it came with the package, or live, network by network."""
+    digit = _url(experiment.digit().array)
     if given.get("live") is not True:
-        return {"results": _with_heat(experiment.shipped()), "done": 1.0, "live": False, "digit": _digit()}
+        return {"results": _with_heat(experiment.shipped()), "done": 1.0, "live": False, "digit": digit}
     told: Json = {}
 
     def heard(done: float, results: Json) -> None:
         nonlocal told
-        told = {"results": _with_heat(results), "done": done, "live": True, "digit": _digit()}
+        told = {"results": _with_heat(results), "done": done, "live": True, "digit": digit}
         tell(told)
 
     experiment.experiment(stop=stop, report=heard)
@@ -262,19 +203,16 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
     def augmented(picture: Any, scene: Any, model: Any, pipeline: Any, seed: Any) -> Any:
         trace = shelf.trace(endpoint.model_of(model, shelf), endpoint.shown_of(picture, scene, shelf))
         chosen = Pipeline.parse(pipeline if isinstance(pipeline, str) else "")
-        variant, recipe = chosen.sample(picture_of(trace), _whole({"seed": seed}, "seed", 0, 99999))
-        (trial,) = answered(trace, [(variant, recipe)])
-        said = trial.predicted(trace)
+        answer = engine.explain(trace, filling("augment.variants"), pipeline=pipeline, samples=1, seed=seed)
+        _, tile = _tiles(answer).values()
         told = {
             "pipeline": chosen.as_data(),
-            "recipe": str(recipe),
-            "actions": [action.as_data() for action in recipe.actions],
-            "label": said.label,
-            "probability": said.probability,
-            "torchvision": torchvision_code(chosen, _size(trace)),
-            "timm": timm_code(chosen, _size(trace)),
+            "recipe": tile.facts["recipe"],
+            "actions": tile.facts["actions"],
+            "label": tile.facts["label"],
+            "probability": tile.facts["share"],
         }
-        return Image.fromarray(variant.permute(1, 2, 0).contiguous().numpy()), told
+        return Image.fromarray(tile.values), told | _codes(chosen, tile.values.shape[:2])
 
     def mixed(
         picture: Any,
@@ -292,11 +230,13 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
             raise QuestionError("Two pictures are mixed, and there is only one; send “second”, or name a second_scene.")
         other = endpoint.shown_of(second, second_scene, shelf)
         pixels = trace.classifier.framing.frame(other.picture, trace.pixels.dtype).to(trace.pixels)
-        made = _mixed({"kind": kind, "share": share, "across": across, "down": down}, trace, pixels)
+        chosen = _checked("mixture", kind=kind, share=share, across=across, down=down)
+        center = (chosen["across"], chosen["down"])
+        made = mix_two(chosen["kind"], trace.pixels, pixels, share=chosen["share"], center=center)
         top = trace.elsewhere(made.pixels).top(5)
         says = [{"label": p.label, "probability": p.probability, "told": p.told} for p in top]
-        colors = (made.pixels.float().cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-        return Image.fromarray(colors), {"words": str(made), "share": made.share, "box": made.box, "says": says}
+        told = {"words": str(made), "share": made.share, "box": made.box, "says": says}
+        return Image.fromarray(colors_of(made.pixels)), told
 
     text = Given("classic", {"type": "string", "maxLength": 2000}, "pipeline", "transforms as text, or a preset")
     seed = Given(0, {"type": "integer", "minimum": 0, "maximum": 99999}, "seed", "another number, another variant")
@@ -337,7 +277,7 @@ def _letting_go(work: Work, given: Json, shelf: Shelf, stop: Stop, tell: Tell) -
         return work(given, shelf, stop, tell)
     finally:
         with suppress(SightglassError):
-            _trace(given, shelf, None).release()
+            asked(given, shelf).trace.release()
 
 
 WORK: dict[str, Work] = {
@@ -365,17 +305,24 @@ def _with_heat(results: Json) -> Json:
     return results | {"ways": ways}
 
 
-def _digit() -> str:
-    return _url(torch.from_numpy(experiment.digit().array.copy()).permute(2, 0, 1))
+def _checked(part: str, **options: Any) -> dict[str, Any]:
+    """Options as the method that fills a part of this tab takes them. Raises in its words."""
+    return find(filling(f"augment.{part}")).check(options)
 
 
-def _trace(given: Json, shelf: Shelf, stop: Stop | None) -> Trace:
-    """The trace of the question on the screen, asked about its class."""
-    return asked(given, shelf).view(stop)
+def _tiles(answer: Explanation) -> dict[str, Tile]:
+    assert isinstance(answer.result, Tiles)
+    return {tile.key: tile for tile in answer.result.tiles}
 
 
-def _asked(given: Json) -> dict[str, Any]:
-    return {name: question.label(given.get(name)) for name in ("target", "versus")}
+def _kind(given: Json) -> Mixing:
+    return "mixup" if given.get("kind") == "mixup" else "cutmix"
+
+
+def _mixing(given: Json, shelf: Shelf) -> dict[str, Any]:
+    """The second picture, where its box lies, and whose heat is asked for."""
+    place = {name: given.get(name, 0.5) for name in ("across", "down")}
+    return {"second": _second(given, shelf).picture, "explained_by": given.get("by") or "", **place}
 
 
 def _second(given: Json, shelf: Shelf) -> Shown:
@@ -388,14 +335,6 @@ def _second(given: Json, shelf: Shelf) -> Shown:
     return shelf.pictures.setdefault(second["scene"], shelf.catalogue.picture(second["scene"]))
 
 
-def _mixed(given: Json, trace: Trace, pixels: Tensor) -> Mixed:
-    share = _share(given, "share", 0.5)
-    if given.get("kind") == "mixup":
-        return mix_up(trace.pixels, pixels, share=share)
-    center = (_share(given, "across", 0.5), _share(given, "down", 0.5))
-    return cut_mix(trace.pixels, pixels, share=share, center=center)
-
-
 def _pipeline(given: Json) -> Pipeline:
     steps = given.get("pipeline")
     if isinstance(steps, str):
@@ -405,39 +344,15 @@ def _pipeline(given: Json) -> Pipeline:
     return Pipeline.from_data(steps)
 
 
-def _whole(given: Json, name: str, low: int, high: int, default: int = 0) -> int:
-    value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise QuestionError(f"“{name}” is a whole number from {low} to {high}.")
-    return value
+def _codes(pipeline: Pipeline, size: tuple[int, int]) -> Json:
+    return {"torchvision": torchvision_code(pipeline, size), "timm": timm_code(pipeline, size)}
 
 
-def _share(given: Json, name: str, default: float) -> float:
-    value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise QuestionError(f"“{name}” is a number from 0 to 1.")
-    return float(value)
+def _variant(tile: Tile) -> Json:
+    facts = {name: value for name, value in tile.facts.items() if name != "actions"}
+    return facts | {"picture": _url(tile.values), "change": tile.value}
 
 
-def _size(trace: Trace) -> tuple[int, int]:
-    return trace.pixels.shape[-2], trace.pixels.shape[-1]
-
-
-def _tile(trace: Trace, trial: Trial, original: Trial, seed: int) -> Json:
-    flipped = trial.predicted(trace).label != original.predicted(trace).label
-    return {"seed": seed, **_place(trace, trial), "flipped": flipped, "change": trial.score - original.score}
-
-
-def _place(trace: Trace, trial: Trial) -> Json:
-    said = trial.predicted(trace)
-    return {"picture": _url(trial.picture), "label": said.label, **_told(said), "recipe": str(trial.recipe)}
-
-
-def _told(said: Prediction) -> Json:
-    return {"share": said.probability, "told": said.told}
-
-
-def _url(picture: Tensor) -> str:
-    """A picture (3, H, W) or (1, H, W), uint8, as an address that holds it."""
-    colors: NDArray[np.uint8] = picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
-    return colors_url(colors)
+def _url(colors: NDArray[np.uint8]) -> str:
+    """A picture (h, w, 3) or (h, w, 1) as an address that holds it."""
+    return colors_url(np.broadcast_to(colors, (*colors.shape[:2], 3)))

@@ -1,0 +1,60 @@
+"""Two pictures in one, by CutMix (Yun et al., ICCV 2019) or MixUp (Zhang et al., ICLR 2018), explained."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ..augmenting import Mixing, colors_of, heat_in_box, mixed, pixels_of_second
+from ..registry import Family, explainer, heat_of, map_method
+from ..results import Tile, Tiles
+from ..trace import Second, Trace
+
+
+@explainer(
+    title="Two pictures in one",
+    family=Family.AUGMENTATION,
+    paper="https://arxiv.org/abs/1905.04899",
+    passes=(3, 1),
+    fills="augment.mixture",
+)
+def mixture(
+    trace: Trace,
+    second: Second,
+    *,
+    kind: Annotated[
+        Mixing, Field(description="CutMix pastes a box of the second picture, MixUp blends both.")
+    ] = "cutmix",
+    share: Annotated[float, Field(ge=0, le=1, description="λ: how much of the first picture is left.")] = 0.5,
+    across: Annotated[float, Field(ge=0, le=1, description="Middle of the box, as a share of the width.")] = 0.5,
+    down: Annotated[float, Field(ge=0, le=1, description="Middle of the box, as a share of the height.")] = 0.5,
+    explained_by: Annotated[
+        str, Field(max_length=60, description="The method whose heat is shown, by its id; empty for a quick one.")
+    ] = "",
+) -> Tiles:
+    """What does the network say to two pictures in one, and where does the heat for the chosen class lie?
+
+    Paste a box of the second picture into this one, or blend both, put the mixture to the network, and explain it.
+    Beside it stands the label that training would give it: λ of the first picture's class, the rest of the second's.
+    Read it as: heat beyond the box's share of the area says that the class is seen in what was pasted.
+    Beware: training takes λ for the label, whatever the box covers; a box over the background changes little.
+    """
+    by, other = map_method(explained_by, trace.classifier), pixels_of_second(trace, second)
+    made = mixed(kind, trace.pixels, other, share=share, center=(across, down))
+    labels, rival = trace.classifier.labels, int(trace.classifier.head.winner(trace.logits_at(other[None])[0]))
+    (view,) = trace.all_elsewhere(made.pixels[None], by.start(by.check({})))
+    found = heat_of(view, by)
+    about = {
+        "share": made.share,
+        "box": list(made.box) if made.box else None,
+        "label": [[labels[trace.class_index], made.share], [labels[rival], 1 - made.share]],
+        "says": [{"label": p.label, "probability": p.probability, "told": p.told} for p in view.top(5)],
+    }
+    inside = heat_in_box(found, made) if made.box else None
+    said = "" if inside is None else f", {inside:.0%} of it in the box"
+    facts = {"by": by.id, "title": by.title, "heat_in_box": inside}
+    tiles = (
+        Tile(colors_of(made.pixels), str(made), key="mixture", facts=about),
+        Tile(found.heat, f"{by.title}{said}", inside, found.signed, "heat", facts),
+        Tile(colors_of(other), "the second picture", key="second"),
+    )
+    return Tiles(tiles, unit="of the heat in the box" if made.box else "")
