@@ -25,7 +25,7 @@ from .pictures import Picture, PictureSource
 from .registry import Method, Need
 from .scores import Scorecard
 from .scores import judge as _judge
-from .trace import PIXELS, Asked, Second, Spent, Target, Trace
+from .trace import PIXELS, Asked, Second, Spent, Target, Trace, answering
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -117,7 +117,7 @@ def stream(
     other = Second(None if second is None else Picture.read(second, show=model.framing.bands))
     values: dict[type, Any] = {Trace: view, Classifier: model, Asked: asked, Second: other, type(gallery): gallery}
     result = None
-    for result in chosen.run(values, checked):
+    for result in answering(chosen.run(values, checked), asked.spent):
         if not result.finite:
             where = "" if view is None else " on this picture"
             raise SightglassError(f"{chosen.title} gave numbers that are not finite: {model.name} overflows{where}.")

@@ -1,5 +1,6 @@
-"""The vocabulary of tensor shapes: one picture at a time, so no batch axis."""
+"""The vocabulary of tensors: their shapes, one picture at a time, so no batch axis; and their precision."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -26,3 +27,8 @@ MapsBatch = Float[Tensor, "pictures channels height width"]
 
 Scores = Float[Tensor, "pictures"]
 """The score in question, for each of several pictures."""
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The same numbers in single precision at least: in half, sums of them would go wrong."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

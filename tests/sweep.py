@@ -33,6 +33,7 @@ import explainers as ex
 from explainers.network.rules.opened import opened
 from explainers.network.taps import run
 from explainers.pictures import Framing
+from explainers.trace.attention import attention_over, attention_rows
 
 FAMILIES = Path(__file__).parents[1].parent / "shared" / "data" / "timm_families.json"
 
@@ -374,10 +375,10 @@ def attention_row(kind: str, family: str, name: str, build: Callable[[], ex.Clas
         return False, f"{kind:12} {family:24} {name:36} too large for this sweep"
     with ByHand() as hand, torch.no_grad():
         model.module(model.framing.normalize(trace.pixels).to(model.dtype)[None])
-    off = trace.attention_over(
-        lambda seen: float((seen.matrix() - seen.layer.arranged(hand.matrices[seen.layer.call])).abs().max())
+    off = attention_over(
+        trace, lambda seen: float((seen.matrix() - seen.layer.arranged(hand.matrices[seen.layer.call])).abs().max())
     )
-    rows = [row for query in ("read", "patches") for row in trace.attention(query=query)]
+    rows = [row for query in ("read", "patches") for row in attention_rows(trace, query=query)]
     short = max(float((row.maps.sum((1, 2)) + row.rest.sum(1) - 1).abs().max()) for row in rows)
     same = torch.equal(trace.logits, plain.logits)
     kinds: dict[str, int] = {}

@@ -14,6 +14,7 @@ from torch import nn
 import explainers as ex
 from explainers.errors import DoesNotApply, QuestionError
 from explainers.pictures import Framing
+from explainers.trace.attention import attention_over, attention_rows, attention_slopes, hold, silenced
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
 FRAMING = Framing(size=(32, 48), mode="squash")
@@ -110,14 +111,14 @@ def test_it_is_the_softmax_of_queries_and_keys_wherever_the_first_tokens_stand(a
     assert [(layer.heads, layer.prefix, layer.windows) for layer in model.anatomy.attention] == [(2, first, 1)] * 2
     asked, patches = (-1, slice(0, -first)) if last else (0, slice(first, None))
     others = slice(-first, None) if last else slice(0, first)
-    for layer, row in enumerate(trace.attention()):
+    for layer, row in enumerate(attention_rows(trace)):
         expected = by_hand[layer][:, asked]
         assert close(row.maps.flatten(1), expected[:, patches], NEAR)
         assert close(row.rest, expected[:, others], NEAR)
-    cell = trace.attention([-1], query=(2, 4))[0]
+    cell = attention_rows(trace, [-1], query=(2, 4))[0]
     number = 2 * COLUMNS + 4 + (0 if last else first)
     assert close(cell.maps.flatten(1), by_hand[-1][:, number, patches], NEAR)
-    mean = trace.attention([0], query="patches")[0]
+    mean = attention_rows(trace, [0], query="patches")[0]
     assert close(mean.maps.flatten(1), by_hand[0][:, patches, patches].mean(1), NEAR)
 
 
@@ -126,7 +127,7 @@ def test_rows_add_up_to_one_and_no_bit_of_the_logits_changes(attend):
     model = tokens(attend)
     trace, plain = ex.look(model, PICTURE), ex.look(model, PICTURE)
     for query in ("read", "patches", (0, 0)):
-        for row in trace.attention(query=query):
+        for row in attention_rows(trace, query=query):
             assert row.maps.min() >= 0
             assert close(row.maps.sum((1, 2)) + row.rest.sum(1), torch.ones(2).double(), NEAR)
     assert torch.equal(trace.logits, plain.logits)
@@ -141,9 +142,9 @@ def test_a_mask_and_a_scale_of_its_own_are_heeded():
         q, k = seen.tensors[:2]
         return seen.matrix()[0], torch.softmax(torch.einsum("hid,hjd->hij", q[0], k[0]) * 0.2 + bias, -1)
 
-    for read, by_hand in biased.attention_over(matrix):
+    for read, by_hand in attention_over(biased, matrix):
         assert close(read, by_hand, NEAR)
-    row = ex.look(tokens(masked), PICTURE).attention([0], query=(0, 1))[0]
+    row = attention_rows(ex.look(tokens(masked), PICTURE), [0], query=(0, 1))[0]
     assert not row.maps.flatten(1)[:, 5:].any()  # token 2 sees tokens up to 5, the class token among them
     assert row.maps.flatten(1)[:, :5].all()
 
@@ -154,7 +155,7 @@ def test_what_the_scores_are_read_from_is_found():
     assert tokens(fused, 2, slice(2, None)).anatomy.pooled == ()  # the mean over the patches
     model = tokens(fused, 2, slice(2, None))
     trace = ex.look(model, PICTURE)
-    assert torch.equal(trace.attention()[0].maps, trace.attention(query="patches")[0].maps)
+    assert torch.equal(attention_rows(trace)[0].maps, attention_rows(trace, query="patches")[0].maps)
 
 
 # How it lies over the picture ----------------------------------------------------------------------------------------
@@ -202,7 +203,7 @@ def test_windows_are_put_together_and_shifted_back(shift, merged):
             if ((r - shift) % 4 // 2, (c - shift) % 6 // 2) == ((cell[0] - shift) % 4 // 2, (cell[1] - shift) % 6 // 2)
         ]
         scores = torch.stack([torch.einsum("hd,hd->h", q[:, cell[0], cell[1]], k[:, r, c]) for r, c in together], 1)
-        row = trace.attention(query=cell)[0].maps
+        row = attention_rows(trace, query=cell)[0].maps
         expected = torch.zeros(2, 4, 6).double()
         for (r, c), share in zip(together, scores.softmax(1).T, strict=True):
             expected[:, r, c] = share
@@ -234,10 +235,10 @@ def test_coarser_keys_and_a_query_without_a_place():
     assert (first.grid, first.key_grid, first.heads) == ((4, 6), (2, 3), 2)
     assert (pooling.grid, pooling.key_grid, pooling.heads, pooling.prefix) == (None, (4, 6), 1, 1)
     trace = ex.look(model, PICTURE)
-    assert trace.attention([0], query=(3, 5))[0].maps.shape == (2, 2, 3)
-    assert trace.attention([1])[0].maps.sum() == pytest.approx(1, abs=NEAR)
+    assert attention_rows(trace, [0], query=(3, 5))[0].maps.shape == (2, 2, 3)
+    assert attention_rows(trace, [1])[0].maps.sum() == pytest.approx(1, abs=NEAR)
     with pytest.raises(QuestionError, match="only the class token"):
-        trace.attention([1], query=(0, 0))
+        attention_rows(trace, [1], query=(0, 0))
 
 
 @pytest.mark.parametrize("weights", [False, True])
@@ -257,7 +258,7 @@ def test_torchs_own_layers_are_read_with_their_fast_path(weights):
     model = wrapped(Own())
     assert [(layer.heads, layer.grid, layer.windows) for layer in model.anatomy.attention] == [(2, (4, 6), 1)] * 2
     trace = ex.look(model, PICTURE)
-    row = trace.attention([1], query=(1, 1))[0].maps.mean(0).flatten()
+    row = attention_rows(trace, [1], query=(1, 1))[0].maps.mean(0).flatten()
     with torch.no_grad():
         x = model.module.layer(model.module.patches(model.framing.normalize(trace.pixels)[None]).flatten(2).mT)
         expected = model.module.attention(x, x, x, need_weights=True)[1][0, 7]
@@ -283,7 +284,7 @@ def test_vit_of_transformers_agrees_with_its_eager_attentions():
 
     model = wrapped(Logits(), framing=Framing(size=(32, 32)))
     trace = ex.look(model, PICTURE)
-    read = [seen.matrix() for seen in trace.attention_over(lambda seen: seen.kept())]
+    read = [seen.matrix() for seen in attention_over(trace, lambda seen: seen.kept())]
     eager = copy.deepcopy(network)
     eager.set_attn_implementation("eager")
     with torch.no_grad():
@@ -304,10 +305,10 @@ def test_linear_attention_and_convolutions_say_what_they_lack():
         model = tokens(attend)
         assert model.anatomy.attention == ()
         with pytest.raises(DoesNotApply, match="without a matrix of tokens"):
-            ex.look(model, PICTURE).attention()
+            attention_rows(ex.look(model, PICTURE))
     convolutions = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     with pytest.raises(DoesNotApply, match="no attention of one patch to another"):
-        ex.look(wrapped(convolutions), PICTURE).attention()
+        attention_rows(ex.look(wrapped(convolutions), PICTURE))
 
 
 # What it takes -------------------------------------------------------------------------------------------------------
@@ -316,34 +317,34 @@ def test_linear_attention_and_convolutions_say_what_they_lack():
 def test_one_pass_serves_all_layers_and_rows_are_kept_without_the_rest():
     model = tokens(fused)
     trace = ex.look(model, PICTURE)
-    rows = trace.attention()
+    rows = attention_rows(trace)
     assert (trace.spent.forwards, trace.spent.backwards) == (1, 0)
-    trace.attention([0])
+    attention_rows(trace, [0])
     trace.top()
     assert trace.spent.forwards == 1  # remembered, and the logits came with it
     assert sum(t.untyped_storage().nbytes() for row in rows for t in row) <= 8 * 2 * 2 * (ROWS * COLUMNS + 2)
-    trace.hold_attention()
-    trace.attention(query=(1, 2))
-    trace.attention(query="patches")
+    hold(trace)
+    attention_rows(trace, query=(1, 2))
+    attention_rows(trace, query="patches")
     assert trace.spent.forwards == 2  # one to hold it, none for any row after that
 
 
 def test_a_cell_or_a_layer_that_is_not_there_is_refused_in_words():
     trace = ex.look(tokens(fused), PICTURE)
     with pytest.raises(QuestionError, match=r"4 × 6 patches.*\(4, 0\)"):
-        trace.attention(query=(4, 0))
+        attention_rows(trace, query=(4, 0))
     with pytest.raises(QuestionError, match="layers 0 to 1"):
-        trace.attention([2])
-    assert torch.equal(trace.attention([-1])[0].maps, trace.attention([1])[0].maps)
+        attention_rows(trace, [2])
+    assert torch.equal(attention_rows(trace, [-1])[0].maps, attention_rows(trace, [1])[0].maps)
 
 
 def test_a_neighbors_pass_is_not_seen():
     model = tokens(fused)
     one, other = ex.look(model, PICTURE), ex.look(model, PICTURE[::-1])
-    alone = ex.look(model, PICTURE).attention()
+    alone = attention_rows(ex.look(model, PICTURE))
     busy = threading.Thread(target=lambda: [other.score(other.pixels[None]) for _ in range(30)])
     busy.start()
-    rows = one.attention()
+    rows = attention_rows(one)
     busy.join()
     assert all(torch.equal(a.maps, b.maps) for a, b in zip(alone, rows, strict=True))
 
@@ -371,7 +372,7 @@ def test_slopes_at_the_matrix_are_those_of_a_graph_that_has_it(attend):
     score = logits[trace.class_index] - logits.mean()
     expected = torch.autograd.grad(score, by_hand)
     fresh = ex.look(model, PICTURE)
-    got = list(fresh.attention_slopes())
+    got = list(attention_slopes(fresh))
     for (layer, matrix, slopes), own, slope in zip(got, by_hand, expected, strict=True):
         assert layer.heads == 2
         assert close(matrix[0], own[0], NEAR)
@@ -391,6 +392,7 @@ def test_a_silenced_head_is_one_whose_output_weights_are_zero(attend):
                 cut.out[layer].weight[:, 6 * head : 6 * head + 6] = 0
                 logits = cut(model.framing.normalize(trace.pixels)[None])[0]
             expected = float(logits[trace.class_index] - logits.mean())
-            assert trace.without_head(layer, head) == pytest.approx(expected, abs=NEAR)
+            without = trace.asked.of(trace.run(graph=False, under=silenced(trace, layer, head)).output[0])
+            assert float(without) == pytest.approx(expected, abs=NEAR)
     with pytest.raises(QuestionError, match="heads 0 to 1"):
-        trace.without_head(0, 2)
+        silenced(trace, 0, 2)

@@ -10,6 +10,7 @@ from tolerance import rounding
 
 import explainers as ex
 from explainers.errors import QuestionError
+from explainers.trace.attention import attention_rows
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
 from explainers.ui.tabs.attention import TAB
@@ -44,7 +45,7 @@ def test_rows_are_those_of_the_trace_for_every_layer_and_head(shelf):
     assert answer["grid"] == [8, 8]
     assert {layer["asks"] for layer in answer["layers"]} == {"the class token"}
     trace = ex.look(shelf.network("pond:vit"), shelf.catalogue.picture("test:7").picture)
-    for layer, row in zip(answer["layers"], trace.attention(), strict=True):
+    for layer, row in zip(answer["layers"], attention_rows(trace), strict=True):
         assert np.allclose(shown(layer), row.maps, rtol=0, atol=HALF)
         assert np.allclose(layer["rest"], row.rest.sum(1), rtol=0, atol=HALF)
 
@@ -55,7 +56,7 @@ def test_a_click_on_a_patch_takes_no_pass(shelf):
     assert answer["cost"] == "no pass"
     assert answer["layers"][0]["asks"] == "patch (3, 4)"
     trace = ex.look(shelf.network("pond:vit"), shelf.catalogue.picture("test:7").picture)
-    expected = trace.attention([2], query=(3, 4))[0].maps
+    expected = attention_rows(trace, [2], query=(3, 4))[0].maps
     assert np.allclose(shown(answer["layers"][2]), expected, rtol=0, atol=HALF)
     for wrong in ([8, 0], [0], "a1", [0.5, 1], [-1, 0]):
         with pytest.raises(QuestionError):
@@ -73,7 +74,7 @@ def test_attention_is_held_against_maps_that_know_the_class_and_against_the_trut
     effects = [each["effect"] for each in answer["elements"]]
     assert effects == sorted(effects, key=lambda effect: -abs(effect))
     trace = ex.look(shelf.network("pond:vit"), shelf.catalogue.picture("test:7").picture)
-    mean = torch.stack([row.maps.mean(0) for row in trace.attention()]).mean(0)
+    mean = torch.stack([row.maps.mean(0) for row in attention_rows(trace)]).mean(0)
     heat = answer["maps"][0]["heat"]
     assert np.allclose(unpacked(heat, 1, (8, 8))[0], mean, rtol=0, atol=HALF)
     for wrong in (None, [[1.0]], [[2.0] * 4] * 6, [["x"] * 4] * 6):

@@ -147,7 +147,7 @@ def test_agreement_is_that_of_the_method(shelf, trace):
 def test_no_large_graph_is_kept(shelf):
     ask(shelf, "variant", pipeline=CLASSIC, seed=2, by="gradient")
     trace = next(iter(shelf.traces._items.values()))
-    assert all(passed.start is not None for passed in trace._memory.passes)
+    assert all(passed.start is not None for passed in trace.memory.passes)
 
 
 def test_a_sweep_has_a_picture_at_every_place(shelf):

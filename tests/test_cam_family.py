@@ -10,6 +10,7 @@ from torch import nn
 
 import explainers as ex
 from explainers.ingredients.directions import strongest
+from explainers.methods.shapley_cam import slope_changes
 from explainers.network.rules import biases
 from explainers.network.rules.biases import Biases
 from explainers.pictures import Framing
@@ -633,7 +634,7 @@ def test_shapley_cam_sees_through_the_fused_attention_of_torch():
     below, here, above = trace.score_from(maps * scales[:, None, None, None], "patches")
     expected = float(below - 2 * here + above) / step**2
     near = step**2 + rounding(1000, here, torch.float64) / step**2
-    assert float((trace.slope_changes(maps, "patches") * maps).sum()) == pytest.approx(expected, abs=near)
+    assert float((slope_changes(trace, maps, "patches") * maps).sum()) == pytest.approx(expected, abs=near)
     assert not ex.explain(trace, "shapley_cam", target=1, depth="patches", signed=True).blank
 
 

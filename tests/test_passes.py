@@ -9,6 +9,7 @@ from tolerance import close, rounding
 from torch import nn
 
 import explainers as ex
+from explainers.methods.shapley_cam import slope_changes
 from explainers.network.taps import Point, resume
 from explainers.pictures import Framing
 from explainers.trace import Target
@@ -55,9 +56,9 @@ def test_a_pass_from_the_maps_gives_what_the_whole_pass_gives(network):
         maps = trace.maps(depth)
         trials = torch.stack([maps, maps * 0.5, torch.zeros_like(maps)])
         scores = trace.score_from(trials, depth)
-        target, site, model = trace._target(), trace.site(depth), trace.classifier
-        like = trace._framed(trace.pixels)
-        own = trace._pass_through(site).taps[site.point].detach()
+        target, site, model = trace.asked, trace.site(depth), trace.classifier
+        like = trace.passes.framed(trace.pixels)
+        own = trace.passes.through(site).taps[site.point].detach()
         whole = resume(model.module, like, {site.point: site.layout.put(own, trials)}, skip=False)
         assert close(scores, target.of(whole).detach(), NEAR)
         assert float(scores[0]) == pytest.approx(float(target.of(trace.logits)), abs=NEAR)
@@ -74,7 +75,7 @@ def test_what_comes_before_the_maps_is_not_computed(network, first):
     handle.remove()
     assert computed
     assert not computed[-1]
-    assert float(scores[0]) == pytest.approx(float(trace._target().of(trace.logits)), abs=NEAR)
+    assert float(scores[0]) == pytest.approx(float(trace.asked.of(trace.logits)), abs=NEAR)
 
 
 class Beside(nn.Module):
@@ -110,21 +111,21 @@ def test_the_change_of_slopes_is_the_hessian_times_the_direction():
 
     def slopes(at):
         leaf = at.clone().requires_grad_()
-        score = trace._target().of(module[1:](leaf[None])[0])
+        score = trace.asked.of(module[1:](leaf[None])[0])
         return torch.autograd.grad(score, leaf)[0]
 
     step = 1e-6
     expected = (slopes(maps + step * along) - slopes(maps - step * along)) / (2 * step)
     # What the steps leave of the third derivative, and what rounding of the slopes comes to over so short a way.
     near = step**2 + rounding(200, expected, torch.float64) / step
-    assert close(trace.slope_changes(along, "0"), expected, near)
+    assert close(slope_changes(trace, along, "0"), expected, near)
 
 
 def test_slopes_of_any_weighted_sum_of_logits():
     trace = ex.look(NETWORKS["convolutions"](), PICTURE)
     weights = torch.randn(6, dtype=torch.float64)
-    each = [trace.slopes_of(one) for one in torch.eye(6, dtype=torch.float64)]
-    assert close(trace.slopes_of(weights), sum(w * s for w, s in zip(weights, each, strict=True)), NEAR)
+    each = [trace.slopes(of=lambda z, one=one: z @ one) for one in torch.eye(6, dtype=torch.float64)]
+    assert close(trace.slopes(of=lambda z: z @ weights), sum(w * s for w, s in zip(weights, each, strict=True)), NEAR)
 
 
 def test_a_question_about_other_pixels_stands_on_the_same_bill():

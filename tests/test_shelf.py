@@ -119,8 +119,8 @@ def test_a_released_trace_keeps_what_is_small():
         ex.explain(trace, "gradient", target=target)
     before = ex.explain(trace, "grad_cam", target=3, depth="early").native
     trace.release()
-    assert len(trace._memory.slopes) == KEPT_SLOPES
-    assert [p.start for p in trace._memory.passes] == [model.anatomy.sites["last"].points]
+    assert len(trace.memory.slopes) == KEPT_SLOPES
+    assert [p.start for p in trace.memory.passes] == [model.anatomy.sites["last"].points]
     assert np.array_equal(ex.explain(trace, "grad_cam", target=3, depth="early").native, before)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from ..errors import QuestionError
 from ..network.sites import Outputs, Site
-from ..network.taps import run
 from ..shapes import Heat, Maps
 from ..trace import Trace
 from .embedding import EmbeddedAt, averages, embed
@@ -66,11 +64,8 @@ def vector(trace: Trace, gallery: Gallery, place: EmbeddedAt) -> NDArray[np.floa
     stored, number = known.at(place), gallery.number(trace.picture)
     if number is not None:
         return np.asarray(stored[number])
-    began = time.perf_counter()
-    made = embed(trace.classifier, trace.pixels[None], (place,), stop=trace.stop).vectors[place][0].numpy()
-    trace.spent.forwards += 1
-    trace.spent.seconds += time.perf_counter() - began
-    return np.asarray(made / known.scales[place], np.float16)
+    made = embed(trace.classifier, trace.pixels[None], (place,), spent=trace.spent, stop=trace.stop)
+    return np.asarray(made.vectors[place][0].numpy() / known.scales[place], np.float16)
 
 
 def others(trace: Trace, gallery: Gallery, place: EmbeddedAt, metric: Metric, count: int) -> Others:
@@ -122,31 +117,24 @@ def likeness(trace: Trace, other: Trace) -> Likeness:
     with torch.enable_grad():
         cosine_here = torch.nn.functional.cosine_similarity(a, b.detach(), dim=0)
         cosine_there = torch.nn.functional.cosine_similarity(a.detach(), b, dim=0)
-        here, there = _carried(site, cosine_here, leaves_a), _carried(other_site, cosine_there, leaves_b)
-    trace.spent.backwards += 2
+    here, there = _carried(trace, site, cosine_here, leaves_a), _carried(other, other_site, cosine_there, leaves_b)
     return Likeness(float(cosine_here.detach()), here.float(), there.float(), exact=False)
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _carried(site: Site, cosine: Tensor, leaves: Outputs) -> Heat:
+def _carried(trace: Trace, site: Site, cosine: Tensor, leaves: Outputs) -> Heat:
     """Slope times map (h, w), added up over channels."""
-    slopes = dict(zip(leaves, torch.autograd.grad(cosine, [*leaves.values()]), strict=True))
     maps: Maps = site.maps(leaves).detach()
-    return (site.slopes(slopes)[0] * maps).sum(0)
+    return (site.slopes(trace.backward(cosine, leaves))[0] * maps).sum(0)
 
 
 def _embedded(trace: Trace, site: Site) -> tuple[Tensor, Outputs]:
     """What the head is fed with (D,), and the leaves of the graph from the last maps to it."""
-    began = time.perf_counter()
-    model, head = trace.classifier, trace.classifier.anatomy.embedding
+    head = trace.classifier.anatomy.embedding
     assert head is not None
-    framed = model.framing.normalize(trace.pixels).to(model.dtype)[None]
-    with torch.inference_mode(False), torch.enable_grad():
-        passed = run(model.module, framed, start=site.points, fed=[head], stop=trace.stop)
-    trace.spent.forwards += 1
-    trace.spent.seconds += time.perf_counter() - began
+    passed = trace.run(start=site.points, fed=[head])
     return passed.fed[head].flatten(), {point: passed.taps[point] for point in site.points}
 
 

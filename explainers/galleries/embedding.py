@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..errors import DoesNotApply, QuestionError
 from ..network.classifier import Classifier
 from ..network.sites import Outputs, Site
-from ..network.taps import pass_by
 from ..pictures import Framing
+from ..trace import Billed, Spent
 
 EmbeddedAt = Literal["pooled", "late", "middle", "early", "pixels"]
 """Where the vectors are read: what the head is fed with, the average of the maps at a depth, or the pixels themselves.
@@ -44,19 +44,21 @@ def embed(
     pixels: Tensor,
     places: Sequence[str] = PLACES,
     *,
+    spent: Spent | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Embedded:
     """The vectors of pictures (N, 3, H, W) in [0, 1], framed for the network; one forward pass, no graph.
 
-    Raises `DoesNotApply` where the network has neither a head that is fed with a vector nor maps over a grid.
+    It stands on the bill `spent`. Raises `DoesNotApply` where the network has neither a head that is fed with a vector
+    nor maps over a grid.
     """
     wanted = {place: _site(model, place) for place in places if place != "pixels"}
     head = model.anatomy.embedding
     taps = [point for found in wanted.values() if found is not None for point in found.points]
     fed = [head] if head is not None and any(found is None for found in wanted.values()) else []
-    framed = model.framing.normalize(pixels).to(model.device, model.dtype)
+    billed = Billed(model, spent or Spent(), stop)
     with torch.no_grad():
-        passed = pass_by(model.module, framed, taps, fed=fed, stop=stop)
+        passed = billed.pass_by(billed.framed(pixels), taps, fed=fed)
         vectors = {}
         for place, found in wanted.items():
             if found is None:

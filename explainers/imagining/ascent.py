@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +14,9 @@ from torch import Tensor
 from ..errors import DoesNotApply
 from ..network.classifier import Classifier
 from ..network.sites import Site
-from ..network.taps import Pass, Point, run
-from ..shapes import Batch, Heat, MapsBatch, Scores
-from ..trace import Spent
+from ..network.taps import Pass, Point
+from ..shapes import Batch, Heat, MapsBatch, Scores, full
+from ..trace import Billed, Spent
 from .canvas import Canvas, mean_color
 from .objectives import Objective
 from .recipes import Recipe
@@ -75,7 +74,7 @@ def imagine(
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode(False):  # whatever mode the caller is in
         canvas = canvas or recipe.canvas(count, model, generator)
-    climb = _Climb(model, objective, canvas, diversity, spent or Spent(), stop)
+    climb = _Climb(Billed(model, spent or Spent(), stop), objective, canvas, diversity)
     turn = _Plain(canvas.knobs, recipe, model) if recipe.plain else _Adam(canvas.knobs)
     previews = _previews(steps)
     curve: list[tuple[int, tuple[float, ...]]] = []
@@ -98,18 +97,10 @@ def imagine(
 class _Climb:
     """The passes: pictures, shaken, through the network to the objective, and its slope at the knobs."""
 
-    def __init__(
-        self,
-        model: Classifier,
-        objective: Objective,
-        canvas: Canvas,
-        diversity: float,
-        spent: Spent,
-        stop: Callable[[], bool] | None,
-    ) -> None:
-        self.model, self.objective, self.canvas, self.stop, self.spent = model, objective, canvas, stop, spent
-        self.diversity = diversity
-        last = model.anatomy.sites.get("last")
+    def __init__(self, billed: Billed, objective: Objective, canvas: Canvas, diversity: float) -> None:
+        self.billed, self.objective, self.canvas, self.diversity = billed, objective, canvas, diversity
+        self.model = billed.classifier
+        last = self.model.anatomy.sites.get("last")
         self.apart: Site | None = (objective.site or last) if diversity else None
         self._care: Tensor | None = None
         self.scores = torch.zeros(0)
@@ -117,7 +108,6 @@ class _Climb:
 
     def slope(self, shake: Callable[[Batch], Batch]) -> Tensor:
         """The slope of the sum of all objectives at the knobs."""
-        began = time.perf_counter()
         with torch.inference_mode(False), torch.enable_grad():
             pictures = self.canvas.pictures()
             score, alike = self._pass(shake(pictures), graph=True)
@@ -125,16 +115,14 @@ class _Climb:
             if not total.requires_grad:
                 why = self.model.manner.without_slopes or "lets no gradient through"
                 raise DoesNotApply(f"{self.model.name} {why}, so nothing can be imagined for it.")
-            found: Any = torch.autograd.grad(total, [self.canvas.knobs, pictures], allow_unused=True)
+            with self.billed.spent.passing(backwards=len(pictures)):
+                found: Any = torch.autograd.grad(total, [self.canvas.knobs, pictures], allow_unused=True)
         knobs, pixels = found
         self.scores = score.detach().cpu()
         if pixels is not None:
             care = pixels.abs().sum(1)
             care = care / care.mean((1, 2), keepdim=True).clamp(min=1e-30)
             self._care = care if self._care is None else self._care + care
-        self.spent.forwards += len(pictures)
-        self.spent.backwards += len(pictures)
-        self.spent.seconds += time.perf_counter() - began
         return torch.zeros_like(self.canvas.knobs) if knobs is None else knobs
 
     def pictures(self) -> Batch:
@@ -144,12 +132,9 @@ class _Climb:
 
     def look(self) -> Scores:
         """The objectives of the pictures as they are, without a graph."""
-        began = time.perf_counter()
         with torch.inference_mode(False), torch.no_grad():
             pictures = self.canvas.pictures().clamp(0, 1)
             score, _ = self._pass(pictures, graph=False)
-        self.spent.forwards += len(pictures)
-        self.spent.seconds += time.perf_counter() - began
         return score.cpu()
 
     def care(self) -> Heat:
@@ -164,21 +149,19 @@ class _Climb:
     def _pass(self, pictures: Batch, *, graph: bool) -> tuple[Scores, Tensor]:
         sites = [site for site in (self.objective.site, self.apart) if site is not None]
         points: list[Point] = list(dict.fromkeys(point for site in sites for point in site.points))
-        framed = self.model.framing.normalize(pictures).to(self.model.dtype)
-        passed = self._run(framed, points, graph=graph)
-        maps = {point: _full(tensor) for point, tensor in passed.taps.items()}
+        passed = self._run(self.billed.framed(pictures), points, graph=graph)
 
         def at(site: Site | None) -> MapsBatch | None:
-            return None if site is None else site.batch(maps)
+            return None if site is None else site.batch(passed.taps)
 
         own = at(self.objective.site)
-        score = self.objective(_full(passed.output), own)
+        score = self.objective(full(passed.output), own)
         apart = own if self.apart is self.objective.site else at(self.apart)
         return score, _alike(apart) if apart is not None else score.new_zeros(())
 
     def _run(self, framed: Batch, points: list[Point], *, graph: bool) -> Pass:
         """With the channels last, convolutions take up to a fifth less on a CPU; a `view` in a network forbids it."""
-        run_so = partial(run, self.model.module, taps=points, graph=graph, stop=self.stop)
+        run_so = partial(self.billed.run, taps=points, graph=graph)
         if self._last:
             try:
                 return run_so(framed.contiguous(memory_format=torch.channels_last))
@@ -240,7 +223,3 @@ def _wake(knobs: Tensor, slope: Tensor, rate: float, generator: torch.Generator)
 
 def _previews(steps: int) -> set[int]:
     return {0, 1, 4, steps} | set(range(0, steps, max(1, math.ceil(steps / PREVIEWS))))
-
-
-def _full(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -11,8 +11,7 @@ from torch import Tensor
 from ..network.classifier import Classifier
 from ..network.sites import Site
 from ..shapes import Batch, MapsBatch
-from ..trace import Spent
-from .passes import at_once, peek
+from ..trace import Billed, Spent
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ def receptive_field(model: Classifier, site: Site, *, spent: Spent | None = None
     Found by halving: is the cell tainted when all rows up to here are? About eight passes of four pictures. Kernels
     that mix neighbors on the way (Winograd, FFT; on a GPU) may widen it a little.
     """
+    billed = Billed(model, spent or Spent())
     height, width = model.framing.size
     h, w = site.grid
     middle = (h // 2, w // 2)
@@ -74,9 +74,7 @@ def receptive_field(model: Classifier, site: Site, *, spent: Spent | None = None
         pictures[1, :, :, : tries[1] + 1] = torch.nan
         pictures[2, :, height - tries[2] - 1 :] = torch.nan  # and from below
         pictures[3, :, :, width - tries[3] - 1 :] = torch.nan
-        seen = _maps(model, site, pictures)[:, :, middle[0], middle[1]].isnan().any(1).tolist()
-        if spent is not None:
-            spent.forwards += 4
+        seen = _maps(billed, site, pictures)[:, :, middle[0], middle[1]].isnan().any(1).tolist()
         for k, tainted in enumerate(seen):
             if lows[k] < highs[k]:
                 lows[k], highs[k] = (lows[k], tries[k]) if tainted else (tries[k] + 1, highs[k])
@@ -95,14 +93,13 @@ def exemplars(
     stop: Callable[[], bool] | None = None,
 ) -> list[list[Exemplar]]:
     """For each channel, the pictures (N, 3, H, W) that excite it most, strongest first, each with its best cell."""
+    billed = Billed(model, spent or Spent(), stop)
     peaks, cells = [], []
-    for part in torch.split(pictures, at_once(model)):
-        maps = _maps(model, site, part, stop)[:, channels].flatten(2)  # (n, channels, cells)
+    for part in torch.split(pictures, billed.at_once):
+        maps = _maps(billed, site, part)[:, channels].flatten(2)  # (n, channels, cells)
         best = maps.max(2)
         peaks.append(best.values)
         cells.append(best.indices)
-        if spent is not None:
-            spent.forwards += len(part)
     peak, cell = torch.cat(peaks), torch.cat(cells)  # (N, channels)
     order = peak.argsort(stable=True, dim=0, descending=True)[:count]
     width = site.grid[1]
@@ -126,7 +123,7 @@ def cut(picture: Tensor, box: tuple[int, int, int, int], ground: Tensor) -> Tens
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _maps(model: Classifier, site: Site, pictures: Batch, stop: Callable[[], bool] | None = None) -> MapsBatch:
-    maps = peek(model, site, pictures, stop)[1]
+def _maps(billed: Billed, site: Site, pictures: Batch) -> MapsBatch:
+    maps = billed.peek(pictures, site)[1]
     assert maps is not None
     return maps

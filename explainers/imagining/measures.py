@@ -12,9 +12,8 @@ from ..network.classifier import Classifier
 from ..network.heads import Prediction
 from ..network.sites import Site
 from ..shapes import Batch, Scores
-from ..trace import Spent
+from ..trace import Billed, Spent
 from .objectives import Objective
-from .passes import at_once, peek
 from .shaking import Shaking
 from .spectrum import frequencies, spectrum
 
@@ -49,13 +48,9 @@ def scores_of(
     stop: Callable[[], bool] | None = None,
 ) -> Scores:
     """The objective (N,) for pictures (N, 3, H, W) in [0, 1], without a graph, in batches that fit."""
-    found = []
-    for part in torch.split(pictures, at_once(model)):
-        logits, maps = peek(model, objective.site, part, stop)
-        found.append(objective(logits, maps).cpu())
-        if spent is not None:
-            spent.forwards += len(part)
-    return torch.cat(found)
+    billed = Billed(model, spent or Spent(), stop)
+    parts = torch.split(pictures, billed.at_once)
+    return torch.cat([objective(*billed.peek(part, objective.site)).cpu() for part in parts])
 
 
 def standing(
@@ -100,21 +95,22 @@ def spectrum_distance(pictures: Batch) -> Scores:
     return (apart - apart.mean(1, keepdim=True)).square().mean(1).sqrt()
 
 
-def predictions(model: Classifier, pictures: Batch) -> list[Prediction]:
+def predictions(model: Classifier, pictures: Batch, *, spent: Spent | None = None) -> list[Prediction]:
     """What a network calls each picture (N, 3, H, W) in [0, 1]; sizes that it does not take are resized."""
     if pictures.shape[2:] != model.framing.size:
         pictures = torch.nn.functional.interpolate(pictures, model.framing.size, mode="bilinear", antialias=True)
-    logits = torch.cat([peek(model, None, part)[0] for part in torch.split(pictures, 8)]).cpu()
+    billed = Billed(model, spent or Spent())
+    logits = torch.cat([billed.peek(part)[0] for part in torch.split(pictures, 8)]).cpu()
     best = model.head.winner(logits).tolist()
     return [model.head.prediction(model.labels[i], i, z) for i, z in zip(best, logits, strict=True)]
 
 
-def apartness(model: Classifier, pictures: Batch, site: Site | None = None) -> float:
+def apartness(model: Classifier, pictures: Batch, site: Site | None = None, *, spent: Spent | None = None) -> float:
     """How different several pictures are to the network: mean of 1 − cosine of their channel means, over pairs."""
     site = site or model.anatomy.sites.get("last")
     if site is None or len(pictures) < 2:
         return 0.0
-    _, maps = peek(model, site, pictures)
+    _, maps = Billed(model, spent or Spent()).peek(pictures, site)
     assert maps is not None
     unit = torch.nn.functional.normalize(maps.mean((2, 3)), dim=1)
     rows, columns = torch.triu_indices(len(unit), len(unit), 1)

@@ -124,16 +124,15 @@ def worth(
     )
     if not one and count >= 2 * TENTH:
         usual = natural.pictures[natural.best(count // TENTH)]
-        spent.forwards += len(pictures) + len(usual)
-        if (far := apartness(model, usual)) > 0:
+        own, far = (apartness(model, each, spent=spent) for each in (pictures, usual))
+        if far > 0:
             sentences.append(
-                f"In the features at the last maps they are {apartness(model, pictures) / far:.1f} times as far apart "
+                f"In the features at the last maps they are {own / far:.1f} times as far apart "
                 f"as the {len(usual)} best natural ones."
             )
     other = second_opinion(model)
     if other is not None and isinstance(objective, ClassScore):
-        said = predictions(other, pictures)
-        spent.forwards += len(pictures)
+        said = predictions(other, pictures, spent=spent)
         label = model.labels[objective.target.index or 0]
         right = sum(each.index == objective.target.index for each in said)
         if len(said) > 1:

@@ -6,6 +6,7 @@ from ..ingredients.attending import together
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..trace.attention import attention_rows, blocks
 
 
 @explainer(
@@ -24,9 +25,11 @@ def att_cat(trace: Trace) -> Heatmap:
     Beware: a slope times a vector is a first-order guess. Where the class token alone is read and blocks normalize what
     comes in, the last two blocks add nothing: no slope reaches the patches, or none along their vectors.
     """
-    blocks = trace.block_tokens()
+    sites, rows = blocks(trace), attention_rows(trace)
+    passed = trace.run(taps=[site.point for site in sites], start=sites[0].points)
+    slopes = trace.backward(trace.asked.of(passed.output[0]), passed.taps)
     maps = [
-        row.maps.mean(0) * torch.einsum("kyx,kyx->yx", tokens, slopes)
-        for row, (tokens, slopes) in zip(trace.attention(), blocks, strict=True)
+        row.maps.mean(0) * torch.einsum("kyx,kyx->yx", site.maps(passed.taps).detach(), site.maps(slopes))
+        for row, site in zip(rows, sites, strict=True)
     ]
     return Heatmap(together(maps, [1.0] * len(maps)), signed=True, unit="attention × logit points")

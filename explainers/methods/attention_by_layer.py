@@ -12,6 +12,7 @@ from ..network.rules.attended import NO_PLACE, Seen
 from ..registry import Family, Need, explainer
 from ..results import Curve, Curves, Mark
 from ..trace import Trace
+from ..trace.attention import attention_over
 
 
 @explainer(
@@ -37,7 +38,7 @@ def attention_by_layer(
     Beware: a head that attends far away need not carry anything from there.
     """
     read = {"distance": _distance, "entropy": _entropy, "tokens": _tokens}[measure]
-    heads = [values.cpu().numpy() for values in trace.attention_over(read)]
+    heads = [values.cpu().numpy() for values in attention_over(trace, read)]
     lines = (
         Curve("mean over the heads", _each(heads, np.mean), _each(heads, np.min), _each(heads, np.max)),
         Curve("nearest head", _each(heads, np.min)),

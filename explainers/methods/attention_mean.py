@@ -12,6 +12,7 @@ from ..network.rules.attended import Seen
 from ..registry import Cell, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..trace.attention import attention_over, attention_rows
 
 Weights = {"minimum": 0, "maximum": 1}
 
@@ -55,9 +56,9 @@ def attention_mean(
     sure = {index: torch.ones(layer.heads) for index, layer in zip(chosen, layers, strict=True)}
     if by in ("confidence", "entropy"):
         measure = _confidence if by == "confidence" else _unevenness
-        found = trace.attention_over(measure, chosen)
+        found = attention_over(trace, measure, chosen)
         sure = {index: weights.cpu() for index, weights in zip(chosen, found, strict=True)}
-    rows = trace.attention(chosen, query={index: asked(trace, index, query) for index in chosen})
+    rows = attention_rows(trace, chosen, query={index: asked(trace, index, query) for index in chosen})
     maps, weights, shares = [], [], []
     for index, row in zip(chosen, rows, strict=True):
         own = sure[index] * torch.tensor([_weight(head_weights, head) for head in range(len(row.maps))])

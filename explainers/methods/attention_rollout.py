@@ -11,6 +11,7 @@ from ..network.rules.attended import Seen
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..trace.attention import attention_over
 
 
 @explainer(
@@ -53,7 +54,7 @@ def attention_rollout(
         stays: Tensor = residual * torch.eye(len(kept), device=kept.device, dtype=kept.dtype)
         return stays + (1 - residual) * kept
 
-    heat = read_through(trace, trace.attention_over(step))
+    heat = read_through(trace, attention_over(trace, step))
     return Heatmap(heat, unit="share of what arrives")
 
 

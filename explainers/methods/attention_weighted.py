@@ -6,6 +6,7 @@ from ..ingredients.attending import Layer, asked, layer_at, together
 from ..registry import Cell, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..trace.attention import attention_rows, attention_slopes
 
 
 @explainer(
@@ -25,9 +26,9 @@ def attention_weighted(trace: Trace, *, first: Layer = 0, last: Layer = -1, quer
     (begin, _), (end, _) = layer_at(trace, first), layer_at(trace, last)
     chosen = range(min(begin, end), max(begin, end) + 1)
     counts = [
-        torch.einsum("whqk,whqk->h", matrix, slopes).abs() for _, matrix, slopes in trace.attention_slopes(chosen)
+        torch.einsum("whqk,whqk->h", matrix, slopes).abs() for _, matrix, slopes in attention_slopes(trace, chosen)
     ]
     total = float(sum(each.sum() for each in counts))
-    rows = trace.attention(chosen, query={index: asked(trace, index, query) for index in chosen})
+    rows = attention_rows(trace, chosen, query={index: asked(trace, index, query) for index in chosen})
     maps = [torch.einsum("h,hyx->yx", each / (total or 1), row.maps) for each, row in zip(counts, rows, strict=True)]
     return Heatmap(together(maps, [1.0] * len(maps)), unit="share of attention")

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 
 from ..ingredients.working import weighted_sum
@@ -32,7 +33,7 @@ def cam(
     Beware: it needs a linear head over averaged maps, which many networks do not have.
     """
     head = trace.classifier.anatomy.head
-    over_logits = trace.logit_slopes()  # (C,): what each logit counts for in the score
+    over_logits = torch.func.grad(trace.asked.of)(trace.logits)  # (C,): what each logit counts for in the score
     if counterfactual:
         over_logits = -over_logits
     if isinstance(head, ClassMaps):

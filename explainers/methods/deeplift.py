@@ -45,7 +45,7 @@ def deeplift(
     Beware: another reference is another question, and gets another map.
     """
     pixels = trace.pixels
-    trace = replace(trace, target=replace(trace.target, index=trace.class_index))  # before the passes are compared
+    trace = replace(trace, target=trace.asked)  # before the passes are compared
     total, parts, whole = torch.zeros_like(pixels[0]), 0.0, 0.0
     missed: Counter[str] = Counter()
     references = BASELINES if reference == "all" else (reference,)

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ..ingredients.working import weighted_sum
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
+from ..shapes import Logits
 from ..trace import Trace
 
 
@@ -37,21 +39,22 @@ def finer_cam(
     Read it as: warm is what speaks for this class and not for its neighbors alike.
     Beware: neighbors are the classes with the nearest logits here, which need not be the most similar things.
     """
-    maps, chosen, head = trace.maps(depth), trace.class_index, trace.classifier.head
-    asked = [chosen] if trace.target.versus is None else [chosen, trace.target.versus]
-    with torch.inference_mode(mode=False), torch.enable_grad():  # whatever mode the caller is in
-        outputs = trace.logits.clone().requires_grad_()
-        logits = head.logits(outputs)
-        apart = (logits - logits[chosen]).detach().abs()
-        apart[asked] = torch.inf
-        others = apart.topk(min(alike, len(logits) - len(asked)), largest=False).indices.tolist()
-        lead = replace(trace.target, index=chosen).of(outputs)
-        if others:
-            scores = torch.stack([replace(trace.target, index=other).of(outputs) for other in others])
-            among = torch.ones_like(scores) if rivals == "alike" else head.readings(outputs)[others]
-            lead = lead - strength * (among / among.sum()) @ scores
-        (counts,) = torch.autograd.grad(lead, outputs)  # (C,): what each output counts for
-    weights = trace.slopes_of(counts, depth).mean((1, 2))  # (K,)
+    maps, chosen, head, target = trace.maps(depth), trace.class_index, trace.classifier.head, trace.asked
+    asked = [chosen] if target.versus is None else [chosen, target.versus]
+    apart = head.logits(trace.logits)
+    apart = (apart - apart[chosen]).abs()
+    apart[asked] = torch.inf
+    others = apart.topk(min(alike, len(apart) - len(asked)), largest=False).indices.tolist()
+
+    def lead(outputs: Logits) -> Tensor:
+        ahead = target.of(outputs)
+        if not others:
+            return ahead
+        scores = torch.stack([replace(target, index=other).of(outputs) for other in others])
+        among = torch.ones_like(scores) if rivals == "alike" else head.readings(outputs)[others]
+        return ahead - strength * (among / among.sum()) @ scores
+
+    weights = trace.slopes(depth, of=lead).mean((1, 2))  # (K,)
     heat = weighted_sum(trace, maps, weights, weighs="how fast the lead over similar classes grows with it")
     names = ", ".join(trace.classifier.labels[other] for other in others)
     return Heatmap(heat, unit="logit points per cell", note=f"Held against {names}." if names else None)

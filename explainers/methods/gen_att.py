@@ -6,6 +6,7 @@ from ..ingredients.attending import read_through, squared
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..trace.attention import attention_slopes
 
 
 @explainer(
@@ -26,7 +27,7 @@ def gen_att(trace: Trace) -> Heatmap:
     layers = trace.classifier.anatomy.attention
     steps = [
         squared(layers, layer, (matrix * slopes).clamp_min(0)[0].mean(0), alone=0.0)
-        for layer, matrix, slopes in trace.attention_slopes()
+        for layer, matrix, slopes in attention_slopes(trace)
     ]
     eye = torch.eye(len(steps[0]), device=steps[0].device, dtype=steps[0].dtype)
     heat = read_through(trace, [eye + step for step in steps]) - read_through(trace, [eye])

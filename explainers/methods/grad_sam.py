@@ -6,6 +6,7 @@ from ..ingredients.attending import together
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
+from ..trace.attention import attention_slopes
 
 
 @explainer(title="Grad-SAM", family=Family.ATTENTION, needs={Need.ATTENTION}, paper="https://arxiv.org/abs/2204.11073")
@@ -18,7 +19,7 @@ def grad_sam(trace: Trace) -> Heatmap:
     Beware: all layers count alike, and what a patch has become in a late layer is not only what lies there.
     """
     maps = []
-    for layer, matrix, slopes in trace.attention_slopes():
+    for layer, matrix, slopes in attention_slopes(trace):
         received = (matrix * slopes.clamp_min(0)).mean((1,), keepdim=True).sum(2)  # (windows, 1, keys)
         windows = torch.arange(layer.windows, device=received.device)
         queries = layer.queries.numel()

@@ -2,11 +2,14 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 
 from ..ingredients.working import weighted_sum
+from ..network.rules.attention import Spelled
 from ..registry import Depth, Family, Need, explainer
 from ..results import Heatmap
+from ..shapes import Maps, Slopes
 from ..trace import Trace
 
 
@@ -32,7 +35,18 @@ def shapley_cam(
     Grad-CAM.
     """
     maps = trace.maps(depth)  # (K, h, w)
-    fair = trace.slopes(depth) - trace.slope_changes(maps, depth) / 2
+    fair = trace.slopes(depth) - slope_changes(trace, maps, depth) / 2
     weighs = "its mean slope, halfway between the maps as they are and none"
     heat = weighted_sum(trace, maps, fair.mean((1, 2)), weighs=weighs, signed=signed)
     return Heatmap(heat, signed=signed, unit="logit points per cell")
+
+
+def slope_changes(trace: Trace, along: Maps, depth: str) -> Slopes:
+    """How the slopes at a depth change along a direction: the Hessian of the score times `along` (K, h, w)."""
+    site = trace.site(depth)
+    passed = trace.run(start=site.points, under=Spelled())  # fused attention has no second derivative
+    slopes = trace.backward(trace.asked.of(passed.output[0]), passed.taps, create_graph=True)
+    inner = (site.slopes(slopes)[0] * along).sum()
+    if not inner.requires_grad:  # the score is a straight line from here on
+        return torch.zeros_like(along)
+    return site.slopes(trace.backward(inner, passed.taps))[0]

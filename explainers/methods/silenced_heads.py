@@ -1,7 +1,6 @@
 """What a head is worth: the score with the head silenced (Michel, Levy and Neubig, NeurIPS 2019)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from ..ingredients.attending import MOST_HEADS, Layer, layer_at, notes
 from ..registry import Family, Need, explainer
 from ..results import Bars
 from ..trace import Trace
+from ..trace.attention import silenced
 
 
 @explainer(
@@ -27,9 +27,10 @@ def silenced_heads(trace: Trace, *, layer: Layer = -1) -> Iterator[Bars]:
     """
     index, said = layer_at(trace, layer)
     heads = trace.classifier.anatomy.attention[index].heads
-    score = float(replace(trace.target, index=trace.class_index).of(trace.logits))
+    score = float(trace.asked.of(trace.logits))
     worth = np.zeros(heads, np.float32)
     for head in range(heads):
-        worth[head] = score - trace.without_head(index, head)
+        without = trace.run(graph=False, under=silenced(trace, index, head)).output[0]
+        worth[head] = score - float(trace.asked.of(without))
         labels = tuple(f"head {number}" for number in range(heads))
         yield Bars(worth, labels, unit=trace.target.points, note=notes(said), done=(head + 1) / heads)

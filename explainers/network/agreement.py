@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ..shapes import Maps
 from .sites import Site
-from .taps import Point, pass_by
+from .taps import Point, pass_by, run
 
 AGREES = 0.5
 """Least correlation, along rows and along columns, of where cells are said to lie with what moves them, for a guess.
@@ -77,7 +78,7 @@ def _grows(inputs: Tensor, axis: int) -> Tensor:
 def _maps(module: nn.Module, inputs: Tensor, sites: Sequence[Site], points: Sequence[Point]) -> list[Maps]:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(0)  # torch.manual_seed would also queue a seed for every GPU to come
-        outputs = pass_by(module, inputs, points).taps
+        outputs = pass_by(partial(run, module), inputs, points).taps
         return [site.maps(outputs).detach().double() for site in sites]
 
 

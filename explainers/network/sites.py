@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..shapes import Maps, MapsBatch
+from ..shapes import Maps, MapsBatch, full
 from .layouts import WHOLE, Layout
 from .rules.attended import Grid
 from .taps import Point
@@ -85,9 +85,9 @@ class Site:
         return self.batch(outputs)[0]
 
     def batch(self, outputs: Outputs) -> MapsBatch:
-        """The maps (N, K, h, w) of several pictures."""
+        """The maps (N, K, h, w) of several pictures, in single precision at least."""
         if self.plain:
-            return self.layout.cells(outputs[self.point])
+            return full(self.layout.cells(outputs[self.point]))
         return torch.cat([self._laid(i, self._cells(i, outputs)) for i in range(len(self.parts))], 1)
 
     def slopes(self, slopes: Outputs) -> MapsBatch:
@@ -127,7 +127,7 @@ class Site:
 
     def _cells(self, i: int, outputs: Outputs) -> Tensor:
         part = self.parts[i]
-        return part.layout.cells(outputs[part.point]).flatten(2)  # (N, K, cells)
+        return full(part.layout.cells(outputs[part.point])).flatten(2)  # (N, K, cells)
 
     def _laid(self, i: int, cells: Tensor) -> MapsBatch:
         spots = self._index(i, cells)

@@ -174,22 +174,15 @@ def run(
     return Pass(output, recorder.kept, starts, recorder.given)
 
 
-def pass_by(
-    module: nn.Module,
-    inputs: Tensor,
-    taps: Sequence[Point],
-    *,
-    fed: Sequence[Point] = (),
-    stop: Callable[[], bool] | None = None,
-) -> Pass:
-    """What comes by in one pass, without a graph where that shows it.
+def pass_by(run: Callable[..., Pass], inputs: Tensor, taps: Sequence[Point], *, fed: Sequence[Point] = ()) -> Pass:
+    """What comes by in one pass, without a graph where that shows it; `run` is the one here, for some module.
 
     Fused layers hide what is inside them, unless a graph is recorded; then it begins at the first of the taps.
     """
     try:
-        return run(module, inputs, taps=taps, fed=fed, graph=False, stop=stop)
+        return run(inputs, taps=taps, fed=fed, graph=False)
     except LookupError:
-        return run(module, inputs, taps=taps, fed=fed, start=tuple(taps[:1]), stop=stop)
+        return run(inputs, taps=taps, fed=fed, start=tuple(taps[:1]))
 
 
 def resume(

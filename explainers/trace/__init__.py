@@ -1,6 +1,8 @@
 """One picture through one network: every pass is run once, remembered and counted."""
 
-from .trace import KEPT_SLOPES, MOST_AT_ONCE, PIXELS, PIXELS_AT_ONCE, Asked, Query, Second, Spent, Target, Trace
+from .attention import Query
+from .passes import KEPT_SLOPES, MOST_AT_ONCE, PIXELS, PIXELS_AT_ONCE, Billed, Spent, answering
+from .trace import Asked, Second, Target, Trace
 
 __all__ = [
     "KEPT_SLOPES",
@@ -8,9 +10,11 @@ __all__ = [
     "PIXELS",
     "PIXELS_AT_ONCE",
     "Asked",
+    "Billed",
     "Query",
     "Second",
     "Spent",
     "Target",
     "Trace",
+    "answering",
 ]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import explainers as ex
 from explainers.pictures import Framing, Picture
+from explainers.trace.attention import attention_rows, hold
 
 NETWORKS: dict[str, tuple[str, dict[str, Any], int]] = {
     "ViT-B/16 at 224 px": ("vit_base_patch16_224", {}, 224),
@@ -31,19 +32,19 @@ MATRICES = {"rollout": "attention_rollout", "GenAtt": "gen_att", "LeGrad": "le_g
 def contenders(model: ex.Classifier, module: nn.Module, picture: Picture) -> dict[str, Callable[[], Any]]:
     pixels = model.framing.normalize(model.framing.frame(picture))[None]
     held = ex.look(model, picture)
-    held.hold_attention()
+    hold(held)
     rows, columns = model.anatomy.attention[-1].grid
     turn = [0]
 
     def another_patch() -> Any:
         turn[0] += 1
-        return held.attention(query=(turn[0] // columns % rows, turn[0] % columns))
+        return attention_rows(held, query=(turn[0] // columns % rows, turn[0] % columns))
 
     known: dict[str, Callable[[], Any]] = {
         "bare forward": lambda: bare_pass(module, pixels),
         "logits, ready for Grad-CAM": lambda: ex.look(model, picture).logits,
-        "class token, all layers and heads": lambda: ex.look(model, picture).attention(),
-        "one patch, all layers and heads": lambda: ex.look(model, picture).attention(query=(7, 4)),
+        "class token, all layers and heads": lambda: attention_rows(ex.look(model, picture)),
+        "one patch, all layers and heads": lambda: attention_rows(ex.look(model, picture), query=(7, 4)),
         "another patch after the first": another_patch,
     }
     label = held.class_index
@@ -120,7 +121,7 @@ def main() -> None:
             ratio = statistics.median(t / b for t, b in zip(spent, base, strict=True))
             print(f"  {contender:36} × {ratio:6.3f}   {1000 * statistics.median(spent):8.2f} ms")
         bare = memory(known["logits, ready for Grad-CAM"], device)
-        shown = sum(t.numel() * 4 for row in ex.look(model, picture).attention() for t in row) / 1e6
+        shown = sum(t.numel() * 4 for row in attention_rows(ex.look(model, picture)) for t in row) / 1e6
         print(f"  memory: a pass for the logits {bare:.1f} MB at its peak; the class token's rows take {shown:.2f} MB")
         for contender, work in known.items():
             print(f"  {contender:36} {memory(work, device) - bare:+8.2f} MB at its peak")

@@ -14,6 +14,7 @@ from torch.nn import functional as fn
 from torch.overrides import TorchFunctionMode
 
 from ...errors import QuestionError
+from ...shapes import full
 from .opened import opened
 from .places import FUSED, SOFTMAX, Found
 from .shadows import NEAR, Shadow, readable
@@ -156,8 +157,8 @@ class Seen:
         """The attention (R, heads, keys) of rows (R, 2) alone, in single precision at least."""
         windows, queries = which.unbind(1)
         if len(self.tensors) == 1:
-            return _full(self.layer.arranged(self.tensors[0])[windows, :, queries])
-        q, k = (self.layer.arranged(_full(t)) for t in self.tensors[:2])
+            return full(self.layer.arranged(self.tensors[0])[windows, :, queries])
+        q, k = (self.layer.arranged(full(t)) for t in self.tensors[:2])
         asked, near = q[windows, :, queries] * self._scale, "hkd" if self.layer.windows == 1 else "rhkd"
         scores = torch.einsum(f"rhd,{near}->rhk", asked, k[0] if self.layer.windows == 1 else k[windows])
         if self.causal:
@@ -170,8 +171,8 @@ class Seen:
     def matrix(self) -> Tensor:
         """All of it (windows, heads, queries, keys), in single precision at least."""
         if len(self.tensors) == 1:
-            return _full(self.layer.arranged(self.tensors[0]))
-        q, k = (self.layer.arranged(_full(t)) for t in self.tensors[:2])
+            return full(self.layer.arranged(self.tensors[0]))
+        q, k = (self.layer.arranged(full(t)) for t in self.tensors[:2])
         scores = torch.matmul(q * self._scale, k.mT)
         if self.causal:
             seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
@@ -196,7 +197,7 @@ class Seen:
         """The mean over the queries with a place, for each window (W, heads, keys), and each window's share (W,)."""
         has = self.layer.queries >= 0  # (W, Q)
         if self.layer.windows > 1 or len(self.tensors) == 1:
-            total = torch.einsum("whqk,wq->whk", self.matrix(), has.to(_full(self.tensors[0]).dtype))
+            total = torch.einsum("whqk,wq->whk", self.matrix(), has.to(full(self.tensors[0]).dtype))
         else:
             parts = torch.split(has.nonzero(), max(1, MOST_AT_ONCE // (self.layer.heads * self.layer.keys.shape[1])))
             total = torch.stack([self.rows(part).sum(0) for part in parts]).sum(0)[None]
@@ -206,8 +207,8 @@ class Seen:
     def slopes(self, arriving: Tensor) -> Tensor:
         """The gradient with respect to the matrix, from that at what came out of the call: G vᵀ for a fused one."""
         if len(self.tensors) == 1:
-            return _full(self.layer.arranged(arriving))
-        return torch.matmul(self.layer.arranged(_full(arriving)), self.layer.arranged(_full(self.tensors[2])).mT)
+            return full(self.layer.arranged(arriving))
+        return torch.matmul(self.layer.arranged(full(arriving)), self.layer.arranged(full(self.tensors[2])).mT)
 
     def kept(self) -> Seen:
         """The same without its graph and what came out."""
@@ -243,6 +244,11 @@ class Attending(TorchFunctionMode):
         super().__init__()
         self._layers = {layer.call: (index, layer) for index, layer in layers.items()}
         self._see, self._graph, self._silent, self._calls = see, graph, silent, 0
+
+    @property
+    def silences(self) -> bool:
+        """Whether the network gives something else under it."""
+        return self._silent is not None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -285,10 +291,6 @@ def _seen(layer: AttentionLayer, func: Any, out: Tensor, args: Any, kwargs: Any)
 
 def _masked(scores: Tensor, mask: Tensor) -> Tensor:
     return scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
-
-
-def _full(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _inverse(order: Sequence[int]) -> list[int]:

@@ -18,6 +18,7 @@ from ....registry import Family, Method
 from ....results import Heatmap
 from ....scores.truth import true_effects
 from ....trace import Query, Trace
+from ....trace.attention import attention_rows, drop, hold
 from ....worlds import Truth
 from ... import panes
 from ...pictures import Shown, data_url
@@ -47,7 +48,7 @@ def rows(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     _hold(trace)
     layers = model.anatomy.attention
     queries = {index: asked(trace, index, cell) for index in range(len(layers))}
-    found = trace.attention(query=queries)
+    found = attention_rows(trace, query=queries)
     trace.release()
     return {
         "layers": [
@@ -166,13 +167,13 @@ def _question(trace: Trace) -> dict[str, Any]:
 
 def _hold(trace: Trace) -> None:
     """Keep what every row is made from, for the latest few traces."""
-    trace.hold_attention()
+    hold(trace)
     with _lock:
-        kept = [each for each in _held if not each.shares(trace)]
+        kept = [each for each in _held if each.memory is not trace.memory]
         _held.clear()
         _held.extend([*kept, trace])
         while len(_held) > HELD:
-            _held.popleft().drop_attention()
+            drop(_held.popleft())
 
 
 def _cell(value: object) -> tuple[int, int] | None:
@@ -201,7 +202,7 @@ def _on_stage(given: Json, trace: Trace) -> Heatmap:
     if not isinstance(weights, list) or len(weights) != len(layers):
         raise QuestionError("Each layer has a weight for each of its heads; load the page again.")
     cell = _cell(given.get("cell"))
-    found = trace.attention(query={index: asked(trace, index, cell) for index in range(len(layers))})
+    found = attention_rows(trace, query={index: asked(trace, index, cell) for index in range(len(layers))})
     size = max((layer.key_grid for layer in layers), key=lambda grid: grid[0] * grid[1])
     total = torch.zeros(size)
     for row, own in zip(found, weights, strict=True):
