@@ -208,7 +208,8 @@ def test_a_network_that_sees_one_side_does_not():
     _, found = agreements(
         ex.explain(trace, "consistency", pipeline="horizontal_flip(p=1)", samples=2, explained_by="input_x_gradient")
     )
-    assert max(found) < 0.3
+    # Before and after, all heat lies in other halves: where one map is, the other is 0, so they cannot rank alike.
+    assert max(found) < 0
 
 
 def test_the_flipped_network_gives_the_flipped_map():

@@ -31,7 +31,7 @@ def test_ink_is_light_where_the_bitmap_had_it():
     pixels, _ = pictures()
     blocks = pixels[..., 0].reshape(1797, 8, 4, 8, 4).mean((2, 4))
     counted = load_digits().images
-    assert np.corrcoef(blocks.ravel(), counted.ravel())[0, 1] > 0.95
+    assert np.corrcoef(blocks.ravel(), counted.ravel())[0, 1] > 0.95  # strokes have soft edges: a twentieth
 
 
 def test_the_shipped_network_reads_digits_it_has_not_seen():
@@ -40,6 +40,7 @@ def test_the_shipped_network_reads_digits_it_has_not_seen():
     assert not model.random_weights
     pixels, labels = pictures()
     kept = held_out()
+    # .991 of 450 is what it was shipped with, give or take .004 for another 450: three of these below.
     assert accuracy(model.module, pixels[kept], labels[kept]) > 0.98
     assert ex.look(model, pixels[0]).top(1)[0].label == "0"
 
@@ -48,7 +49,9 @@ def test_the_untrained_one_says_that_it_is_and_knows_nothing():
     model = ex.load("digits:untrained")
     assert model.random_weights
     pixels, labels = pictures()
-    assert accuracy(model.module, pixels[held_out()], labels[held_out()]) < 0.3
+    assert (
+        accuracy(model.module, pixels[held_out()], labels[held_out()]) < 0.3
+    )  # one class for most is .1 right, two .2
     assert "random weights" in " ".join(ex.explain(ex.look(model, pixels[0]), "cam").notes)
 
 

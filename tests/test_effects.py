@@ -88,7 +88,7 @@ def test_the_hand_wired_network_reads_the_nucleus_only():
     found = effects.effects(scene, score_of(model, pond.render(scene).pixels))
     assert max(found, key=found.get) == "nucleus"
     rest = [abs(effect) for name, effect in found.items() if name != "nucleus"]
-    assert max(rest) < 0.1 * found["nucleus"]
+    assert max(rest) < 0.1 * found["nucleus"]  # others change it at the edge of the nucleus
 
 
 def test_pairs_by_hand():

@@ -509,7 +509,7 @@ def test_the_photographs_lie_animals_beside_animals(tmp_path):
     from explainers.galleries.neighbors import graph
 
     found, _ = graph(gallery.vectors(model).at("pooled"), 1)
-    assert (animal[found[:, 0]] == animal).mean() > 0.8  # 33 of 39; half by chance
+    assert (animal[found[:, 0]] == animal).mean() > 0.8  # 33 of 39; by chance half, give or take .08
     answer = ex.explain(ex.look(model, next(PHOTOS.glob("*tabby*"))), "nearest", gallery=gallery, count=3)
     assert any("cat" in row.id for row in answer.result.rows)
 
@@ -523,10 +523,10 @@ def test_the_cifar_pictures_fall_into_ten_islands(tmp_path):
     trace = ex.look(model, DATA / "cifar10" / "ship" / "0003.jpg")
     answer = ex.explain(trace, "picture_map", gallery=gallery)
     measures = dict(answer.result.measures)
-    assert measures["labels right in the map"] > 0.75
+    assert measures["labels right in the map"] > 0.75  # .81 by its own answers; by chance .1
     ranked = [measures[f"trustworthiness{of}"] for of in ("", " of PCA", " by chance")]
     assert ranked == sorted(ranked, reverse=True)
-    assert ranked[0] > 0.9
+    assert ranked[0] > 0.9  # by chance .5, and 1 where no neighbor is new
     assert (tmp_path / "out" / "pictures.safetensors").stat().st_size < 2_000_000
     began = time.monotonic()
     assert ex.explain(trace, "picture_map", gallery=gallery).result.done == 1  # the map was kept

@@ -278,6 +278,7 @@ def test_t6_with_one_baseline_and_many_points_it_is_integrated_gradients(kind):
     assert close(e.native, by_hand(score, start, trace.pixels, 64), 0.05)
     with torch.no_grad():
         assert e.result.adds_up.whole == pytest.approx(float(score(trace.pixels) - score(start)))
+    # Points are 1/64 apart, and a slope that jumps between two of them is misplaced by as much: two such of the whole.
     assert e.result.adds_up.residual < 0.03
 
 
@@ -291,12 +292,14 @@ def _after_shifts(draws):
 def test_t6_the_sum_comes_to_the_score_less_the_mean_score_of_baselines():
     network = seeded(convolutions())
     e = ask(network, "expected_gradients", draws=128, steps=4)
-    assert e.result.adds_up.residual < 0.02
-    # Other draws differ by what the standard error says.
+    assert e.result.adds_up.residual < 0.02  # an even grid over all 128: its points are 1/512 apart
+    # Other draws differ by what the standard error says. It comes from 16 draws, and the mean of eight others has an
+    # eighth of its variance: Student's t with 15 degrees stays below 3/√(9/8) for .987; pixels are not independent.
     others = np.stack([ask(network, "expected_gradients", draws=16, seed=s).native for s in range(1, 9)])
     one = ask(network, "expected_gradients", draws=16)
     assert np.mean(np.abs(one.native - others.mean(0)) < 3 * one.result.error) > 0.97
     assert others.std(0, ddof=1).mean() == pytest.approx(one.result.error.mean(), rel=0.35)
+    # The spread of eight is off by 1/√(2 · 7) = .27 of itself in each pixel, that of 16 by .18: .32 in all.
 
 
 def test_what_is_drawn_is_what_it_is_called():
@@ -349,8 +352,9 @@ def test_t13_where_slopes_are_linear_the_noise_averages_out_with_the_root_of_the
 
     few, many = (ask(Square().double(), "smooth_grad", target=0, samples=n) for n in (32, 512))
     plain = ask(Square().double(), "gradient", target=0, channels="sum").native
-    assert np.mean(np.abs(many.native - plain) < 3 * many.result.error) > 0.98
+    assert np.mean(np.abs(many.native - plain) < 3 * many.result.error) > 0.98  # .9973 of a normal law
     assert few.result.error.mean() / many.result.error.mean() == pytest.approx(4, rel=0.1)
+    # The spread of 32 is off by 1/√62 = .13 of itself in each of thousands of pixels, so the mean of it by far less.
     spread = np.abs(few.native - plain).mean() / np.abs(many.native - plain).mean()
     assert spread == pytest.approx(4, rel=0.25)
 

@@ -220,7 +220,7 @@ def test_an_early_layer_gives_the_picture_back_and_a_late_one_less():
     )
     picture = (trace.pixels.permute(1, 2, 0).numpy() * 255).ravel()
     alike = [np.corrcoef(found.ravel(), picture)[0, 1] for found in (early, late)]
-    assert alike[0] > 0.6 > alike[1]
+    assert alike[0] > 0.6 > alike[1]  # over .6 more than a third of the variance is the picture's, and less below
 
 
 def test_memory_stays_flat_over_twenty_runs():

@@ -245,7 +245,9 @@ def test_steps_along_the_columns_are_no_square(kind):
     picture = np.random.default_rng(1).integers(0, 256, (16, 64, 3), np.uint8)
     answer = heat(seeded(lambda: Recurrent(kind, (16, 64))), picture)
     assert answer.native.shape == (8, 32)
-    assert inside(answer, slice(None), slice(64 * 3 // 4 - 4, None)) > 0.99
+    assert (
+        inside(answer, slice(None), slice(64 * 3 // 4 - 4, None)) > 0.99
+    )  # the rest is carried over the border by interpolation
 
 
 class Opaque(torch.autograd.Function):
@@ -433,7 +435,7 @@ def test_experts_weighed_by_a_gate():
     model = opened(seeded(Experts))
     assert {point.path for point in model.anatomy.sites["last"].points} >= {"experts.0.maps", "experts.1.maps"}
     mass = np.abs(ex.explain(ex.look(model, PICTURE), "grad_cam", target=0, signed=True).native)
-    assert min(mass[:, :2].sum(), mass[:, 2:].sum()) > 0.05 * mass.sum()
+    assert min(mass[:, :2].sum(), mass[:, 2:].sum()) > 0.05 * mass.sum()  # a branch left out would have 0
 
 
 READ_MAPS = ["hires_cam", "layer_cam", "xgrad_cam", "ablation_cam", "score_cam", "finer_cam", "shapley_cam"]
@@ -458,7 +460,7 @@ def test_every_method_that_reads_maps_reads_all_branches(method):
             member.head.weight[1:] = -1
     answer = ex.explain(looked(network), method, target=0)
     mass = np.abs(answer.native)
-    assert min(mass[:, :2].sum(), mass[:, 2:].sum()) > 0.1 * mass.sum()
+    assert min(mass[:, :2].sum(), mass[:, 2:].sum()) > 0.1 * mass.sum()  # a branch left out would have 0
 
 
 def test_maps_put_back_into_all_branches_give_the_same_score():

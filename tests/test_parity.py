@@ -221,7 +221,8 @@ def test_resnet20_is_as_good_as_it_was_measured():
         for label in ("cat", "truck", "ship")
         for i in range(40)
     ]
-    assert 0.7 < np.mean(right) < 0.95
+    # .81 over all ten classes (test_gallery.py); of 120 pictures ± 3 · √(.81 · .19 / 120) = .11, and classes differ.
+    assert 0.7 < np.mean(right) < 0.92
 
 
 def test_one_pass_serves_all_methods():

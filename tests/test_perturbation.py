@@ -195,7 +195,7 @@ def test_occlusion_shows_something_of_every_place_from_the_first_batch_on():
     trace = traced(Convolutions())
     first = next(iter(ex.engine.stream(trace, "occlusion", window=1)))
     assert first.result.done < 1
-    assert (first.native != 0).mean() > 0.9
+    assert (first.native != 0).mean() > 0.9  # only where a window changes no score at all is it 0
 
 
 # RISE ----------------------------------------------------------------------------------------------------------------

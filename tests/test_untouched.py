@@ -294,6 +294,8 @@ def test_a_network_in_half_precision_is_asked_in_half_precision(method, kind):
     assert e.native.dtype == np.float32
     assert exact.native.any()
     assert np.corrcoef(e.native.ravel(), exact.native.ravel())[0, 1] > 0.9
+    # Roundings of 2⁻⁸ in 30 operations there and 30 back walk to √60 · 2⁻⁸ = .03 of the largest number; where maps have
+    # a spread of a tenth of it, .09 of the variance is noise, and the correlation 1/√1.09 = .96.
 
 
 @suited()
@@ -307,6 +309,7 @@ def test_a_network_in_half_precision_may_give_its_scores_in_full(method, kind):
     e = ex.explain(ex.look(model, PICTURE), method, target=1)
     same = ex.explain(ex.look(wrapped(network(kind).to(torch.bfloat16)), PICTURE), method, target=1)
     assert e.native.any()
+    # The same pass but for the scores: five roundings of 2⁻⁸ where they are not given in full.
     assert np.abs(e.native - same.native).max() <= 0.02 * same.native.max()
 
 

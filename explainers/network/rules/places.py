@@ -195,6 +195,8 @@ class Places(TorchFunctionMode):
     def _move(self, func: Any, out: Any, args: Any, kwargs: Any, name: str) -> None:
         if name in ("view", "view_as"):  # of a shadow, whose strides are its own
             func, args, kwargs = Tensor.reshape, (args[0], *out.shape), {}
+        if name in ("clone", "contiguous"):  # a copy of a shadow would fill the axes that it is only stretched along
+            return self._tell(out, self._place(args[0]))
         if name == "pad":
             func, args, kwargs = padded, (args[0], args[1] if len(args) > 1 else kwargs["pad"]), {}
         first = next(p for each in tree_leaves((args, kwargs)) if (p := self._place(each)))
@@ -210,6 +212,7 @@ class Places(TorchFunctionMode):
         alongs = tree_leaves(moved[1]) if len(moved) > 1 else [None] * len(ats)
         for each, at, along in zip(outs, ats, alongs, strict=True):
             self._tell(each, replace(first, at=at, along=along))
+        return None
 
     def _written(self, whole: Tensor, index: Any, value: Any) -> None:
         place = self._place(value)
