@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -297,6 +297,15 @@ class Explanation:
 
 def versions() -> dict[str, str]:
     """The releases that a number depends on."""
+    return dict(_releases())
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _releases() -> tuple[tuple[str, str], ...]:
+    """Looked up once: each is a search through folders."""
     names = ("torch", "torchvision", "timm", "transformers", "numpy", "pillow")
     found = {NAME: release()}
     for name in names:
@@ -304,10 +313,7 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:  # not needed here
             continue
-    return found
-
-
-# --- private ---------------------------------------------------------------------------------------------------------
+    return tuple(found.items())
 
 
 def _sum_as_json(adds_up: Sum | None) -> dict[str, float] | None:
