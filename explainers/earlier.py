@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -24,7 +24,7 @@ class Earlier(MetaPathFinder, Loader):
     """Gives a module under its earlier path: the very same module, so that its classes are the same, too."""
 
     def find_spec(
-        self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
+        self, fullname: str, _path: Iterable[str] | None = None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """A spec for the earlier paths; none for any other."""
         return ModuleSpec(fullname, self) if _now(fullname) else None
