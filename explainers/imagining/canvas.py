@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ DARKEST = 1 / 512
 """Black and white lie infinitely far off behind a sigmoid; half a step of 8 bits from them is as good."""
 
 
+@runtime_checkable
 class Canvas(Protocol):
     """Several pictures, as a function of the numbers that are turned."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from ..shapes import MapsBatch, Scores
 from ..trace import Target
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A number for each picture, from the logits (N, C) and the maps (N, K, h, w) at `site`."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -42,7 +41,7 @@ class Site:
     """For each part and each cell of the grid, the part's cell there, or -1; empty where a single part is the grid."""
 
     @classmethod
-    def of(cls, *parts: Part, size: Grid) -> Self:
+    def of(cls, *parts: Part, size: Grid) -> Site:
         """The parts over one grid as fine as the finest of them, on a framed picture of `size`."""
         if len(parts) == 1 and parts[0].layout.box == WHOLE:
             return cls(parts, parts[0].layout.grid)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, Literal, NamedTuple, Self, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +101,7 @@ class Framing:
         return self.show if isinstance(self.channels, int) else None
 
     @classmethod
-    def from_timm(cls, config: Mapping[str, Any]) -> Self:
+    def from_timm(cls, config: Mapping[str, Any]) -> Framing:
         """From the data config that timm resolves for a model: input_size, crop_pct, crop_mode, interpolation, ...
 
         Source: timm.data.transforms_factory.transforms_imagenet_eval. Mode "border", which no model of timm asks for,
@@ -128,7 +128,7 @@ class Framing:
         )
 
     @classmethod
-    def from_torchvision(cls, preset: Any) -> Self:
+    def from_torchvision(cls, preset: Any) -> Framing:
         """From the `ImageClassification` preset that a torchvision weights entry carries in `.transforms`."""
         crop, resize = list(preset.crop_size), list(preset.resize_size)
         return cls(
@@ -141,7 +141,7 @@ class Framing:
         )
 
     @classmethod
-    def from_transformers(cls, config: Mapping[str, Any], *, channels: int = 3) -> Self:
+    def from_transformers(cls, config: Mapping[str, Any], *, channels: int = 3) -> Framing:
         """From a transformers image processor's `to_dict()`, or its preprocessor_config.json.
 
         `channels` are those of its network. Where the processor keeps proportions without a cut, so that the size
@@ -312,7 +312,7 @@ class _Axis(NamedTuple):
     """Pixels of the picture beyond which the filter does not reach, where the cut comes before the scaling."""
 
     @classmethod
-    def of(cls, length: int, scaled: int, framed: int, odd: Literal["even", "down"]) -> Self:
+    def of(cls, length: int, scaled: int, framed: int, odd: Literal["even", "down"]) -> _Axis:
         """The side whose scaled pixels are cut, or padded, around their middle."""
         spare = scaled - framed
         if spare < 0:
