@@ -6,7 +6,7 @@ from ..ingredients.attending import together
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..trace.attention import attention_rows, blocks
+from ..trace.attention import blocks
 
 
 @explainer(
@@ -25,7 +25,7 @@ def att_cat(trace: Trace) -> Heatmap:
     Beware: a slope times a vector is a first-order guess. Where the class token alone is read and blocks normalize what
     comes in, the last two blocks add nothing: no slope reaches the patches, or none along their vectors.
     """
-    sites, rows = blocks(trace), attention_rows(trace)
+    sites, rows = blocks(trace), trace.attention()
     passed = trace.run(taps=[site.point for site in sites], start=sites[0].points)
     slopes = trace.backward(trace.asked.of(passed.output[0]), passed.taps)
     maps = [

@@ -8,7 +8,7 @@ from ..ingredients.attending import Head, Layer, elsewhere, fused, head_at, laye
 from ..registry import Cell, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..trace.attention import attention_over, attention_rows
+from ..trace.attention import attention_over
 
 
 @explainer(
@@ -43,7 +43,7 @@ def attention(
     if direction == "received" and query is not None:
         (maps,) = attention_over(trace, lambda seen: seen.received(*query), [index])
         return Heatmap(fused(maps, chosen), unit="share of each patch's attention", note=notes(*said))
-    (row,) = attention_rows(trace, [index], query=query or ("patches" if direction == "received" else "read"))
+    (row,) = trace.attention([index], query=query or ("patches" if direction == "received" else "read"))
     unit = "share of the mean patch's attention" if direction == "received" else "share of the query's attention"
     left = elsewhere(1 - float(fused(whole(row), chosen)))
     return Heatmap(fused(row.maps, chosen), unit=unit, note=notes(*said, left))

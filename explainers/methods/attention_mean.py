@@ -12,7 +12,7 @@ from ..network.rules.attended import Seen
 from ..registry import Cell, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..trace.attention import attention_over, attention_rows
+from ..trace.attention import attention_over
 
 Weights = {"minimum": 0, "maximum": 1}
 
@@ -58,7 +58,7 @@ def attention_mean(
         measure = _confidence if by == "confidence" else _unevenness
         found = attention_over(trace, measure, chosen)
         sure = {index: weights.cpu() for index, weights in zip(chosen, found, strict=True)}
-    rows = attention_rows(trace, chosen, query={index: asked(trace, index, query) for index in chosen})
+    rows = trace.attention(chosen, query={index: asked(trace, index, query) for index in chosen})
     maps, weights, shares = [], [], []
     for index, row in zip(chosen, rows, strict=True):
         own = sure[index] * torch.tensor([_weight(head_weights, head) for head in range(len(row.maps))])

@@ -9,7 +9,6 @@ from ..ingredients.attending import Layer, asked, layer_at, notes, whole
 from ..registry import Cell, Family, Need, explainer
 from ..results import Tile, Tiles
 from ..trace import Trace
-from ..trace.attention import attention_rows
 
 
 @explainer(
@@ -38,11 +37,11 @@ def attention_tiles(
     """
     index, said = layer_at(trace, layer)
     if across == "heads":
-        (row,) = attention_rows(trace, [index], query=asked(trace, index, query))
+        (row,) = trace.attention([index], query=asked(trace, index, query))
         maps, shares, name = list(row.maps), list(whole(row)), "head"
     else:
         count = len(trace.classifier.anatomy.attention)
-        rows = attention_rows(trace, query={each: asked(trace, each, query) for each in range(count)})
+        rows = trace.attention(query={each: asked(trace, each, query) for each in range(count)})
         maps, shares, name = [row.maps.mean(0) for row in rows], [whole(row).mean() for row in rows], "layer"
     tiles = tuple(
         Tile(np.asarray(each.float().cpu()), f"{name} {number}", float(share))

@@ -6,7 +6,7 @@ from ..ingredients.attending import Layer, asked, layer_at, together
 from ..registry import Cell, Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
-from ..trace.attention import attention_rows, attention_slopes
+from ..trace.attention import attention_slopes
 
 
 @explainer(
@@ -29,6 +29,6 @@ def attention_weighted(trace: Trace, *, first: Layer = 0, last: Layer = -1, quer
         torch.einsum("whqk,whqk->h", matrix, slopes).abs() for _, matrix, slopes in attention_slopes(trace, chosen)
     ]
     total = float(sum(each.sum() for each in counts))
-    rows = attention_rows(trace, chosen, query={index: asked(trace, index, query) for index in chosen})
+    rows = trace.attention(chosen, query={index: asked(trace, index, query) for index in chosen})
     maps = [torch.einsum("h,hyx->yx", each / (total or 1), row.maps) for each, row in zip(counts, rows, strict=True)]
     return Heatmap(together(maps, [1.0] * len(maps)), unit="share of attention")

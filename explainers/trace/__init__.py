@@ -2,7 +2,8 @@
 
 from .attention import Query
 from .passes import KEPT_SLOPES, MOST_AT_ONCE, PIXELS, PIXELS_AT_ONCE, Billed, Spent, answering
-from .trace import Asked, Second, Target, Trace
+from .target import Target
+from .trace import Asked, Second, Trace
 
 __all__ = [
     "KEPT_SLOPES",

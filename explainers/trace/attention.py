@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..errors import DoesNotApply, QuestionError
+from ..network.classifier import Classifier
 from ..network.rules.attended import Attending, AttentionLayer, Row, Seen
 from ..network.sites import Site
 from ..network.taps import Pass
-from .trace import Target, Trace
+from .passes import Passes
+from .target import Target
 
 T = TypeVar("T")
 
@@ -24,7 +26,19 @@ KEPT_ROWS = 2048
 """Rows of attention that are remembered, one for each layer and query; each takes heads × tokens numbers."""
 
 
-def attentions(trace: Trace, layers: Iterable[int] | None = None) -> dict[int, AttentionLayer]:
+class Asking(Protocol):
+    """Who asks: a trace."""
+
+    classifier: Classifier
+    passes: Passes
+
+    @property
+    def asked(self) -> Target:
+        """The target with its class."""
+        ...
+
+
+def attentions(trace: Asking, layers: Iterable[int] | None = None) -> dict[int, AttentionLayer]:
     """The layers asked for, or all, by number; negative ones count from the end.
 
     Raises `DoesNotApply` for a network without attention, and `QuestionError` for a layer that it does not have.
@@ -40,7 +54,7 @@ def attentions(trace: Trace, layers: Iterable[int] | None = None) -> dict[int, A
     return {index % count: anatomy.attention[index] for index in chosen}
 
 
-def blocks(trace: Trace) -> tuple[Site, ...]:
+def blocks(trace: Asking) -> tuple[Site, ...]:
     """Where each block of attention puts out its tokens. Raises `DoesNotApply` where the head could not read them."""
     sites = trace.classifier.anatomy.blocks
     if not sites:
@@ -49,7 +63,7 @@ def blocks(trace: Trace) -> tuple[Site, ...]:
 
 
 def attention_rows(
-    trace: Trace, layers: Iterable[int] | None = None, *, query: Query | Mapping[int, Query] = "read"
+    trace: Asking, layers: Iterable[int] | None = None, *, query: Query | Mapping[int, Query] = "read"
 ) -> tuple[Row, ...]:
     """What a query's attention goes to, in some layers or all, for each head; only that is kept, of one pass.
 
@@ -75,7 +89,7 @@ def attention_rows(
         return tuple(rows[index, asked[index]] for index in chosen)
 
 
-def attention_over(trace: Trace, read: Callable[[Seen], T], layers: Iterable[int] | None = None) -> list[T]:
+def attention_over(trace: Asking, read: Callable[[Seen], T], layers: Iterable[int] | None = None) -> list[T]:
     """What `read` makes of each layer's attention while one pass goes by; nothing else is kept."""
     found: dict[int, T] = {}
     chosen = attentions(trace, layers)
@@ -85,7 +99,7 @@ def attention_over(trace: Trace, read: Callable[[Seen], T], layers: Iterable[int
 
 
 def attention_slopes(
-    trace: Trace, layers: Iterable[int] | None = None
+    trace: Asking, layers: Iterable[int] | None = None
 ) -> Iterator[tuple[AttentionLayer, Tensor, Tensor]]:
     """Each layer's matrix (windows, heads, queries, keys) and the gradient of the score with respect to it.
 
@@ -109,7 +123,7 @@ def attention_slopes(
             yield layer, seen.matrix().detach(), seen.slopes(slope)
 
 
-def silenced(trace: Trace, layer: int, head: int) -> Attending:
+def silenced(trace: Asking, layer: int, head: int) -> Attending:
     """For a pass to run under: one head of one attention puts out nothing."""
     ((index, known),) = attentions(trace, [layer]).items()
     if not 0 <= head < known.heads:
@@ -117,7 +131,7 @@ def silenced(trace: Trace, layer: int, head: int) -> Attending:
     return Attending({index: known}, lambda *_: None, silent=(index, head))
 
 
-def hold(trace: Trace) -> None:
+def hold(trace: Asking) -> None:
     """Keep what every attention is made from, so that any row can be asked for without another pass."""
     chosen = attentions(trace)
     with trace.passes.turn():
@@ -128,7 +142,7 @@ def hold(trace: Trace) -> None:
             kept.held = held
 
 
-def drop(trace: Trace) -> None:
+def drop(trace: Asking) -> None:
     """Let go of what `hold` keeps; rows that were asked for stay."""
     with trace.passes.turn():
         trace.passes.kept(_Kept).held = {}
@@ -153,7 +167,7 @@ class _Kept:
         self.slopes.clear()
 
 
-def _attend(trace: Trace, layers: dict[int, AttentionLayer], see: Callable[[int, Seen], None]) -> None:
+def _attend(trace: Asking, layers: dict[int, AttentionLayer], see: Callable[[int, Seen], None]) -> None:
     """Show each layer's attention: what is held, or what a pass brings by."""
     kept, passes = trace.passes.kept(_Kept), trace.passes
     held = kept.held | (kept.linked[1] if kept.linked else {})
@@ -168,7 +182,7 @@ def _attend(trace: Trace, layers: dict[int, AttentionLayer], see: Callable[[int,
         passes.once(graph=False, under=Attending(missing, see))
 
 
-def _linked(trace: Trace, layers: dict[int, AttentionLayer]) -> tuple[Pass, dict[int, Seen]]:
+def _linked(trace: Asking, layers: dict[int, AttentionLayer]) -> tuple[Pass, dict[int, Seen]]:
     """A pass whose graph begins at the first of these attentions, and what went into each of them."""
     kept = trace.passes.kept(_Kept)
     known = kept.linked
@@ -180,7 +194,7 @@ def _linked(trace: Trace, layers: dict[int, AttentionLayer]) -> tuple[Pass, dict
     return known
 
 
-def _row(trace: Trace, seen: Seen, query: Query) -> Row:
+def _row(trace: Asking, seen: Seen, query: Query) -> Row:
     layer, pooled = seen.layer, trace.classifier.anatomy.pooled
     if isinstance(query, tuple):
         rows = layer.of_cell(*query)

@@ -21,6 +21,7 @@ from ..network.sites import Outputs, Site
 from ..network.taps import Pass, Point
 from ..pictures import Picture
 from ..shapes import Batch, MapsBatch, Pixels, full
+from .target import Target
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -218,7 +219,7 @@ class Memory:
     passes: list[Pass] = field(default_factory=list)
     maps: dict[Point, Tensor] = field(default_factory=dict)
     """What passes had kept that have been released."""
-    slopes: dict[tuple[tuple[Point, ...], Hashable], dict[Point, Tensor]] = field(default_factory=dict)
+    slopes: dict[tuple[tuple[Point, ...], Target], dict[Point, Tensor]] = field(default_factory=dict)
     """At the points of a site, or, for no point, at the pixels (1, 3, H, W); for each target."""
     resumes: dict[tuple[tuple[Point, ...], Point | None], bool] = field(default_factory=dict)
     """Where the network was seen to run on, or not, from maps alone."""

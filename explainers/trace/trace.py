@@ -15,14 +15,17 @@ from ..baselines import BaselineName, baseline
 from ..errors import DoesNotApply, PictureError, QuestionError, Stopped, calls
 from ..network.anatomy import DEPTHS
 from ..network.classifier import Classifier, owned, same_network
-from ..network.heads import Head, Prediction, ScoreName
+from ..network.heads import Prediction
 from ..network.outputs import OwnTarget
+from ..network.rules.attended import Row
 from ..network.sites import Outputs, Site
 from ..network.taps import Pass, Point
 from ..pictures import Picture
 from ..results import Heatmap, Step
 from ..shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes, full
+from .attention import Query, attention_rows, hold
 from .passes import PICTURE, PIXELS, Memory, Passes, Spent
+from .target import Target
 
 K = TypeVar("K")
 
@@ -31,37 +34,6 @@ BEYOND = (
     "normalized in another way, or not at all. The network is fed it as it is; on the screen, the rest is clipped."
 )
 _SLACK = 0.02  # rounding of half precision and of filters that overshoot
-
-
-@dataclass(frozen=True)
-class Target:
-    """The score that is being explained: the class in question (None: the winning one), and against what.
-
-    The default score is the head's. Of exclusive classes it is the centered logit, z_c − mean(z): a bare logit can be
-    moved by any constant without changing a single prediction, and its map with it (Gairola et al., ICLR 2025). With
-    `versus` it is the difference of the two classes' logits; under `log_prob` and `probability`, of those.
-    """
-
-    index: int | None = None
-    versus: int | None = None
-    score: ScoreName | None = None
-    """None for the head's default, which also stands in for a score that the head does not have."""
-    head: Head = field(default_factory=Head)
-
-    @property
-    def explained(self) -> ScoreName:
-        """The score that is explained, by name."""
-        return self.score if self.score in self.head.scores else self.head.default
-
-    @property
-    def points(self) -> str:
-        """What the score is counted in."""
-        return self.head.points(self.explained)
-
-    def of(self, logits: Tensor) -> Tensor:
-        """The score (…) of the network's outputs (…, C). The class must be known by now."""
-        assert self.index is not None
-        return self.head.score(full(logits), self.index, self.versus, self.explained)
 
 
 @dataclass(eq=False)
@@ -286,6 +258,16 @@ class Trace:
         with self.passes.turn():
             parts = torch.split(maps, self.passes.at_once_from(site))
             return torch.cat([target.of(self.passes.from_maps(site, part)) for part in parts])
+
+    def attention(
+        self, layers: Iterable[int] | None = None, *, query: Query | Mapping[int, Query] = "read"
+    ) -> tuple[Row, ...]:
+        """What a query's attention goes to, in some layers or all, for each head; see `attention_rows`."""
+        return attention_rows(self, layers, query=query)
+
+    def hold_attention(self) -> None:
+        """Keep what every attention is made from, so that any row can be asked for without another pass."""
+        hold(self)
 
     def run(
         self,

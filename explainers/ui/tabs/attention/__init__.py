@@ -18,7 +18,7 @@ from ....registry import Family, Method
 from ....results import Heatmap
 from ....scores.truth import true_effects
 from ....trace import Query, Trace
-from ....trace.attention import attention_rows, drop, hold
+from ....trace.attention import drop
 from ....worlds import Truth
 from ... import panes
 from ...pictures import Shown, data_url
@@ -48,7 +48,7 @@ def rows(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     _hold(trace)
     layers = model.anatomy.attention
     queries = {index: asked(trace, index, cell) for index in range(len(layers))}
-    found = attention_rows(trace, query=queries)
+    found = trace.attention(query=queries)
     trace.release()
     return {
         "layers": [
@@ -167,7 +167,7 @@ def _question(trace: Trace) -> dict[str, Any]:
 
 def _hold(trace: Trace) -> None:
     """Keep what every row is made from, for the latest few traces."""
-    hold(trace)
+    trace.hold_attention()
     with _lock:
         kept = [each for each in _held if each.memory is not trace.memory]
         _held.clear()
@@ -202,7 +202,7 @@ def _on_stage(given: Json, trace: Trace) -> Heatmap:
     if not isinstance(weights, list) or len(weights) != len(layers):
         raise QuestionError("Each layer has a weight for each of its heads; load the page again.")
     cell = _cell(given.get("cell"))
-    found = attention_rows(trace, query={index: asked(trace, index, cell) for index in range(len(layers))})
+    found = trace.attention(query={index: asked(trace, index, cell) for index in range(len(layers))})
     size = max((layer.key_grid for layer in layers), key=lambda grid: grid[0] * grid[1])
     total = torch.zeros(size)
     for row, own in zip(found, weights, strict=True):
