@@ -11,6 +11,10 @@ WIDE, HIGH = 720, 420
 GROUND, INK, SOFT, RULE = "#ffffff", "#191b1a", "#5f6562", "#e2e5e2"
 COLORS = ("#0b7559", "#c4622d", "#3c6fb0", "#8a5aa8", "#a88a00", "#b0406a", "#4a8a94", "#6a6f6c", "#7a4a2a", "#2f3f8f")
 """Told apart with common color blindness; after the tenth they start anew."""
+ON_DARK = (
+    "#4fc9a2", "#ef8f58", "#7aa9ea", "#c196df", "#d8bd3e", "#e67ba2", "#7fc4cf", "#a3a9a6", "#c08c66", "#8b9bf0",
+)  # fmt: skip
+"""The same on a dark ground."""
 
 
 def legend(pen: ImageDraw.ImageDraw, names: Sequence[str], x: float, y: float) -> None:

@@ -73,7 +73,7 @@ class Catalogue:
                 for n in self.networks
             ],
             "worlds": {world.scheme: _world_as_json(world) for world in worlds.worlds()},
-            "methods": [method_as_json(method) for method in registry.maps()],
+            "methods": [method_as_json(method) for method in registry.all_methods()],
             "presets": [{"id": p.id, "words": p.words, "line": p.line} for p in PRESETS],
             "most": MOST,
             "scores": [{"id": score, "words": SCORE_WORDS[score]} for score in SCORES],
@@ -119,6 +119,7 @@ def method_as_json(method: Method) -> dict[str, Any]:
         "id": method.id,
         "title": method.title,
         "family": str(method.family),
+        "kind": method.gives.kind,
         "question": method.question,
         "class_specific": method.class_specific,
         "classic": method.classic,

@@ -13,6 +13,7 @@ import gradio as gr
 from ..errors import QuestionError, SightglassError
 from ..imagining.worlds import have_at_hand
 from ..pictures import Picture
+from ..showing.pen import COLORS, ON_DARK
 from . import endpoints, parts, scripts
 from .answering import answers, gathering, honest, work
 from .answering.asked import Asked
@@ -31,7 +32,7 @@ What is measured and gathered aside has places of its own, so that no question w
 """
 QUEUE = 64
 LARGEST_UPLOAD = "50mb"
-STYLES = ("page", "masthead", "rail", "viewer", "working", "reading", "chooser", "honest", "strip")
+STYLES = ("page", "masthead", "rail", "viewer", "working", "charts", "reading", "chooser", "honest", "strip")
 
 ASIDES: Mapping[str, Work] = {
     "gather": gathering.gathered,
@@ -91,7 +92,7 @@ def launch_options() -> dict[str, Any]:
     names = [*(f"static/{name}" for name in STYLES), *(f"tabs/{tab.id}/{tab.id}" for tab in all_tabs())]
     # A tab's place is in sight only while the page says so.
     apart = [f'body:not([data-tab="{tab.id}"]) #tab-{tab.id} {{ display: none !important; }}' for tab in all_tabs()]
-    styles = "\n".join([*(parts.read(f"{name}.css") for name in names), *apart])
+    styles = "\n".join([*(parts.read(f"{name}.css") for name in names), *_hues(), *apart])
     return {
         "head": f"<style>{styles}</style>{scripts.head()}",
         "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
@@ -106,6 +107,12 @@ def launch_options() -> dict[str, Any]:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _hues() -> list[str]:
+    """The colors of groups and lines as the styles and scripts of the page know them."""
+    named = [" ".join(f"--group-{n}: {hue};" for n, hue in enumerate(hues)) for hues in (COLORS, ON_DARK)]
+    return [f":root {{ {named[0]} }}", f".dark {{ {named[1]} }}"]
 
 
 def _limits(kind: str) -> dict[str, Any]:

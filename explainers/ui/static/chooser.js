@@ -105,7 +105,7 @@ function fill() {
   const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
   const why = new Map(sightglass.answer.fits.map((fit) => [fit.id, fit.why_not]));
   const found = sightglass.catalogue.methods
-    .filter((method) => method.id !== asked.without)
+    .filter((method) => method.id !== asked.without && (asked.many === 1 || sightglass.heats(method.id)))
     .map((method) => ({ method, rank: rank(method, words), why: why.get(method.id) ?? "" }))
     .filter((each) => each.rank >= 0);
   const families = new Map();
@@ -160,9 +160,15 @@ function option({ method, why }) {
     asked.many > 1 && !why ? h("span", { class: "tick", "aria-hidden": "true" }) : null,
     h("span", { class: "title" }, method.title),
     why ? null : h("span", { class: "takes quiet" }, effort(method, sightglass.pace)),
-    h("span", { class: "says quiet" }, why || method.question.replace("the chosen class", subject)),
+    h(
+      "span",
+      { class: "says quiet" },
+      why || `${method.question.replace("the chosen class", subject)}${gives(method)}`,
+    ),
   );
 }
+// Most lay a heat over the picture; the others say what they give.
+const gives = ({ kind }) => (kind === "heat" ? "" : ` Gives ${kind}.`);
 function hover(row) {
   if (rows[at] === row) return;
   at = rows.indexOf(row);

@@ -28,11 +28,10 @@ export function inks(signed) {
  * Puts a heat's colors on a canvas of its own size, which shows the whole picture.
  * @param {HTMLCanvasElement | OffscreenCanvas} canvas
  * @param {Float32Array} values one for each pixel
- * @param {{ signed: boolean, sign?: string, top: number }} how
+ * @param {{ signed: boolean, sign?: string, top: number, fade?: number }} how
  */
-export function ink(canvas, values, { signed, sign = "both", top }) {
+export function ink(canvas, values, { signed, sign = "both", top, fade = sightglass.catalogue.fade }) {
   const { width, height } = canvas;
-  const { fade } = sightglass.catalogue;
   const pixels = /** @type {any} */ (colored(values, { signed, sign, top, colors: inks(signed), fade }));
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   pen.putImageData(new ImageData(pixels, width, height), 0, 0);

@@ -18,7 +18,7 @@ const rounded = (value) => (Math.abs(value) < 0.05 ? "0" : value.toFixed(1).repl
 const about = () => {
   const { question, picture } = sightglass;
   const pane = sightglass.current();
-  return pane
+  return pane?.heat // what is no heat is not judged by covering cells
     ? JSON.stringify([
         picture?.key,
         question.scene,
@@ -82,7 +82,7 @@ export function honest() {
 
 function refresh() {
   const pane = sightglass.current();
-  if (!pane) return box.replaceChildren();
+  if (!pane?.heat) return box.replaceChildren();
   box.replaceChildren(
     ...[pair(), ...headline(found.card), measured(pane), truth(), unlearned(), further(pane)].filter(Boolean),
   );

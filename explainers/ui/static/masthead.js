@@ -46,7 +46,9 @@ tabs();
 
 function turn(step) {
   const known = sightglass.gathered; // those that are there already, as they stand side by side
-  const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not).map((fit) => fit.id);
+  const fits = (sightglass.answer?.fits ?? [])
+    .filter((fit) => !fit.why_not && sightglass.heats(fit.id))
+    .map((fit) => fit.id);
   const ids = known.length > 1 && known.every((id) => fits.includes(id)) ? known : fits;
   if (ids.length < 2) return;
   const at = ids.indexOf(sightglass.question.method);

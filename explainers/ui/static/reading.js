@@ -214,7 +214,7 @@ function actions(pane, open) {
         "p",
         {},
         [
-          ["png", "Picture with heat (PNG)"],
+          ["png", pane.heat ? "Picture with heat (PNG)" : "Picture (PNG)"],
           ["npz", "Numbers (NPZ)"],
           ["json", "All about it (JSON)"],
         ].map(([kind, words]) =>
@@ -269,7 +269,7 @@ sightglass.on("answer", () => {
   previewed = pane?.done < 1 ? same : "";
   const next = JSON.stringify(
     [answer.panes[0], answer.refusal, sightglass.picture?.key].map((part) =>
-      part?.heat ? { ...part, heat: part.alt + part.cost } : part,
+      part?.result ? { ...part, heat: Boolean(part.heat), result: part.alt + part.cost } : part,
     ),
   );
   if (next !== shown) draw();

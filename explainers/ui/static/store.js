@@ -241,13 +241,20 @@ class Store {
     return this.answer?.panes?.[0] ?? null;
   }
 
-  /** Other methods that apply, those first that are well known and take little. @param {string} [id] @returns {Fit[]} */
+  /** Whether a method lays a heat over the picture, and so can stand beside others that do. @param {string} id */
+  heats(id) {
+    return this.method(id)?.kind === "heat";
+  }
+
+  /** Other methods that lay a heat and apply, those first that are well known and take little. @param {string} [id] @returns {Fit[]} */
   others(id) {
     const order = (fit) => {
       const method = this.method(fit.id);
       return (method?.classic ? 0 : 1e6) + (method?.takes ?? 0);
     };
-    return (this.answer?.fits ?? []).filter((fit) => !fit.why_not && fit.id !== id).sort((a, b) => order(a) - order(b));
+    return (this.answer?.fits ?? [])
+      .filter((fit) => !fit.why_not && fit.id !== id && this.heats(fit.id))
+      .sort((a, b) => order(a) - order(b));
   }
 
   /** @param {string | undefined} id @returns {any} of class Method, if there is one of that name */

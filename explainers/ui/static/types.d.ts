@@ -137,9 +137,8 @@ export interface Method {
   passes: [number, number];
   takes: number;
   options: Control[];
-  /** The kind of its result, and what that is called; heat where it is not told. */
-  kind?: string;
-  gives?: string;
+  /** The kind of its result. */
+  kind: string;
 }
 
 export interface Picture extends Size {
@@ -217,8 +216,8 @@ export interface DrawingContext {
   box: Box | null;
   /** The sentence that stands for the drawing where it cannot be seen. */
   alt: string;
-  /** A canvas with the palette's colors of a grid. */
-  painted(grid: Heat, signed: boolean, top?: number): HTMLCanvasElement;
+  /** A canvas with the palette's colors of a grid: cell by cell, or `over` the picture where it belongs there. */
+  painted(grid: PackedArray, how: { signed: boolean; over?: boolean }): HTMLCanvasElement;
 }
 
 export type Running = { stop: (how?: { keep?: boolean }) => void };

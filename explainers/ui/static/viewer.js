@@ -6,6 +6,7 @@ import * as ink from "./heat.js";
 import { laid } from "./framing.js";
 import { bits } from "./packed.js";
 import { part } from "./parts.js";
+import { drawResult } from "./results.js";
 import { sightglass } from "./store.js";
 import { confidence, figure, percent } from "./words.js";
 import { workingPane } from "./working.js";
@@ -44,7 +45,8 @@ class Pane {
     this.caption = h("figcaption");
     this.legend = h("div", { class: "legend" });
     this.foot = h("div", { class: "foot" }, this.legend);
-    this.root = h("figure", { class: "pane", "data-pane": number }, this.frame, this.caption, this.foot);
+    this.other = h("div", { class: "drawn-kind", role: "img" }); // a result that is no heat takes the frame's place
+    this.root = h("figure", { class: "pane", "data-pane": number }, this.frame, this.other, this.caption, this.foot);
     this.frame.addEventListener("pointermove", (event) => point(this, event));
     this.frame.addEventListener("pointerdown", (event) => point(this, event));
     this.frame.addEventListener("pointerleave", () => point(null));
@@ -55,7 +57,7 @@ class Pane {
 
   show(told, picture) {
     this.told = told;
-    this.map = told && !told.refusal ? ink.unpack(told.heat) : null;
+    this.map = told?.heat ? ink.unpack(told.heat) : null;
     this.truth = told?.truth ? bits(told.truth) : null;
     if (picture && this.key !== picture.key) {
       this.key = picture.key;
@@ -71,7 +73,19 @@ class Pane {
     if (told?.refusal) refuse(this.card, told);
     this.frame.setAttribute("aria-label", told?.alt ?? "No map");
     this.frame.dataset.ready = this.map ? told.method : "";
+    this.showOther(told?.heat ? null : told, picture);
     this.draw();
+  }
+
+  showOther(told, picture) {
+    const result = told?.result;
+    this.frame.hidden = Boolean(result);
+    this.other.dataset.ready = result ? told.method : "";
+    this.other.setAttribute("aria-label", told?.alt ?? "");
+    if (!result) return this.other.replaceChildren();
+    drawResult(this.other, told, picture);
+    this.legend.replaceChildren();
+    this.captioned();
   }
 
   top() {
@@ -316,6 +330,9 @@ function welcome(question) {
 let drawn = "";
 function tools() {
   const told = sightglass.current();
+  // What is about heat has nothing to say of other results.
+  const heated = panes.some((pane) => pane.map) || !told;
+  element.querySelector(".tools").hidden = hold.hidden = !heated;
   const kind = JSON.stringify([
     told?.signed,
     Boolean(told?.truth),

@@ -1,5 +1,6 @@
 // Puts a pipeline together, shows what it does, and whether the reason survives it.
-import { h, svg } from "../../static/elements.js";
+import { bars, lines } from "../../static/charts.js";
+import { h } from "../../static/elements.js";
 import * as ink from "../../static/heat.js";
 import { part } from "../../static/parts.js";
 import { sightglass } from "../../static/store.js";
@@ -232,7 +233,7 @@ function drawSheets() {
     ),
   );
   for (const each of root.querySelectorAll("[data-sheet]")) each.hidden = each.dataset.sheet !== state.sheet;
-  const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not);
+  const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not && sightglass.heats(fit.id));
   const quick = fits.filter((fit) => sightglass.method(fit.id).takes <= 8);
   find(".by").replaceChildren(
     ...(!["variants", "two"].includes(state.sheet)
@@ -480,111 +481,6 @@ function robustness() {
     drawRobustness();
   });
 }
-const COLORS = ["var(--accent)", "#c4622d", "#3c6fb0", "#8a5aa8"];
-/**
- * Lines over a swept quantity. With `onmove`, a marker follows the pointer and the arrow keys.
- * @param {any} curves
- * @param {{ onmove?: (place: number) => void, at?: number, height?: number, marks?: number[] }} [how]
- */
-function chart(curves, { onmove, at, height = 240, marks = [] } = {}) {
-  const [W, H, L, B, T, R] = [640, height, 40, 34, 10, 12];
-  const along = curves.along;
-  const [low, high] = [along[0], along[along.length - 1]];
-  const all = curves.lines.flatMap((line) => [...line.values, ...(line.low ?? []), ...(line.high ?? [])]);
-  const floor = Math.min(0, ...all);
-  const ceiling = curves.unit === "share" ? 1 : Math.max(...all, floor + 1e-9);
-  const x = (value) => L + ((value - low) / (high - low || 1)) * (W - L - R);
-  const y = (value) => T + (1 - (value - floor) / (ceiling - floor)) * (H - T - B);
-  const path = (values) =>
-    values.map((value, place) => `${place ? "L" : "M"}${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-  const text = (given, words) => svg("text", given, document.createTextNode(words));
-  const picture = svg("svg", {
-    viewBox: `0 0 ${W} ${H}`,
-    class: "chart",
-    role: onmove ? "slider" : "img",
-    "aria-label": `${curves.along_unit}`,
-    ...(onmove ? { tabindex: 0, "aria-valuemin": low, "aria-valuemax": high, "aria-valuenow": along[at] } : {}),
-  });
-  for (const level of floor < 0 ? [floor, 0, ceiling / 2, ceiling] : [0, ceiling / 2, ceiling])
-    picture.append(
-      svg("line", { x1: L, x2: W - R, y1: y(level), y2: y(level), class: "rule" }),
-      text({ x: L - 6, y: y(level) + 4, "text-anchor": "end" }, figure(level)),
-    );
-  for (const value of [low, (low + high) / 2, high])
-    picture.append(
-      text(
-        { x: x(value), y: H - B + 16, "text-anchor": value === low ? "start" : value === high ? "end" : "middle" },
-        figure(value),
-      ),
-    );
-  picture.append(text({ x: (L + W - R) / 2, y: H - 3, "text-anchor": "middle" }, curves.along_unit));
-  for (const mark of marks) picture.append(svg("line", { x1: x(mark), x2: x(mark), y1: T, y2: H - B, class: "flip" }));
-  curves.lines.forEach((line, number) => {
-    const color = COLORS[number % COLORS.length];
-    if (line.low)
-      picture.append(
-        svg("path", {
-          d: `${path(line.high)}L${[...line.low]
-            .map((value, place) => `${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`)
-            .reverse()
-            .join("L")}Z`,
-          style: `fill: ${color}; opacity: 0.16`,
-        }),
-      );
-    picture.append(
-      svg("path", {
-        d: path(line.values),
-        style: `stroke: ${color}`,
-        class: "line",
-        ...(number % 2 ? { "stroke-dasharray": "5 4" } : {}),
-      }),
-    );
-  });
-  if (onmove) {
-    const marker = svg("line", { x1: x(along[at]), x2: x(along[at]), y1: T, y2: H - B, class: "marker" });
-    const knob = svg("circle", { cx: x(along[at]), cy: y(curves.lines[0].values[at]), r: 6, class: "knob" });
-    picture.append(marker, knob);
-    const to = (place) => {
-      const next = Math.min(along.length - 1, Math.max(0, place));
-      for (const end of ["x1", "x2"]) marker.setAttribute(end, x(along[next]));
-      knob.setAttribute("cx", x(along[next]));
-      knob.setAttribute("cy", y(curves.lines[0].values[next]));
-      picture.setAttribute("aria-valuenow", along[next]);
-      onmove(next);
-    };
-    const nearest = (event) => {
-      const box = picture.getBoundingClientRect();
-      const value = low + ((((event.clientX - box.left) / box.width) * W - L) / (W - L - R)) * (high - low);
-      return along.reduce(
-        (best, each, place) => (Math.abs(each - value) < Math.abs(along[best] - value) ? place : best),
-        0,
-      );
-    };
-    picture.addEventListener(
-      "pointerdown",
-      (event) => (picture.setPointerCapture(event.pointerId), to(nearest(event))),
-    );
-    picture.addEventListener(
-      "pointermove",
-      (event) => picture.hasPointerCapture(event.pointerId) && to(nearest(event)),
-    );
-    picture.addEventListener("keydown", (event) => {
-      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!by) return;
-      event.preventDefault();
-      event.stopPropagation();
-      to(state.at + by);
-    });
-  }
-  const legend = h(
-    "p",
-    { class: "legend quiet" },
-    curves.lines.map((line, number) =>
-      h("span", {}, h("i", { style: `background: ${COLORS[number % COLORS.length]}` }), line.label),
-    ),
-  );
-  return h("div", { class: "plot" }, picture, legend);
-}
 function drawRobustness() {
   const { curves, places } = swept;
   const flips = places
@@ -630,7 +526,7 @@ function drawRobustness() {
             )
           : h("b", {}, "The answer never changes."),
     ),
-    h("div", { class: "sweep" }, chart(curves, { onmove: show, at: state.at, marks: flips }), here),
+    h("div", { class: "sweep" }, lines(curves, { onmove: show, at: state.at, marks: flips }), here),
     h(
       "p",
       { class: "quiet" },
@@ -669,38 +565,21 @@ function weak(measure) {
     if (!message.bars) return;
     if (done) say("");
     const { labels, values, unit } = message.bars;
-    const most = Math.max(1e-9, ...values.map(Math.abs));
+    const told = (value) => (measure === "flips" ? percent(value) : value ? signed(value) : "0");
     const pick = (name, words) =>
       h("button", { type: "button", "aria-pressed": String(name === measure), onclick: () => weak(name) }, words);
-    root.querySelector(".weak").replaceChildren(
-      h("h3", {}, "Where it is weak"),
-      h("p", { class: "choice" }, pick("change", "mean change"), pick("flips", "flips")),
-      h(
-        "ul",
-        { class: "bars" },
-        labels.map((label, place) =>
-          h(
-            "li",
-            {},
-            h("span", {}, label),
-            h(
-              "span",
-              { class: "track" },
-              h("i", {
-                class: values[place] < 0 ? "down" : "up",
-                style: `width: ${(100 * Math.abs(values[place])) / most}%`,
-              }),
-            ),
-            h("output", {}, measure === "flips" ? percent(values[place]) : values[place] ? signed(values[place]) : "0"),
-          ),
+    root
+      .querySelector(".weak")
+      .replaceChildren(
+        h("h3", {}, "Where it is weak"),
+        h("p", { class: "choice" }, pick("change", "mean change"), pick("flips", "flips")),
+        bars(labels.map((label, place) => ({ label, value: values[place], told: told(values[place]) }))),
+        h(
+          "p",
+          { class: "quiet" },
+          `In ${unit}, over nine values of each. The control does nothing to the picture, so its bar is exactly zero.`,
         ),
-      ),
-      h(
-        "p",
-        { class: "quiet" },
-        `In ${unit}, over nine values of each. The control does nothing to the picture, so its bar is exactly zero.`,
-      ),
-    );
+      );
   });
 }
 
@@ -813,20 +692,10 @@ function drawTwo() {
 function drawMixed(message) {
   const place = sheet("two").querySelector(".mixer");
   const [width, height] = message.size;
-  const bars = (rows) =>
-    h(
-      "ul",
-      { class: "bars" },
-      rows.map(([label, share, told]) =>
-        h(
-          "li",
-          {},
-          h("span", {}, label),
-          h("span", { class: "track" }, h("i", { class: "up", style: `width: ${100 * (share ?? 0)}%` })),
-          h("output", {}, confidence({ share, told })),
-        ),
-      ),
-    );
+  const shares = (rows) => {
+    const row = ([label, share, told]) => ({ label, value: share ?? 0, told: confidence({ share, told }) });
+    return bars(rows.map(row), 1);
+  };
   const frame = h(
     "div",
     { class: "frame pasted" },
@@ -881,9 +750,9 @@ function drawMixed(message) {
         "div",
         { class: "labels" },
         h("h3", {}, "The label it trains with"),
-        bars(message.label),
+        shares(message.label),
         h("h3", {}, "What the network says"),
-        bars(message.says),
+        shares(message.says),
       ),
     ),
     h(
@@ -922,7 +791,7 @@ function drawMixSweep({ curves, question, read_it_as }) {
     .querySelector(".mixsweep")
     .replaceChildren(
       h("h3", {}, question),
-      chart(curves, { height: 220 }),
+      lines(curves, { height: 220 }),
       h("p", {}, h("b", {}, "Read it as: "), read_it_as),
     );
 }
@@ -1105,7 +974,7 @@ function drawTrained() {
       ways.length
         ? h("p", { class: "quiet" }, "Under a transform: the mean over its whole range. Click one for its curve.")
         : null,
-      ways.length ? chart(curves, { height: 240 }) : null,
+      ways.length ? lines(curves, { height: 240 }) : null,
       ways.length ? h("h3", {}, `Why do they call this a ${ways[0].says}?`) : null,
       ways.length
         ? h("p", { class: "quiet" }, `${ways[0].method} of the digit ${results.digit}, for the class that each says.`)

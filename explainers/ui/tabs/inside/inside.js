@@ -548,7 +548,7 @@ function redraw() {
 
 sightglass.on("answer", () => {
   const actions = document.querySelector("#part-reading .actions");
-  if (!actions || actions.querySelector("#to-inside")) return;
+  if (!actions || !sightglass.current()?.heat || actions.querySelector("#to-inside")) return;
   actions.prepend(
     h(
       "button",

@@ -8,33 +8,17 @@ import { percent } from "../../static/words.js";
 
 const { element, props } = await part("map");
 const at = Object.fromEntries([...element.querySelectorAll("[data-at]")].map((node) => [node.dataset.at, node]));
-const LIGHT = [
-  "#0b7559",
-  "#c4622d",
-  "#3c6fb0",
-  "#8a5aa8",
-  "#a88a00",
-  "#b0406a",
-  "#4a8a94",
-  "#6a6f6c",
-  "#7a4a2a",
-  "#2f3f8f",
-];
-const DARK = [
-  "#4fc9a2",
-  "#ef8f58",
-  "#7aa9ea",
-  "#c196df",
-  "#d8bd3e",
-  "#e67ba2",
-  "#7fc4cf",
-  "#a3a9a6",
-  "#c08c66",
-  "#8b9bf0",
-];
 const SMALL = 120; // so many points in sight get their pictures
 const dark = () =>
   document.body.classList.contains("dark") || new URLSearchParams(location.search).get("__theme") === "dark";
+// The colors of groups as the styles have them, for the canvas; looked up once for each theme.
+const known = {};
+function groupHues() {
+  const theme = document.body.classList.contains("dark") ? "dark" : "light";
+  const hue = (number) => getComputedStyle(document.body).getPropertyValue(`--group-${number}`).trim();
+  known[theme] ??= Array.from({ length: 10 }, (_, number) => hue(number));
+  return known[theme];
+}
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const places = { gallery: "", place: "", kind: "tsne" };
 let map = null; // what Python told of the gallery
@@ -386,7 +370,7 @@ function visible({ width, height }) {
 
 // Colors -------------------------------------------------------------------------------------------------------------
 function coloring() {
-  const hues = dark() ? DARK : LIGHT;
+  const hues = groupHues();
   if (color === "label" && map.label) return { of: map.label, names: map.labels, hue: (value) => hues[value % 10] };
   if (color === "call" && map.call) return { of: map.call, names: map.calls, hue: (value) => hues[value % 10] };
   if (color === "error")
@@ -1127,7 +1111,7 @@ at.digitsBox.addEventListener("toggle", () => {
 function still(canvas, points, of, words) {
   const pen = canvas.getContext("2d");
   const side = canvas.width;
-  const hues = dark() ? DARK : LIGHT;
+  const hues = groupHues();
   const ranges = [0, 1].map((axis) => {
     const values = points.filter((_, i) => i % 2 === axis).sort();
     return [values[0], values[values.length - 1]];
