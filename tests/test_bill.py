@@ -154,10 +154,9 @@ def test_time_within_time_counts_once_and_time_between_answers_not_at_all():
     assert spent.seconds < first + 0.02
 
 
-def test_a_pass_that_fails_takes_time_and_is_none():
+def test_a_pass_that_fails_is_none():
     spent = Spent()
-    with pytest.raises(ZeroDivisionError), spent.passing(forwards=1):
-        time.sleep(0.01)
-        _ = 1 / 0
+    with pytest.raises(TypeError), spent.passing(forwards=1):
+        time.sleep("long")
     assert spent.forwards == 0
-    assert spent.seconds >= 0.01
+    assert spent.seconds > 0
