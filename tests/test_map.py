@@ -171,6 +171,8 @@ def test_maps_are_turned_onto_each_other_as_a_whole():
     assert close(aligned(points @ turn * 0.2 - 4, points), points, rounding(100, points))
     other = DRAW.normal(size=(50, 2))
     moved = aligned(other, points)
+    beside = aligned(np.vstack([points @ turn * 0.2 - 4, points[:1] @ turn * 0.2 - 4]), points)
+    assert close(beside[-1], points[0], rounding(100, points))  # what is beyond moves along
     ratio = np.linalg.norm(moved[1:] - moved[:-1], axis=1) / np.linalg.norm(other[1:] - other[:-1], axis=1)
     assert np.allclose(ratio, ratio[0], rtol=rounding(100))
 

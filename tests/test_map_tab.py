@@ -11,9 +11,11 @@ from PIL import Image
 from playwright import sync_api as playwright
 from tolerance import rounding
 
+import explainers as ex
 from explainers.galleries.gallery import Gallery
 from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
+from explainers.ui.panes import packed
 from explainers.ui.shelf import Shelf
 from explainers.ui.tabs.map import TAB
 from tests.serving import CHROMIUM, IN_BROWSER, QUIET, served
@@ -78,7 +80,7 @@ def test_two_pictures_and_what_makes_them_alike(shelf):
         values = numbers(heat["data"], "<f2").astype(np.float64) * heat["scale"]
         assert values.sum() == pytest.approx(answer["cosine"], abs=rounding(1, np.abs(values).sum(), torch.float16))
         assert answer[side]["src"].startswith("data:image/png;base64,")
-    assert told(shelf, "alike", number=3, other=3)["cosine"] == pytest.approx(1)
+    assert told(shelf, "alike", scene="gallery:pond:3", number=3)["cosine"] == pytest.approx(1)
 
 
 def test_thumbnails_come_as_one_picture(shelf):
@@ -100,11 +102,67 @@ def test_groups_film_and_digits(shelf):
     assert digits[1]["right"] < digits[0]["right"] < digits[2]["right"]
 
 
+# What the method tells whoever asks it is what the screen shows.
+
+
+@pytest.fixture
+def trace(shelf):
+    return ex.look(shelf.network("pond:cnn"), shelf.catalogue.picture("test:6").picture)
+
+
+def test_the_map_is_that_of_the_method(shelf, trace):
+    answer = told(shelf, "open", kind="pca", place="middle")
+    scatter = ex.explain(trace, "picture_map", gallery="pond", kind="pca", place="middle").result
+    assert np.array_equal(numbers(answer["points"], "<f4").reshape(-1, 2), scatter.points)
+    assert (tuple(answer["here"]), answer["own"]) == (scatter.here, scatter.own)
+    assert answer["figures"] == dict(scatter.measures)
+    assert np.array_equal(numbers(answer["kept"], "u1"), (scatter.kept * 255).astype(np.uint8))
+    assert scatter.kept.mean() == pytest.approx(dict(scatter.measures)["neighbors kept"], abs=rounding(900))
+    assert tuple(answer["caveats"]) == scatter.caveats
+    near = ex.explain(trace, "nearest", gallery="pond", place="middle", count=12).result
+    assert [(each["number"], each["distance"]) for each in answer["neighbors"]] == [
+        (row.number, row.distance) for row in near.rows
+    ]
+    assert [near.rows[0].id] == [Gallery.open("pond").names[near.rows[0].number]]
+    assert (answer["votes"], answer["near"]) == (list(near.votes), near.near)
+
+
+def test_what_is_alike_is_that_of_the_method(shelf, trace):
+    answer = told(shelf, "alike", number=3)
+    for named in ("#3", Gallery.open("pond").names[3]):
+        tiles = ex.explain(trace, "why_similar", gallery="pond", named=named).result.tiles
+        heats = {tile.key: tile for tile in tiles}
+        assert heats["here"].facts == {name: answer[name] for name in ("number", "cosine", "exact")}
+        for side in ("here", "there"):
+            assert answer[side]["heat"] == packed(heats[side].values)
+
+
+def test_groups_are_those_of_the_method(shelf, trace):
+    answer = told(shelf, "groups", by="kmeans", count=4, place="late")
+    result = ex.explain(trace, "clusters", gallery="pond", by="kmeans", count=4, place="late").result
+    assert answer["sentence"] == result.note
+    of = numbers(answer["of"], "<i2")
+    first = [tile.facts for tile in result.tiles if "pictures" in tile.facts]
+    assert [each["words"] for each in answer["groups"]] == [each["words"] for each in first]
+    assert [each["size"] for each in answer["groups"]] == [(of == group["group"]).sum() for group in first]
+    assert sorted(number for group in first for number in group["pictures"]) == list(range(900))
+    assert all(of[tile.facts["number"]] == tile.facts["group"] for tile in result.tiles)
+
+
+def test_the_film_is_that_of_the_methods(shelf, trace):
+    frames = {frame["place"]: frame for frame in told(shelf, "depths")["frames"]}
+    bars = ex.explain(trace, "through_depths", gallery="pond").result
+    assert [frames[place]["right"] for place in bars.labels] == bars.values.tolist()
+    scatter = ex.explain(trace, "picture_map", gallery="pond", place="early", turned=True, measure=False).result
+    assert np.array_equal(numbers(frames["early"]["points"], "<f4").reshape(-1, 2), scatter.points)
+    assert (scatter.measures, scatter.kept) == ((), None)
+
+
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
         ("open", {"gallery": "/etc"}, "There are the galleries pond, digits"),
-        ("open", {"kind": "mds"}, "“kind” is one of tsne, pca, umap"),
+        ("open", {"kind": "mds"}, "“kind” of Map of pictures is one of tsne, pca or umap"),
         ("alike", {"number": 900}, "The gallery has pictures 0 to 899"),
         ("alike", {"number": "3"}, "The gallery has pictures 0 to 899"),
         ("thumbs", {"numbers": [0] * 301}, "up to 300 pictures"),

@@ -23,7 +23,7 @@ from ..network.classifier import Classifier
 from ..pictures import Picture
 from . import built_in
 from .building import SCHEMA, Progress, build
-from .embedding import PLACES, fingerprint
+from .embedding import PLACES, EmbeddedAt, fingerprint
 from .kept import mapped, write
 from .stock import Stock, stock
 
@@ -52,7 +52,7 @@ class Vectors:
         return self.arrays[place]
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def places(self) -> tuple[EmbeddedAt, ...]:
         """Where there are vectors, from the last to the first."""
         return tuple(place for place in PLACES if place in self.arrays)
 
@@ -189,6 +189,28 @@ class Gallery:
         data = arrays["bytes"][begin : int(arrays["ends"][number])].tobytes()
         return Picture.read(data)
 
+    def named(self, name: str) -> int:
+        """The number of the picture of that name, or of #7. Raises `QuestionError`."""
+        if name in self.names:
+            return self.names.index(name)
+        number = int(name[1:]) if name[:1] == "#" and name[1:].isdecimal() and len(name) < _DIGITS else -1
+        if not 0 <= number < len(self):
+            raise QuestionError(
+                f"The gallery {self.name} has pictures 0 to {len(self) - 1}; “{name[:40]}” is the name of none of them."
+            )
+        return number
+
+    def confused(self, model: Classifier) -> list[tuple[int, float]]:
+        """The pictures that a network calls by another class than their label, and how surely: the surest first."""
+        vectors = self.vectors(model)
+        known, called = set(vectors.labels), vectors.predicted
+        wrong = [
+            (n, float(vectors.confidence[n]))
+            for n, label in enumerate(self.labels)
+            if label in known and vectors.labels[called[n]] != label
+        ]
+        return sorted(wrong, key=lambda each: (-each[1], each[0]))
+
     def thumbnail(self, number: int, side: int = THUMBNAIL) -> NDArray[np.uint8]:
         """A small picture (h, w, 3) whose longer side is at most `side`."""
         small = self._thumbnail(number) if self._thumbnail is not None else None
@@ -255,6 +277,7 @@ class Gallery:
 
 
 SHEET_COLUMNS = 16
+_DIGITS = 12
 
 
 def offer(gallery: Gallery) -> None:

@@ -95,13 +95,13 @@ def agreement(one: NDArray[np.floating], other: NDArray[np.floating], count: int
 def aligned(points: NDArray[np.floating], onto: NDArray[np.floating]) -> NDArray[np.float32]:
     """A map (N, 2) turned, mirrored, shifted and scaled as a whole to lie as near `onto` (N, 2) as it can (Procrustes).
 
-    No distance within the map changes but by one common factor.
+    No distance within the map changes but by one common factor. Points beyond the N of `onto` move along.
     """
     a, b = np.asarray(points, np.float64), np.asarray(onto, np.float64)
-    middle_a, middle_b = a.mean(0), b.mean(0)
+    middle_a, middle_b = a[: len(b)].mean(0), b.mean(0)
     a, b = a - middle_a, b - middle_b
-    left, values, right = np.linalg.svd(a.T @ b)
-    size = values.sum() / max(float(np.square(a).sum()), 1e-12)
+    left, values, right = np.linalg.svd(a[: len(b)].T @ b)
+    size = values.sum() / max(float(np.square(a[: len(b)]).sum()), 1e-12)
     return np.asarray(size * a @ left @ right + middle_b, np.float32)
 
 

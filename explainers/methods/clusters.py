@@ -1,12 +1,12 @@
 """Groups of pictures: k-means, agglomerative clustering, or HDBSCAN (Campello, Moulavi and Sander, PAKDD 2013)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ..galleries.among import Place
 from ..galleries.gallery import Gallery
-from ..galleries.groups import found, in_words
+from ..galleries.groups import Group, found, in_words
 from ..network.classifier import Classifier
 from ..registry import Family, explainer
 from ..results import Tile, Tiles
@@ -18,6 +18,7 @@ from ..results import Tile, Tiles
     paper="https://link.springer.com/chapter/10.1007/978-3-642-37456-2_14",
     class_specific=False,
     passes=(0, 0),
+    fills="map.groups",
 )
 def clusters(
     model: Classifier,
@@ -42,12 +43,25 @@ def clusters(
     """
     groups = found(gallery.vectors(model).at(place), gallery.labels, by, count)
     tiles = [
-        Tile(
-            gallery.thumbnail(number), in_words(group) if first == 0 else "", float(group.size) if first == 0 else None
-        )
+        _tile(gallery, group, number, first=rank == 0)
         for group in groups.groups
-        for first, number in enumerate(group.middle[:shown])
+        for rank, number in enumerate(group.middle[:shown])
     ]
     if not tiles:
         tiles = [Tile(gallery.thumbnail(0), "no group")]
     return Tiles(tuple(tiles), unit="pictures", columns=shown, note=groups.sentence)
+
+
+def _tile(gallery: Gallery, group: Group, number: int, *, first: bool) -> Tile:
+    """A picture of a group; beside the first of them stands what the group is, with all its pictures."""
+    facts: dict[str, Any] = {"number": number, "group": group.number}
+    if not first:
+        return Tile(gallery.thumbnail(number), key=gallery.names[number], facts=facts)
+    facts |= {
+        "words": in_words(group),
+        "size": group.size,
+        "labels": [list(each) for each in group.labels],
+        "channels": [list(each) for each in group.channels],
+        "pictures": list(group.middle),  # from the middle outward
+    }
+    return Tile(gallery.thumbnail(number), in_words(group), float(group.size), key=gallery.names[number], facts=facts)

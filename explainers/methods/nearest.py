@@ -19,6 +19,7 @@ from ..trace import Trace
     class_specific=False,
     passes=(1, 0),
     classic=True,
+    fills="map.nearest",
 )
 def nearest(
     trace: Trace,
@@ -37,10 +38,10 @@ def nearest(
     """
     found = others(trace, gallery, place, metric, count)
     rows = [
-        Neighbor(gallery.names[i], gallery.labels[i] or gallery.names[i], float(far), gallery.thumbnail(int(i)))
+        Neighbor(gallery.names[i], gallery.labels[i] or gallery.names[i], float(far), gallery.thumbnail(int(i)), int(i))
         for i, far in zip(found.numbers, found.distances, strict=True)
     ]
     votes = vote([gallery.labels[i] for i in found.numbers])
-    note = held_against(trace, gallery, place, metric, found)
+    near = held_against(trace, gallery, place, metric, found)
     unit = "cosine distance" if metric == "cosine" else "Euclidean distance"
-    return Neighbors(tuple(rows), unit, tuple(votes), " ".join([note, *gallery.notes]))
+    return Neighbors(tuple(rows), unit, tuple(votes), near, " ".join([near, *gallery.notes]))

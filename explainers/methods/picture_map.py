@@ -8,10 +8,11 @@ from pydantic import Field
 
 from ..errors import QuestionError
 from ..galleries.among import Distance, Place, vector
-from ..galleries.charts import chart, measured, too_good
+from ..galleries.charts import Measures, chart, measured, too_good
 from ..galleries.gallery import Gallery
 from ..galleries.layout import FEWEST, PERPLEXITY, caveats
 from ..galleries.layout import place as put
+from ..galleries.trustworthiness import aligned
 from ..registry import Family, explainer
 from ..results import Scatter
 from ..trace import Trace
@@ -23,6 +24,7 @@ from ..trace import Trace
     paper="https://www.jmlr.org/papers/v9/vandermaaten08a.html",
     class_specific=False,
     passes=(1, 0),
+    fills="map.chart",
 )
 def picture_map(
     trace: Trace,
@@ -38,6 +40,11 @@ def picture_map(
         float, Field(ge=2, le=100, description="How many neighbors each picture attends to: small shows detail.")
     ] = PERPLEXITY,
     seed: Annotated[int, Field(ge=0, le=9999, description="Where chance begins; the start is by PCA in any case.")] = 0,
+    turned: Annotated[
+        bool,
+        Field(description="Whether the whole map is turned and scaled to lie as that of the last layer does."),
+    ] = False,
+    measure: Annotated[bool, Field(description="Whether it is measured what the map keeps of the vectors.")] = True,
 ) -> Iterator[Scatter]:
     """Where does this picture lie among the others, as the network sees them?
 
@@ -48,22 +55,32 @@ def picture_map(
     """
     if len(gallery) < FEWEST:
         raise QuestionError(f"A map takes {FEWEST} pictures at least; the gallery {gallery.name} has {len(gallery)}.")
-    stored = gallery.vectors(trace.classifier).at(place)
+    vectors, asked = gallery.vectors(trace.classifier), (metric, perplexity, seed)
+    stored, last = vectors.at(place), vectors.places[0]
     new, own = vector(trace, gallery, place), gallery.number(trace.picture)
-    for frame in chart(gallery, trace.classifier, kind, place, metric, perplexity, seed, stop=trace.stop):
-        ended = frame.done >= 1
+    onto = None
+    if turned and place != last:
+        *_, whole = chart(gallery, trace.classifier, kind, last, *asked, stop=trace.stop)
+        onto = whole.points
+    for frame in chart(gallery, trace.classifier, kind, place, *asked, stop=trace.stop):
         if own is not None:
             here = frame.points[own]
         else:
             here = put(stored, frame.points, new, kind, perplexity=perplexity, metric=metric)
-        figures = measured(stored, frame.points, gallery.labels, metric).figures if ended else ()
+        points = np.vstack([frame.points, here])
+        points = points if onto is None else aligned(points, onto)
+        ended = measure and frame.done >= 1
+        made = measured(stored, frame.points, gallery.labels, metric) if ended else Measures((), None)
+        said = [*caveats(stored, kind, perplexity), *filter(None, [too_good(made.figures)])]
         yield Scatter(
-            np.asarray(frame.points),
+            points[:-1],
             gallery.names,
             gallery.labels,
-            here=(float(here[0]), float(here[1])),
-            measures=figures,
-            note=" ".join(filter(None, [*caveats(stored, kind, perplexity), too_good(figures), *gallery.notes]))
-            or None,
+            here=(float(points[-1, 0]), float(points[-1, 1])),
+            measures=made.figures,
+            note=" ".join([*said, *gallery.notes]) or None,
             done=frame.done,
+            own=own,
+            kept=made.kept,
+            caveats=tuple(said),
         )

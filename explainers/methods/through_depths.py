@@ -21,6 +21,7 @@ FEWEST = 3
     paper="https://arxiv.org/abs/1805.06822",
     class_specific=False,
     passes=(0, 0),
+    fills="map.depths",
 )
 def through_depths(model: Classifier, gallery: Gallery) -> Bars:
     """At which depth do pictures of one label come to lie beside each other?

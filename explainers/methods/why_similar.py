@@ -23,6 +23,7 @@ from ..trace import Trace
     paper="https://arxiv.org/abs/1901.00536",
     class_specific=False,
     passes=(3, 2),
+    fills="map.alike",
 )
 def why_similar(
     trace: Trace,
@@ -31,6 +32,10 @@ def why_similar(
     neighbor: Annotated[
         int, Field(ge=1, le=50, description="Which of the nearest pictures: 1 is the nearest, or the last there is.")
     ] = 1,
+    named: Annotated[
+        str,
+        Field(max_length=1000, description="Another picture, by its name in the gallery or as #7; else that neighbor."),
+    ] = "",
 ) -> Tiles:
     """Which places of two pictures make the network hold them to be alike?
 
@@ -39,10 +44,13 @@ def why_similar(
     Read it as: bright places of both pictures are what the two have in common, for the network.
     Beware: a background that both share counts as much as a subject, and is often what decides.
     """
-    found = others(trace, gallery, "pooled", "cosine", neighbor)
-    if not len(found.numbers):
-        raise QuestionError(f"The gallery {gallery.name} has no other picture.")
-    number = int(found.numbers[-1])
+    if named:
+        number = gallery.named(named)
+    else:
+        found = others(trace, gallery, "pooled", "cosine", neighbor)
+        if not len(found.numbers):
+            raise QuestionError(f"The gallery {gallery.name} has no other picture.")
+        number = int(found.numbers[-1])
     theirs = trace.classifier.framing.frame(gallery.picture(number), trace.pixels.dtype).to(trace.pixels)
     alike = likeness(trace, trace.elsewhere(theirs))
     name = gallery.labels[number] or gallery.names[number]
@@ -51,11 +59,12 @@ def why_similar(
         if alike.exact
         else f"The cosine of the two is {alike.cosine:.2f}; the maps are its slope times the maps, not a sum."
     )
+    facts = {"number": number, "cosine": alike.cosine, "exact": alike.exact}
     tiles = (
-        Tile(_lit(trace.pixels.float().cpu().numpy(), alike.here), "this picture", float(alike.here.sum())),
-        Tile(_lit(theirs.float().cpu().numpy(), alike.there), name, float(alike.there.sum())),
-        Tile(alike.here.cpu().numpy(), "places here", signed=True),
-        Tile(alike.there.cpu().numpy(), f"places in {name}", signed=True),
+        Tile(_lit(trace.pixels.float().cpu().numpy(), alike.here), "this picture", float(alike.here.sum()), key="this"),
+        Tile(_lit(theirs.float().cpu().numpy(), alike.there), name, float(alike.there.sum()), key="other"),
+        Tile(alike.here.cpu().numpy(), "places here", signed=True, key="here", facts=facts),
+        Tile(alike.there.cpu().numpy(), f"places in {name}", signed=True, key="there", facts=facts),
     )
     return Tiles(tiles, unit="of the cosine", columns=2, note=note)
 

@@ -20,6 +20,8 @@ class Neighbor:
     distance: float
     thumbnail: NDArray[np.uint8]
     """(h, w, 3)."""
+    number: int | None = None
+    """Its number in the gallery, from 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ class Neighbors(Result):
     unit: str
     votes: tuple[tuple[str, float], ...] = ()
     """The share of the vote that each label gets."""
+    near: str = ""
+    """How near the nearest is by the gallery's own measure, as a sentence; the note has it, too."""
     note: str | None = None
     done: float = 1.0
 
@@ -41,6 +45,7 @@ class Neighbors(Result):
         return {"distances": np.array([row.distance for row in self.rows], np.float32)} | thumbnails
 
     def as_json(self) -> dict[str, Any]:
-        """Ids, labels and distances."""
-        rows = [{"id": row.id, "label": row.label, "distance": row.distance} for row in self.rows]
-        return {"neighbors": rows, "unit": self.unit, "votes": dict(self.votes), "done": self.done}
+        """Ids, labels, distances, and numbers in the gallery."""
+        rows = [{"id": row.id, "label": row.label, "distance": row.distance, "number": row.number} for row in self.rows]
+        votes = dict(self.votes)
+        return {"neighbors": rows, "unit": self.unit, "votes": votes, "near": self.near, "done": self.done}

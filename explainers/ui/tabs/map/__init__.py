@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import base64
-from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .... import worlds
+import explainers as ex
+
+from .... import engine, worlds
 from ....errors import QuestionError
+from ....explanation import Explanation
 from ....galleries import built_in
 from ....galleries import gallery as galleries
-from ....galleries.among import held_against, likeness, others, vector
-from ....galleries.charts import chart, measured, too_good
+from ....galleries.charts import steadiness
 from ....galleries.embedding import PLACES, EmbeddedAt
 from ....galleries.gallery import Gallery
-from ....galleries.groups import WAYS, By, found, in_words
-from ....galleries.layout import KINDS, PERPLEXITY, Frame, Kind, caveats, lay_out, place
-from ....galleries.neighbors import vote
-from ....galleries.trustworthiness import NEAREST, accuracy, agreement, aligned
+from ....galleries.groups import WAYS
+from ....galleries.layout import KINDS
+from ....galleries.trustworthiness import NEAREST
 from ....network.classifier import Classifier
 from ....pictures import Picture
-from ....trace import Trace
+from ....registry import filling
+from ....results import Bars, Neighbors, Scatter, Tile, Tiles
 from ...panes import packed
 from ...pictures import data_url
 from ...shelf import Shelf
@@ -39,50 +41,51 @@ KIND_WORDS = {"tsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
 
 def _open(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """The map of a gallery: its points, as they come to lie, then everything that is told about them."""
-    trace = _trace(given, shelf, stop)
-    model = trace.classifier
-    gallery = _gallery(given, model)
-    vectors = gallery.vectors(model)
-    where, kind = _place(given, vectors.places), _one_of(given, "kind", KINDS, "tsne")
-    steps: deque[Frame] = deque(maxlen=1)
-    for frame in chart(gallery, model, kind, where, stop=stop):
-        if not steps:  # who the pictures are comes with the first map of them, so that it has its colors
-            tell(_about(gallery, model, where, kind) | _points(frame))
-        elif frame.done < 1:
-            tell(_points(frame))
-        steps.append(frame)
-    points = steps[-1].points
-    return (
-        _about(gallery, model, where, kind)
-        | _points(steps[-1])
-        | _here(trace, gallery, where, kind, points)
-        | _trusted(gallery, model, where, kind, points)
-        | {"confused": _confused(gallery, model)}
-    )
+    question = asked(given, shelf)
+    gallery = _gallery(given, question.network)
+    chosen = {"gallery": gallery, "place": _place(given, gallery.vectors(question.network).places)}
+    about: Json = {}
+    for answer in question.put("map.chart", stop, **chosen, kind=given.get("kind") or KINDS[0]):
+        scatter = _scatter(answer)
+        if not about:  # who the pictures are comes with the first map of them, so that it has its colors
+            about = _about(gallery, question.network, answer.options["place"], answer.options["kind"])
+            tell(about | _points(scatter))
+        elif scatter.done < 1:
+            tell(_points(scatter))
+    (answer,) = question.put("map.nearest", stop, **chosen, count=NEIGHBORS)
+    near = answer.result
+    assert isinstance(near, Neighbors)
+    return about | _points(scatter) | {
+        "here": list(scatter.here or ()),
+        "own": scatter.own,
+        "neighbors": [{"number": row.number, "distance": row.distance} for row in near.rows],
+        "votes": list(near.votes),
+        "near": near.near,
+        "figures": dict(scatter.measures),
+        "kept": None if scatter.kept is None else _packed((scatter.kept * 255).astype(np.uint8)),
+        "caveats": list(scatter.caveats),
+        "confused": [
+            {"number": number, "sure": sure} for number, sure in gallery.confused(question.network)[:CONFUSED]
+        ],
+    }  # fmt: skip
 
 
 def _alike(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """What makes the visitor's picture and one of the gallery alike, on both."""
-    trace = _trace(given, shelf, stop)
-    gallery = _gallery(given, trace.classifier)
+    question = asked(given, shelf)
+    gallery = _gallery(given, question.network)
     number = _number(given.get("number"), len(gallery))
-    theirs = gallery.picture(number)
-    if (other := given.get("other")) is not None:  # two pictures of the gallery
-        trace = Trace(trace.classifier, gallery.picture(_number(other, len(gallery))), stop=stop)
-    framing, seen = trace.classifier.framing, trace.picture
-    told = likeness(trace, trace.elsewhere(framing.frame(theirs, trace.pixels.dtype).to(trace.pixels)))
-    return {
-        "number": number,
-        "cosine": told.cosine,
-        "exact": told.exact,
-        "here": _heated(seen, framing.box(seen.size), told.here.cpu().numpy()),
-        "there": _heated(theirs, framing.box(theirs.size), told.there.cpu().numpy()),
-    }
+    (answer,) = question.put("map.alike", stop, gallery=gallery, named=f"#{number}")
+    tiles = {tile.key: tile for tile in _tiles(answer)}
+    pictures = {"here": question.shown.picture, "there": gallery.picture(number)}
+    box = question.network.framing.box
+    heats = {key: _heated(seen, box(seen.size), tiles[key].values) for key, seen in pictures.items()}
+    return dict(tiles["here"].facts) | heats
 
 
-def _thumbs(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
+def _thumbs(given: Json, shelf: Shelf, _stop: Stop, _tell: Tell) -> Json:
     """Thumbnails of some pictures, in one."""
-    gallery = _gallery(given, _trace(given, shelf, stop).classifier)
+    gallery = _gallery(given, asked(given, shelf).network)
     numbers = given.get("numbers")
     if not isinstance(numbers, list) or len(numbers) > SHOWN:
         raise QuestionError(f"Thumbnails are told of up to {SHOWN} pictures at once.")
@@ -93,68 +96,60 @@ def _thumbs(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
 
 def _groups(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """Groups of the vectors: which picture is in which, and what each is made of."""
-    model = _trace(given, shelf, stop).classifier
-    gallery = _gallery(given, model)
-    where = _place(given, gallery.vectors(model).places)
-    by: By = _one_of(given, "by", WAYS, "kmeans")
-    count = given.get("count", 0)
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 30:
-        raise QuestionError("The number of groups is a whole number from 0 to 30; with 0, the best one is found.")
-    made = found(gallery.vectors(model).at(where), gallery.labels, by, count)
+    question = asked(given, shelf)
+    gallery = _gallery(given, question.network)
+    place = _place(given, gallery.vectors(question.network).places)
+    by, count = given.get("by") or WAYS[0], given.get("count", 0)
+    (answer,) = question.put("map.groups", stop, gallery=gallery, place=place, by=by, count=count, shown=1)
+    groups = [tile.facts for tile in _tiles(answer) if "pictures" in tile.facts]
+    of = np.full(len(gallery), -1, np.int16)
+    for group in groups:
+        of[group["pictures"]] = group["group"]
     return {
-        "of": _packed(made.of.astype(np.int16)),
-        "sentence": made.sentence,
+        "of": _packed(of),
+        "sentence": answer.result.note,
         "groups": [
-            {"words": in_words(each), "size": each.size, "middle": list(each.middle[:4]), "labels": each.labels[:3]}
-            for each in made.groups
+            {"words": each["words"], "size": each["size"], "middle": each["pictures"][:4], "labels": each["labels"][:3]}
+            for each in groups
         ],
     }
 
 
 def _depths(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """A map for each place in the network, from the pixels on, turned onto the last one: the frames of a film."""
-    model = _trace(given, shelf, stop).classifier
-    gallery = _gallery(given, model)
-    vectors = gallery.vectors(model)
+    question = asked(given, shelf)
+    gallery = _gallery(given, question.network)
+    places = gallery.vectors(question.network).places
+    right = _right(question.put("map.depths", stop, gallery=gallery)) if len(set(gallery.labels)) > 1 else {}
     frames: list[Json] = []
-    onto: NDArray[np.float32] | None = None
-    for where in (
-        each for each in PLACES if each in vectors.places
-    ):  # from the last on, since the others are turned onto it
-        *_, frame = chart(gallery, model, "tsne", where, stop=stop)
-        points = frame.points if onto is None else aligned(frame.points, onto)
-        onto = points if onto is None else onto
-        right = accuracy(vectors.at(where), gallery.labels) if len(set(gallery.labels)) > 1 else None
-        frames.insert(0, {"place": where, "words": PLACE_WORDS[where], "points": _packed(points), "right": right})
-        tell({"share": len(frames) / len(vectors.places)})
+    for where in places:  # from the last on, since the others are turned onto it
+        *_, answer = question.put("map.chart", stop, gallery=gallery, place=where, turned=True, measure=False)
+        points = _packed(_scatter(answer).points)
+        frames.insert(0, {"place": where, "words": PLACE_WORDS[where], "points": points, "right": right.get(where)})
+        tell({"share": len(frames) / len(places)})
     return {"frames": frames}
 
 
 def _steady(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """How much maps from three seeds agree, each begun at random numbers' hands."""
-    model = _trace(given, shelf, stop).classifier
-    gallery = _gallery(given, model)
-    where = _place(given, gallery.vectors(model).places)
-    maps = []
-    for seed in range(3):
-        *_, frame = lay_out(gallery.vectors(model).at(where), "tsne", seed=seed, start="random", stop=stop)
-        maps.append(frame.points)
-        tell({"share": len(maps) / 3})
-    pairs = [agreement(maps[a], maps[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
-    return {"agreement": float(np.mean(pairs)), "of": NEAREST}
+    model = asked(given, shelf).network
+    vectors = _gallery(given, model).vectors(model)
+    where = _place(given, vectors.places)
+    agreed = steadiness(vectors.at(where), stop=stop, tell=lambda share: tell({"share": share}))
+    return {"agreement": agreed, "of": NEAREST}
 
 
-def _digits(_given: Json, shelf: Shelf, _stop: Stop, _tell: Tell) -> Json:
+def _digits(_given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """The classic picture: digits from their pixels, from a network before training, and after it."""
     world = next(world for world in worlds.worlds() if world.ways)
     gallery = Gallery.open(world.scheme)
     maps = []
     for way in world.ways:
-        model, where = shelf.network(world.identifier(way.network)), _place({"place": way.place}, PLACES)
-        vectors = gallery.vectors(model)
-        *_, frame = chart(gallery, model, "tsne", where)
-        right = accuracy(vectors.at(where), gallery.labels)
-        maps.append({"words": way.words, "points": _packed(frame.points), "right": right})
+        trace = ex.look(shelf.network(world.identifier(way.network)), gallery.picture(0))
+        given: Json = {"gallery": gallery, "stop": stop}
+        drawn = engine.explain(trace, filling("map.chart"), place=way.place, measure=False, **given)
+        right = _right(engine.stream(trace, filling("map.depths"), **given))[way.place]
+        maps.append({"words": way.words, "points": _packed(_scatter(drawn).points), "right": right})
     return {"maps": maps, **_named("label", gallery.labels)}
 
 
@@ -188,10 +183,6 @@ TAB = Tab(
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _trace(given: Json, shelf: Shelf, stop: Stop) -> Trace:
-    return asked(given, shelf).view(stop)
-
-
 def _gallery(given: Json, model: Classifier) -> Gallery:
     return galleries.on_offer(given.get("gallery"), model)
 
@@ -200,13 +191,6 @@ def _place(given: Json, places: tuple[str, ...]) -> EmbeddedAt:
     asked = given.get("place")
     chosen = next((each for each in PLACES if each == asked and each in places), None)
     return chosen or PLACES[0]
-
-
-def _one_of(given: Json, name: str, choices: tuple[Any, ...], default: str) -> Any:
-    value = given.get(name) or default
-    if value not in choices:
-        raise QuestionError(f"“{name}” is one of {', '.join(choices)}, not “{str(value)[:40]}”.")
-    return value
 
 
 def _number(value: object, count: int) -> int:
@@ -220,8 +204,25 @@ def _packed(array: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()).decode()
 
 
-def _points(frame: Frame) -> Json:
-    return {"points": _packed(frame.points.astype(np.float32)), "share": frame.done}
+def _scatter(answer: Explanation) -> Scatter:
+    assert isinstance(answer.result, Scatter)
+    return answer.result
+
+
+def _tiles(answer: Explanation) -> tuple[Tile, ...]:
+    assert isinstance(answer.result, Tiles)
+    return answer.result.tiles
+
+
+def _right(answers: Iterator[Explanation]) -> dict[str, float]:
+    """How often neighbors name a picture rightly, by place."""
+    (answer,) = answers
+    assert isinstance(answer.result, Bars)
+    return dict(zip(answer.result.labels, answer.result.values.tolist(), strict=True))
+
+
+def _points(scatter: Scatter) -> Json:
+    return {"points": _packed(scatter.points), "share": scatter.done}
 
 
 def _named(name: str, values: tuple[str, ...]) -> Json:
@@ -250,43 +251,6 @@ def _about(gallery: Gallery, model: Classifier, where: str, kind: str) -> Json:
         words = tuple(vectors.labels[number] for number in vectors.predicted)
         told |= _named("call", words) | {"sure": _packed((vectors.confidence * 255).astype(np.uint8))}
     return told
-
-
-def _here(trace: Trace, gallery: Gallery, where: EmbeddedAt, kind: Kind, points: NDArray[np.float32]) -> Json:
-    """Where the visitor's picture lies, and beside whom."""
-    stored, own = gallery.vectors(trace.classifier).at(where), gallery.number(trace.picture)
-    at = points[own] if own is not None else place(stored, points, vector(trace, gallery, where), kind)
-    near = others(trace, gallery, where, "cosine", NEIGHBORS)
-    return {
-        "here": [float(at[0]), float(at[1])],
-        "own": own,
-        "neighbors": [
-            {"number": int(number), "distance": float(far)}
-            for number, far in zip(near.numbers, near.distances, strict=True)
-        ],
-        "votes": vote([gallery.labels[number] for number in near.numbers]),
-        "near": held_against(trace, gallery, where, "cosine", near),
-    }
-
-
-def _trusted(gallery: Gallery, model: Classifier, where: str, kind: Kind, points: NDArray[np.float32]) -> Json:
-    stored = gallery.vectors(model).at(where)
-    made = measured(stored, points, gallery.labels)
-    kept = None if made.kept is None else _packed((made.kept * 255).astype(np.uint8))
-    caveat = [*caveats(stored, kind, PERPLEXITY), *filter(None, [too_good(made.figures)])]
-    return {"figures": dict(made.figures), "kept": kept, "caveats": caveat}
-
-
-def _confused(gallery: Gallery, model: Classifier) -> list[Json]:
-    """The pictures that the network calls by another class than their label, the surest first."""
-    vectors = gallery.vectors(model)
-    known = set(vectors.labels)
-    wrong = [
-        (float(vectors.confidence[i]), i)
-        for i, label in enumerate(gallery.labels)
-        if label in known and vectors.labels[vectors.predicted[i]] != label
-    ]
-    return [{"number": i, "sure": sure} for sure, i in sorted(wrong, key=lambda each: (-each[0], each[1]))[:CONFUSED]]
 
 
 def _heated(picture: Picture, box: tuple[float, float, float, float], heat: NDArray[np.float32]) -> Json:
