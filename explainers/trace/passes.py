@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -197,6 +197,7 @@ class Billed:
         return f"{self.classifier.name} {why}, so its slopes cannot be read."
 
 
+@runtime_checkable
 class Kept(Protocol):
     """What is remembered of a picture by who asks about it, beside its passes."""
 
