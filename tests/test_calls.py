@@ -10,8 +10,8 @@ from torch import nn
 
 import explainers as ex
 from explainers.errors import ModelError, PictureError, QuestionError, SightglassError
-from explainers.galleries.charts import measured
 from explainers.galleries.gallery import Gallery
+from explainers.galleries.laid_out import measured
 from explainers.galleries.layout import FEWEST, caveats
 from explainers.galleries.stock import from_arrays
 from explainers.pictures import Framing

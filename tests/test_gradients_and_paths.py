@@ -11,7 +11,7 @@ from tolerance import rounding
 from torch import nn
 
 import explainers as ex
-from explainers.ingredients.draws import Draws
+from explainers.ingredients.running_mean import RunningMean
 from explainers.methods import expected_gradients as expected
 from explainers.methods import xrai
 from explainers.pictures import Framing
@@ -361,7 +361,7 @@ def test_t13_where_slopes_are_linear_the_noise_averages_out_with_the_root_of_the
 
 def test_draws_are_numpys_mean_and_standard_error():
     samples = torch.from_numpy(np.random.default_rng(0).normal(1e4, 1, (50, 3, 2)))
-    draws = Draws()
+    draws = RunningMean()
     draws.add(samples[:1])
     assert draws.error is None
     for part in samples[1:].split(13):

@@ -12,12 +12,12 @@ from tolerance import close, operations, rounding
 import explainers as ex
 from explainers.errors import QuestionError, Stopped
 from explainers.galleries.among import likeness, others
-from explainers.galleries.charts import measured, too_good
 from explainers.galleries.gallery import Gallery
 from explainers.galleries.groups import found
+from explainers.galleries.laid_out import measured, too_good
 from explainers.galleries.layout import affinities, caveats, components, lay_out, misfit, place, settle, within
 from explainers.galleries.neighbors import distances, graph, nearest, vote
-from explainers.galleries.trustworthiness import accuracy, agreement, aligned, faithfulness
+from explainers.galleries.trustworthiness import accuracy, agreement, aligned, preserved
 from explainers.worlds.digits.reader import build
 
 DRAW = np.random.default_rng(0)
@@ -116,7 +116,7 @@ def test_trustworthiness_and_continuity_are_scikit_learns(count):
     from sklearn.manifold import trustworthiness
 
     vectors, points = DRAW.normal(size=(150, 9)), DRAW.normal(size=(150, 2))
-    ours = faithfulness(vectors, points, count, "euclidean")
+    ours = preserved(vectors, points, count, "euclidean")
     assert ours.trustworthiness == pytest.approx(trustworthiness(vectors, points, n_neighbors=count), abs=SHARE)
     assert ours.continuity == pytest.approx(trustworthiness(points, vectors, n_neighbors=count), abs=SHARE)
 
@@ -124,13 +124,13 @@ def test_trustworthiness_and_continuity_are_scikit_learns(count):
 def test_a_turned_mirrored_and_stretched_copy_keeps_all():
     points = DRAW.normal(size=(100, 2))
     turn = np.array([[0.6, -0.8], [-0.8, -0.6]])
-    ours = faithfulness(points, points @ turn * 3 + 5, 10, "euclidean")
+    ours = preserved(points, points @ turn * 3 + 5, 10, "euclidean")
     assert (ours.trustworthiness, ours.continuity, ours.recall) == (1, 1, 1)
     assert ours.points.tolist() == [1] * 100
 
 
 def test_a_map_by_chance_keeps_about_half():
-    ours = faithfulness(DRAW.normal(size=(800, 10)), DRAW.normal(size=(800, 2)), 10, "euclidean")
+    ours = preserved(DRAW.normal(size=(800, 10)), DRAW.normal(size=(800, 2)), 10, "euclidean")
     assert ours.trustworthiness == pytest.approx(0.5, abs=0.02)
     assert ours.continuity == pytest.approx(0.5, abs=0.02)
     assert ours.recall == pytest.approx(10 / 799, abs=0.01)
@@ -138,8 +138,8 @@ def test_a_map_by_chance_keeps_about_half():
 
 def test_the_order_of_the_pictures_does_not_matter():
     vectors, points, order = DRAW.normal(size=(120, 6)), DRAW.normal(size=(120, 2)), DRAW.permutation(120)
-    one = faithfulness(vectors, points, 7)
-    other = faithfulness(vectors[order], points[order], 7)
+    one = preserved(vectors, points, 7)
+    other = preserved(vectors[order], points[order], 7)
     assert other.trustworthiness == pytest.approx(one.trustworthiness, abs=SHARE)
     assert np.array_equal(other.points, one.points[order])
 
@@ -147,12 +147,12 @@ def test_the_order_of_the_pictures_does_not_matter():
 @pytest.mark.parametrize("count", [0, 10, 15])
 def test_half_the_pictures_or_more_cannot_be_neighbors(count):
     with pytest.raises(QuestionError, match="Among 20 pictures, 1 to 9 neighbors"):
-        faithfulness(np.zeros((20, 3)), np.zeros((20, 2)), count)
+        preserved(np.zeros((20, 3)), np.zeros((20, 2)), count)
 
 
 def test_of_a_large_gallery_some_are_measured_against_all():
     vectors = DRAW.normal(size=(5000, 5))
-    ours = faithfulness(vectors, vectors[:, :2], 10, "euclidean")
+    ours = preserved(vectors, vectors[:, :2], 10, "euclidean")
     assert np.isfinite(ours.points).sum() == 2000
     assert 0.5 < ours.trustworthiness < 1
 

@@ -30,10 +30,13 @@ from .stock import Stock, stock
 THUMBNAIL = 64
 """Pixels of the longer side of a thumbnail."""
 
+LAYOUTS = "maps"
+"""The folder with what was laid out; galleries on disk have called it so from the first."""
+
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Where one network puts the pictures of a gallery, what it calls them, and maps that were made of that."""
+    """Where one network puts the pictures of a gallery, what it calls them, and layouts that were made of that."""
 
     model: str
     fingerprint: str
@@ -248,12 +251,12 @@ class Gallery:
         return tuple(said)
 
     def keep(self, model: Classifier, place: str, kind: str, points: NDArray[np.float32]) -> None:
-        """Keep a map of the vectors at a place beside them, where the gallery lies on disk."""
+        """Keep a layout of the vectors at a place beside them, where the gallery lies on disk."""
         vectors = self.vectors(model)
         vectors.layouts[f"{place}/{kind}"] = points
         if self.folder is not None and os.access(self.folder, os.W_OK):
-            (self.folder / "maps").mkdir(exist_ok=True)
-            write(self.folder / "maps" / f"{vectors.fingerprint}.safetensors", vectors.layouts, {})
+            (self.folder / LAYOUTS).mkdir(exist_ok=True)
+            write(self.folder / LAYOUTS / f"{vectors.fingerprint}.safetensors", vectors.layouts, {})
 
     def has(self, model: Classifier) -> bool:
         """Whether there are vectors of a network with these weights, whatever it is called."""
@@ -337,8 +340,8 @@ def _vectors(path: Path) -> Vectors:
         mark, model = about["fingerprint"], about["model"]
     except (KeyError, ValueError) as error:
         raise QuestionError(f"“{path.name}” of this gallery is damaged; build the gallery again.") from error
-    maps = path.parent.parent / "maps" / f"{mark}.safetensors"
-    layouts = mapped(maps)[0] if maps.exists() else {}
+    kept = path.parent.parent / LAYOUTS / f"{mark}.safetensors"
+    layouts = mapped(kept)[0] if kept.exists() else {}
     return Vectors(model, mark, tuple(labels), arrays, scales, layouts)
 
 

@@ -1,4 +1,4 @@
-"""Groups among vectors: found in the vectors and not in a map, described by pictures, labels and channels."""
+"""Groups among vectors: found in the vectors and not in a layout, described by pictures, labels and channels."""
 
 from __future__ import annotations
 

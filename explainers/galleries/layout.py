@@ -29,7 +29,7 @@ _EXAGGERATION = 12.0
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A map on its way: points (N, 2), the share of the work behind them, and how much of the vectors they miss."""
+    """A layout on its way: points (N, 2), the share of the work behind them, and how much of the vectors they miss."""
 
     points: NDArray[np.float32]
     done: float
@@ -47,11 +47,11 @@ def lay_out(
     start: Literal["pca", "random"] = "pca",
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[Frame]:
-    """Better and better maps (N, 2) of vectors (N, D); the last one has done=1.
+    """Better and better layouts (N, 2) of vectors (N, D); the last one has done=1.
 
     t-SNE by openTSNE, from exact neighbors, begun at the first two principal components, so that the seed matters
-    little; begun at random, it shows how much of a map is chance. Raises `QuestionError` for fewer than four pictures,
-    `Stopped` when `stop` says so.
+    little; begun at random, it shows how much of a layout is chance. Raises `QuestionError` for fewer than four
+    pictures, `Stopped` when `stop` says so.
     """
     if len(vectors) < FEWEST:
         raise QuestionError(f"A map takes {FEWEST} pictures at least; this gallery has {len(vectors)}.")
@@ -72,7 +72,7 @@ def within(perplexity: float, pictures: int) -> float:
 
 
 def caveats(vectors: NDArray[np.floating], kind: Kind, perplexity: float) -> tuple[str, ...]:
-    """What has to be known about a map of these vectors, each a sentence."""
+    """What has to be known about a layout of these vectors, each a sentence."""
     said = []
     if equal(vectors):
         said.append(
@@ -98,7 +98,7 @@ def place(
     perplexity: float = PERPLEXITY,
     metric: Metric = "cosine",
 ) -> NDArray[np.float32]:
-    """Where a new vector (D,) goes in an existing map (N, 2) of vectors (N, D), which stays as it is.
+    """Where a new vector (D,) goes in an existing layout (N, 2) of vectors (N, D), which stays as it is.
 
     By t-SNE: where its own affinities are kept best, from the middle of its nearest, exactly and by Newton-safe steps;
     that is the question `openTSNE.TSNEEmbedding.transform` puts. By PCA: its projection. By UMAP: the middle of its

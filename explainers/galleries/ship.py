@@ -1,4 +1,4 @@
-"""Makes what the built-in galleries ship: vectors, maps, thumbnails. `python -m explainers.galleries.ship`."""
+"""Makes what the built-in galleries ship: vectors, layouts, thumbnails. `python -m explainers.galleries.ship`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from PIL import Image
 from ..network.classifier import load
 from .building import build
 from .built_in import COLUMNS, SHEET, TILE, collection, names, shelf, world
+from .gallery import LAYOUTS
 from .kept import mapped, write
 from .layout import lay_out
 from .trustworthiness import aligned
 
 
 def ship(name: str) -> None:
-    """Write vectors and maps of every network of a built-in gallery, and what tells its pictures."""
+    """Write vectors and layouts of every network of a built-in gallery, and what tells its pictures."""
     pictures, of = shelf(name), world(name)
     out = of.gallery
     shutil.rmtree(out, ignore_errors=True)
-    for kind in ("vectors", "maps"):
+    for kind in ("vectors", LAYOUTS):
         (out / kind).mkdir(parents=True)
     for network in of.networks:
         identifier, places = of.identifier(network.name), network.embedded
@@ -37,14 +38,14 @@ def ship(name: str) -> None:
             shutil.copyfile(path, out / "vectors" / path.name)
             digests = _digests(Path(made))
         arrays, about = mapped(out / "vectors" / path.name)
-        maps: dict[str, NDArray[np.float32]] = {}
+        layouts: dict[str, NDArray[np.float32]] = {}
         for place in places:
             (last,) = deque(lay_out(arrays[place]), maxlen=1)
-            onto = maps.get("pooled/tsne")
-            maps[f"{place}/tsne"] = last.points if onto is None else aligned(last.points, onto)
+            onto = layouts.get("pooled/tsne")
+            layouts[f"{place}/tsne"] = last.points if onto is None else aligned(last.points, onto)
         (last,) = deque(lay_out(arrays["pooled"], "umap"), maxlen=1)
-        maps["pooled/umap"] = aligned(last.points, maps["pooled/tsne"])
-        write(out / "maps" / f"{about['fingerprint']}.safetensors", maps, {"model": identifier})
+        layouts["pooled/umap"] = aligned(last.points, layouts["pooled/tsne"])
+        write(out / LAYOUTS / f"{about['fingerprint']}.safetensors", layouts, {"model": identifier})
     write(out / "digests.safetensors", {"digests": digests}, {})
     if collection(name).slow:
         rows = -(-len(pictures.entries) // COLUMNS)

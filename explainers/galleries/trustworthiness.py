@@ -1,4 +1,4 @@
-"""What a map of vectors keeps, and what it does not: trustworthiness, continuity, neighbors, labels."""
+"""What a layout of vectors keeps, and what it does not: trustworthiness, continuity, neighbors, labels."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ MOST_MEASURED = 2000
 """Of a larger gallery, so many points vote, among all the others."""
 
 MOST_RANKS, FEWEST_MEASURED = 10_000_000, 200
-"""So many ranks are worked out for a map: of a large gallery some points are measured, against all the others."""
+"""So many ranks are worked out for a layout: of a large gallery some points are measured, against all the others."""
 
 
 @dataclass(frozen=True, eq=False)
-class Faithfulness:
-    """How far a map can be trusted: averages, and for each point."""
+class Preserved:
+    """How far a layout can be trusted: averages, and for each point."""
 
     trustworthiness: float
-    """1 where whoever is near in the map is near in the vectors; about one half by chance."""
+    """1 where whoever is near in the layout is near in the vectors; about one half by chance."""
     continuity: float
-    """1 where whoever is near in the vectors is near in the map."""
+    """1 where whoever is near in the vectors is near in the layout."""
     recall: float
-    """The share of the nearest in the vectors that are among the nearest in the map."""
+    """The share of the nearest in the vectors that are among the nearest in the layout."""
     points: NDArray[np.float32]
-    """For each point (N,), the share of its nearest that the map keeps; NaN where it was not measured."""
+    """For each point (N,), the share of its nearest that the layout keeps; NaN where it was not measured."""
 
 
-def faithfulness(
+def preserved(
     vectors: NDArray[np.floating], points: NDArray[np.floating], count: int = NEAREST, metric: Metric = "cosine"
-) -> Faithfulness:
-    """Holds a map (N, 2) against the vectors (N, D) it was made of (Venna & Kaski, 2001; as in scikit-learn).
+) -> Preserved:
+    """Holds a layout (N, 2) against the vectors (N, D) it was made of (Venna & Kaski, 2001; as in scikit-learn).
 
     Raises `QuestionError` unless `count` is below half the number of points, from where on the measure means nothing.
     """
@@ -46,9 +46,12 @@ def faithfulness(
 
 
 def compared(
-    vectors: NDArray[np.floating], maps: Sequence[NDArray[np.floating]], count: int = NEAREST, metric: Metric = "cosine"
-) -> list[Faithfulness]:
-    """Holds several maps (N, 2) against the same vectors (N, D); as `faithfulness`, and cheaper than one by one."""
+    vectors: NDArray[np.floating],
+    layouts: Sequence[NDArray[np.floating]],
+    count: int = NEAREST,
+    metric: Metric = "cosine",
+) -> list[Preserved]:
+    """Holds several layouts (N, 2) against the same vectors (N, D); as `preserved`, and cheaper than one by one."""
     n = len(vectors)
     if not 0 < count < n / 2:
         raise QuestionError(f"Among {n} pictures, 1 to {max(1, (n - 1) // 2)} neighbors can be measured, not {count}.")
@@ -57,7 +60,7 @@ def compared(
     near_vectors = in_vectors <= count
     norm = 2.0 / (len(rows) * count * (2.0 * n - 3.0 * count - 1.0))
     found = []
-    for points in maps:
+    for points in layouts:
         in_map = _ranks(points, rows, "euclidean")
         near_map = in_map <= count
         intruders = np.where(near_map, np.maximum(in_vectors - count, 0), 0).sum()
@@ -65,7 +68,7 @@ def compared(
         kept = (near_vectors & near_map).sum(1) / count
         each = np.full(n, np.nan, np.float32)
         each[rows] = kept
-        found.append(Faithfulness(1.0 - norm * float(intruders), 1.0 - norm * float(lost), float(kept.mean()), each))
+        found.append(Preserved(1.0 - norm * float(intruders), 1.0 - norm * float(lost), float(kept.mean()), each))
     return found
 
 
@@ -85,7 +88,7 @@ def accuracy(
 
 
 def agreement(one: NDArray[np.floating], other: NDArray[np.floating], count: int = NEAREST) -> float:
-    """The share of nearest neighbors that two maps (N, 2) of the same pictures have in common, over all points."""
+    """The share of nearest neighbors that two layouts (N, 2) of the same pictures have in common, over all points."""
     rows = _measured(len(one))
     count = min(count, len(one) - 1)
     a, b = (graph(points, count, "euclidean", rows=rows)[0] for points in (one, other))
@@ -93,9 +96,9 @@ def agreement(one: NDArray[np.floating], other: NDArray[np.floating], count: int
 
 
 def aligned(points: NDArray[np.floating], onto: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A map (N, 2) turned, mirrored, shifted and scaled as a whole to lie as near `onto` (N, 2) as it can (Procrustes).
+    """A layout (N, 2) turned, mirrored, shifted and scaled as a whole to lie nearest to `onto` (N, 2) (Procrustes).
 
-    No distance within the map changes but by one common factor. Points beyond the N of `onto` move along.
+    No distance within the layout changes but by one common factor. Points beyond the N of `onto` move along.
     """
     a, b = np.asarray(points, np.float64), np.asarray(onto, np.float64)
     middle_a, middle_b = a[: len(b)].mean(0), b.mean(0)

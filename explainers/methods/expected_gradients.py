@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from ..ingredients.draws import Draws
+from ..ingredients.running_mean import RunningMean
 from ..registry import Family, Need, explainer
 from ..results import Heatmap, Sum
 from ..shapes import Batch, Pixels
@@ -45,7 +45,7 @@ def expected_gradients(
     Read it as: the parts add up to the score here minus the mean score of the baselines, but for chance.
     Beware: few draws leave noise in the map; its standard error says how much.
     """
-    generator, parts, scores = Generator().manual_seed(seed), Draws(), Draws()
+    generator, parts, scores = Generator().manual_seed(seed), RunningMean(), RunningMean()
     here, floor = float(trace.score(trace.pixels[None])[0]), 0.05 * float(trace.logits.std(correction=0))
     shifts = (torch.randperm(draws, generator=generator) + torch.rand(draws, generator=generator)) / draws
     together = max(1, trace.at_once // steps)

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from ..errors import QuestionError
 from ..galleries.among import Distance, Place, vector
-from ..galleries.charts import Measures, chart, measured, too_good
 from ..galleries.gallery import Gallery
+from ..galleries.laid_out import Measures, laid_out, measured, too_good
 from ..galleries.layout import FEWEST, PERPLEXITY, caveats
 from ..galleries.layout import place as put
 from ..galleries.trustworthiness import aligned
@@ -60,9 +60,9 @@ def picture_map(
     new, own = vector(trace, gallery, place), gallery.number(trace.picture)
     onto = None
     if turned and place != last:
-        *_, whole = chart(gallery, trace.classifier, kind, last, *asked, stop=trace.stop)
+        *_, whole = laid_out(gallery, trace.classifier, kind, last, *asked, stop=trace.stop)
         onto = whole.points
-    for frame in chart(gallery, trace.classifier, kind, place, *asked, stop=trace.stop):
+    for frame in laid_out(gallery, trace.classifier, kind, place, *asked, stop=trace.stop):
         if own is not None:
             here = frame.points[own]
         else:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from ..ingredients.draws import Draws
+from ..ingredients.running_mean import RunningMean
 from ..registry import Family, Need, explainer
 from ..results import Heatmap
 from ..trace import Trace
@@ -40,7 +40,7 @@ def smooth_grad(
     Beware: it describes noisy pictures, on which the network may decide otherwise, and it is smooth by construction.
     """
     generator = torch.Generator().manual_seed(seed)
-    slopes, spreads, center = Draws(), Draws(), trace.pixels.new_zeros(())
+    slopes, spreads, center = RunningMean(), RunningMean(), trace.pixels.new_zeros(())
     for first in range(0, samples, trace.at_once):
         shape = (min(trace.at_once, samples - first), *trace.pixels.shape)
         drawn = torch.randn(shape, generator=generator, dtype=trace.pixels.dtype).to(trace.pixels.device)

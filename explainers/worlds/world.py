@@ -111,7 +111,7 @@ class Way:
     """A layout of the world's gallery worth seeing beside others: of which network, read where, in words."""
 
     network: str
-    place: str
+    read_at: str
     words: str
 
 
@@ -131,7 +131,7 @@ class World:
     """The network of that name in eval mode, float32, on the CPU."""
     natural: Callable[[int], Sequence[Pixels]]
     """So many pictures that no network was trained on."""
-    place: int = 100
+    order: int = 100
     """Where it stands among worlds; the first is where visitors arrive."""
     covered: bool = False
     """Whether its networks were trained on partly covered pictures, too."""
@@ -168,11 +168,11 @@ class World:
 
 @cache
 def worlds() -> tuple[World, ...]:
-    """Every world: what the folders beside this file declare as `WORLD`, in the order of their places."""
+    """Every world: what the folders beside this file declare as `WORLD`, in their order."""
     package = import_module(__package__)
     folders = [found.name for found in pkgutil.iter_modules(package.__path__) if found.ispkg]
     found: list[World] = [import_module(f"{__package__}.{name}").WORLD for name in folders]
-    return tuple(sorted(found, key=lambda world: (world.place, world.scheme)))
+    return tuple(sorted(found, key=lambda world: (world.order, world.scheme)))
 
 
 def home() -> World:

@@ -16,10 +16,10 @@ from ....errors import QuestionError
 from ....explanation import Explanation
 from ....galleries import built_in
 from ....galleries import gallery as galleries
-from ....galleries.charts import steadiness
 from ....galleries.embedding import PLACES, EmbeddedAt
 from ....galleries.gallery import Gallery
 from ....galleries.groups import WAYS
+from ....galleries.laid_out import steadiness
 from ....galleries.layout import KINDS
 from ....galleries.trustworthiness import NEAREST
 from ....network.classifier import Classifier
@@ -147,8 +147,8 @@ def _digits(_given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     for way in world.ways:
         trace = ex.look(shelf.network(world.identifier(way.network)), gallery.picture(0))
         given: Json = {"gallery": gallery, "stop": stop}
-        drawn = engine.explain(trace, filling("map.chart"), place=way.place, measure=False, **given)
-        right = _right(engine.stream(trace, filling("map.depths"), **given))[way.place]
+        drawn = engine.explain(trace, filling("map.chart"), place=way.read_at, measure=False, **given)
+        right = _right(engine.stream(trace, filling("map.depths"), **given))[way.read_at]
         maps.append({"words": way.words, "points": _packed(_scatter(drawn).points), "right": right})
     return {"maps": maps, **_named("label", gallery.labels)}
 

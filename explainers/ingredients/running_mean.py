@@ -1,4 +1,4 @@
-"""Draws: a mean over what was drawn at random, and how sure it is by now."""
+"""RunningMean: a mean over what was drawn at random, and how sure it is by now."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Draws:
+class RunningMean:
     """The running mean of samples of one shape, and its standard error; nothing of a single sample is kept."""
 
     def __init__(self) -> None:

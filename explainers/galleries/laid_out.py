@@ -1,4 +1,4 @@
-"""Charts: the maps of a gallery, those that were kept and those made now, and what they keep of the vectors."""
+"""The layouts of a gallery, those that were kept and those made now, and what they keep of the vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .neighbors import Metric, prepared
 from .trustworthiness import NEAREST, accuracy, agreement, compared
 
 
-def chart(
+def laid_out(
     gallery: Gallery,
     model: Classifier,
     kind: Kind = "tsne",
@@ -28,7 +28,7 @@ def chart(
     *,
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[Frame]:
-    """The map with these choices, better and better; at once where it was kept. One with the defaults is kept."""
+    """The layout with these choices, better and better; at once where it was kept. One with the defaults is kept."""
     vectors = gallery.vectors(model)
     usual = (metric, perplexity, seed) == ("cosine", PERPLEXITY, 0) and kind != "pca"
     if usual and (kept := vectors.layouts.get(f"{place}/{kind}")) is not None:
@@ -42,7 +42,7 @@ def chart(
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """What a map keeps of the vectors: figures by name, and for each point the share of its neighbors that it keeps."""
+    """What a layout keeps of the vectors: figures by name, and for each point the share of its neighbors in it."""
 
     figures: tuple[tuple[str, float], ...]
     kept: NDArray[np.float32] | None
@@ -52,7 +52,7 @@ class Measures:
 def measured(
     vectors: NDArray[np.floating], points: NDArray[np.floating], labels: tuple[str, ...], metric: Metric = "cosine"
 ) -> Measures:
-    """What a map keeps, with PCA and a map by chance beside it; nothing where there is no nearer and farther."""
+    """What a layout keeps, with PCA and a layout by chance beside it; nothing where there is no nearer and farther."""
     count = min(NEAREST, (len(vectors) - 1) // 2)
     if count < 1 or equal(vectors) or equal(points):  # among equals nobody is nearer than another
         return Measures((), None)
@@ -88,7 +88,7 @@ def steadiness(
 
 
 def too_good(figures: tuple[tuple[str, float], ...]) -> str:
-    """A warning where the map tells labels apart better than the vectors that it was made of; else empty."""
+    """A warning where the layout tells labels apart better than the vectors that it was made of; else empty."""
     known = dict(figures)
     if known.get("labels right in the map", 0) > known.get("labels right in the vectors", 1):
         return "The map tells the labels apart better than the vectors do: it shows more order than there is."
