@@ -1,5 +1,9 @@
-"""Networks that several tests know: ImageNet's SqueezeNet, CIFAR-10's ResNet-20, and a small transformer."""
+"""Networks that several tests know: ImageNet's SqueezeNet, CIFAR-10's ResNet-20, and a small transformer.
 
+Those with weights are opened once and shared, so no test writes on them.
+"""
+
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ WITHOUT_SHARED = "needs the real weights and pictures of ../shared, which a clon
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
+@cache
 def squeezenet(dtype=torch.float32):
     """SqueezeNet 1.0, trained on ImageNet: 1 × 1 convolution, ReLU, pooling; so its class maps are there already."""
     weights = _weights("squeezenet1_0.imagenet.safetensors")
@@ -32,6 +37,7 @@ def squeezenet(dtype=torch.float32):
     )
 
 
+@cache
 def resnet20(dtype=torch.float32):
     """ResNet-20, trained on CIFAR-10; pooling and one linear layer, so CAM applies exactly."""
     weights = _weights("resnet20.cifar10.safetensors")

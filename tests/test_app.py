@@ -8,6 +8,7 @@ import time
 import types
 import urllib.request
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -156,13 +157,15 @@ def test_reads_well_in_view_api(client):
         assert f'api_name="/{name}"' in text
 
 
+stock = cache(ex.load)
+
 LONG = 200
 """Passes of a method beyond which, if it lays no heat over the picture, its own tests ask it in a smaller way."""
 
 
 @pytest.mark.parametrize("method", [m for m in ex.methods() if m.maps or sum(m.passes) <= LONG], ids=lambda m: m.id)
 def test_every_method_is_an_endpoint(client, picture, method):
-    model = next(name for name in ("pond:cnn", "pond:vit") if not method.why_not(ex.load(name)))
+    model = next(name for name in ("pond:cnn", "pond:vit") if not method.why_not(stock(name)))
     about = {"picture": handle_file(picture)} if Trace in method.given else {"target": 1}
     shown, payload, numbers = client.predict(**about, model=model, api_name=f"/{method.id}")
     assert Image.open(shown).format == "PNG"

@@ -533,8 +533,7 @@ def test_the_working_leads_from_the_baseline_to_the_map(question):
 def test_integrated_gradients_as_captum_has_them(build, picture):
     from captum.attr import InputXGradient, IntegratedGradients
 
-    model = build()  # in double precision, where no rounding pushes a rectified unit over its kink
-    model = ex.wrap(model.module.double(), labels=model.labels, framing=model.framing)
+    model = build(torch.float64)  # where no rounding pushes a rectified unit over its kink
     trace = ex.look(model, str(picture()))
     best = trace.top(1)[0].index
     pixels, gray = model.framing.normalize(trace.pixels)[None], model.framing.normalize(trace.baseline("gray"))[None]
