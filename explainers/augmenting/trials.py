@@ -15,7 +15,7 @@ from torch import Tensor
 from ..ingredients.stretching import stretched
 from ..network.heads import Prediction
 from ..pictures import Picture
-from ..results import Heatmap
+from ..results import Curve, Curves, Heatmap, Mark
 from ..trace import Second, Trace
 from ..worlds import pond
 from .mapping import carried_back, finest
@@ -120,6 +120,23 @@ def heat_in_box(found: Heatmap, mixed: Mixed) -> float:
     x0, y0, x1, y1 = mixed.box
     whole = float(heat.sum())
     return float(heat[y0:y1, x0:x1].sum()) / whole if whole else 0.0
+
+
+def over_share(
+    trace: Trace, rival: int, mixed: Sequence[Mixed], names: Sequence[str], rows: Sequence[Sequence[float]]
+) -> Curves:
+    """Curves over λ, as far as `rows` go: what `names` say was measured of each mixture, then what the network says.
+
+    A row ends with the readings of the class in question and of the second picture's own class, `rival`.
+    """
+    labels, reading, told = trace.classifier.labels, trace.classifier.head.reading, mixed[: len(rows)]
+    classes = dict.fromkeys((trace.class_index, rival))  # both pictures may be of one
+    names = [*names, *(f"{reading} of {labels[index]}" for index in classes)]
+    lines = [Curve(name, np.array(values)) for name, values in zip(names, zip(*rows, strict=True), strict=False)]
+    places = sorted({len(rows) * quarter // 4 for quarter in range(4)} | {len(rows) - 1})
+    marks = [Mark(told[p].share, f"λ = {told[p].share:.2f}", colors_of(told[p].pixels)) for p in places]
+    along, done = np.array([each.share for each in told]), len(rows) / len(mixed)
+    return Curves(along, tuple(lines), "λ, the share of the first picture", "share", tuple(marks), done=done)
 
 
 def agreement(one: Tensor, other: Tensor) -> float:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from ..augmenting import Mixed, colors_of, cut_mix, heat_in_box, pixels_of_second
+from ..augmenting import cut_mix, heat_in_box, over_share, pixels_of_second
 from ..registry import Family, explainer, heat_of, map_method
-from ..results import Curve, Curves, Mark
+from ..results import Curves
 from ..trace import Second, Trace
 
 
@@ -46,24 +46,7 @@ def cutmix(
     rows: list[tuple[float, ...]] = []
     for each, view in zip(mixed, views, strict=True):
         chances = trace.classifier.head.readings(view.logits)
-        rows.append(
-            (
-                heat_in_box(heat_of(view, by), each),
-                1 - each.share,
-                float(chances[trace.class_index]),
-                float(chances[rival]),
-            )
-        )
+        heat = heat_in_box(heat_of(view, by), each)
+        rows.append((heat, 1 - each.share, float(chances[trace.class_index]), float(chances[rival])))
         if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):
-            yield _curves(trace, rival, mixed[: len(rows)], rows, len(rows) / points)
-
-
-def _curves(trace: Trace, rival: int, mixed: list[Mixed], rows: list[tuple[float, ...]], done: float) -> Curves:
-    labels, reading = trace.classifier.labels, trace.classifier.head.reading
-    names = ["heat in the box", "area of the box, 1 − λ", f"{reading} of {labels[trace.class_index]}"]
-    names += [f"{reading} of {labels[rival]}"] if rival != trace.class_index else []
-    lines = [Curve(name, np.array(values)) for name, values in zip(names, zip(*rows, strict=True), strict=False)]
-    places = sorted({0, len(rows) // 4, len(rows) // 2, 3 * len(rows) // 4, len(rows) - 1})
-    marks = [Mark(mixed[p].share, f"λ = {mixed[p].share:.2f}", colors_of(mixed[p].pixels)) for p in places]
-    along = np.array([each.share for each in mixed])
-    return Curves(along, tuple(lines), "λ, the share of the first picture", "share", tuple(marks), done=done)
+            yield over_share(trace, rival, mixed, ("heat in the box", "area of the box, 1 − λ"), rows)

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
-from ..augmenting import NOTHING, colors_of, compared, mix_up, pixels_of_second
+from ..augmenting import NOTHING, compared, mix_up, over_share, pixels_of_second
 from ..registry import Family, explainer, heat_of, map_method
-from ..results import Curve, Curves, Mark
+from ..results import Curves
 from ..trace import Second, Trace
+
+NAMES = ("agreement with the first alone", "agreement with the second alone")
 
 
 @explainer(
@@ -50,19 +51,4 @@ def mixup(
         alike = [compared(heat, each, NOTHING, size).agreement for each in (first, last)]
         rows.append((*alike, float(chances[trace.class_index]), float(chances[rival])))
         if len(rows) > 1 and (len(rows) % trace.at_once == 0 or len(rows) == points):
-            told = [(each.share, colors_of(each.pixels)) for each in mixed[: len(rows)]]
-            yield _curves(trace, rival, told, rows, len(rows) / points)
-
-
-def _curves(
-    trace: Trace, rival: int, told: list[tuple[float, NDArray[np.uint8]]], rows: list[tuple[float, ...]], done: float
-) -> Curves:
-    labels, reading = trace.classifier.labels, trace.classifier.head.reading
-    names = ["agreement with the first alone", "agreement with the second alone"]
-    names += [f"{reading} of {labels[trace.class_index]}"]
-    names += [f"{reading} of {labels[rival]}"] if rival != trace.class_index else []
-    lines = [Curve(name, np.array(values)) for name, values in zip(names, zip(*rows, strict=True), strict=False)]
-    places = sorted({0, len(rows) // 4, len(rows) // 2, 3 * len(rows) // 4, len(rows) - 1})
-    marks = [Mark(told[place][0], f"λ = {told[place][0]:.2f}", told[place][1]) for place in places]
-    along = np.array([share for share, _ in told])
-    return Curves(along, tuple(lines), "λ, the share of the first picture", "share", tuple(marks), done=done)
+            yield over_share(trace, rival, mixed, NAMES, rows)
