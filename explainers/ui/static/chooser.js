@@ -36,7 +36,8 @@ let closed = { by: null, when: 0 };
 export function choose(wanted = {}) {
   const anchor = wanted.anchor ?? document.getElementById("method");
   if (!anchor || !sightglass.answer) return;
-  if (wanted.anchor && closed.by === anchor && performance.now() - closed.when < 250) return; // this very click has closed it
+  // This very click has closed it.
+  if (wanted.anchor && closed.by === anchor && performance.now() - closed.when < 250) return;
   asked = {
     many: 1,
     chosen: [sightglass.current()?.method],
@@ -80,7 +81,8 @@ popover_.addEventListener("toggle", (event) => {
     anchor?.focus({ preventScroll: true });
 });
 
-// How well a method answers to what is typed: the beginning of its name, a part of it, its question or family; -1 not at all.
+// How well a method answers to what is typed: the beginning of its name, a part of it, its question or family;
+// −1 not at all.
 function rank(method, words) {
   const title = method.title.toLowerCase();
   const rest = `${method.id.replaceAll("_", " ")} ${method.question} ${method.family}`.toLowerCase();

@@ -119,24 +119,22 @@ function headline(card) {
     within: "no more than random maps reach",
     below: "less than random maps reach: the map has it backwards",
   }[card.verdict];
+  const ends = card.against ? "warmest and the coldest" : "coldest and the warmest";
   const tone = card.probability != null && card.probability < 0.5 ? "unsure" : card.verdict;
+  const unsure = tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : "";
   return [
     h(
       "p",
       { class: `figure ${tone}` },
       h("b", {}, whole(card.share)),
-      h(
-        "span",
-        {},
-        `of the score lies between covering the ${card.against ? "warmest and the coldest" : "coldest and the warmest"} cells first`,
-      ),
+      h("span", {}, `of the score lies between covering the ${ends} cells first`),
     ),
     band(card, tone),
     h(
       "p",
       { class: `verdict ${tone}` },
       h("i", { "aria-hidden": "true" }),
-      `${whole(card.share)} is ${words}.${tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : ""}`,
+      `${whole(card.share)} is ${words}.${unsure}`,
     ),
     curves(card),
   ];
@@ -242,10 +240,14 @@ function measured(pane) {
     rows.push(["Focus", `half of the heat on ${chance(card.half)} of the area (Gini ${figure(card.gini)})`]);
   if (pane.truth && pane.figure) rows.push(["Parts that decide", `${pane.figure.big} ${pane.figure.words}`]);
   const { spent } = card;
-  const passes = `${spent.forwards} forward${spent.backwards ? `, ${spent.backwards} backward` : ""}, ${spent.seconds.toFixed(2)} s`;
+  const backwards = spent.backwards ? `, ${spent.backwards} backward` : "";
+  const passes = `${spent.forwards} forward${backwards}, ${spent.seconds.toFixed(2)} s`;
   const how = card.blank
     ? `Cost: ${passes}.`
-    : `Cells in ${card.cells.join(" × ")} are covered with the mean color of the training pictures, in ${card.steps} steps; random maps are ${card.random_orders} orders of the same cells. ${passes}.`;
+    : [
+        `Cells in ${card.cells.join(" × ")} are covered with the mean color of the training pictures,`,
+        `in ${card.steps} steps; random maps are ${card.random_orders} orders of the same cells. ${passes}.`,
+      ].join(" ");
   return fold(
     "measured",
     "All that was measured",
@@ -269,6 +271,7 @@ function measured(pane) {
 function truth() {
   const told = found.truth;
   if (!told?.elements) return told?.sentence ? h("p", { class: "quiet" }, told.sentence) : null;
+  const asides = told.asides.map((one) => `${chance(one.share)} lies on ${one.on}`);
   const most = Math.max(...told.elements.map((each) => Math.abs(each.effect))) || 1;
   const top = Math.max(...told.elements.map((each) => Math.abs(each.given))) || 1;
   const bar = (kind, share, words) =>
@@ -310,7 +313,16 @@ function truth() {
     h(
       "p",
       { class: "quiet" },
-      `Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again. ${told.pairs == null ? "" : `The map puts ${whole(told.pairs)} of the pairs in the right order; chance would be 50\u00a0%. `}${told.rho == null ? "" : `Rank correlation ${figure(told.rho)}. `}${told.asides.length ? `Of the heat that raises, ${told.asides.map((one) => `${chance(one.share)} lies on ${one.on}`).join(", ")}. ` : ""}A pale bar lowers the score. ${told.cost}.`,
+      [
+        "Each element is taken out of the scene (body and background are drawn anew), and the picture rendered again.",
+        told.pairs == null ? "" : `The map puts ${whole(told.pairs)} of the pairs in the right order;`,
+        told.pairs == null ? "" : "chance would be 50\u00a0%.",
+        told.rho == null ? "" : `Rank correlation ${figure(told.rho)}.`,
+        asides.length ? `Of the heat that raises, ${asides.join(", ")}.` : "",
+        `A pale bar lowers the score. ${told.cost}.`,
+      ]
+        .filter(Boolean)
+        .join(" "),
     ),
   );
 }
@@ -395,6 +407,11 @@ function pair() {
     "p",
     { class: "pair" },
     h("b", {}, "Spot the cheater. "),
-    `Both networks name it ${one.target}, with ${chance(one.share)} and ${chance(other.share)}, and both are right. Without a scale bar, neither erred on 500 test pictures: accuracy cannot tell them apart. One reads the creature, the other the scale bar; the maps show which. The number below judges the map on the left.`,
+    [
+      `Both networks name it ${one.target}, with ${chance(one.share)} and ${chance(other.share)}, and both are right.`,
+      "Without a scale bar, neither erred on 500 test pictures: accuracy cannot tell them apart.",
+      "One reads the creature, the other the scale bar; the maps show which.",
+      "The number below judges the map on the left.",
+    ].join(" "),
   );
 }

@@ -293,7 +293,8 @@ function search(what, label) {
     const starts = labels.filter((each) => each.toLowerCase().startsWith(wanted));
     const holds = labels.filter((each) => !starts.includes(each) && each.toLowerCase().includes(wanted));
     const likely = what === "versus" && !wanted ? sightglass.answer.predictions.map((each) => each.label) : [];
-    const rank = (label) => (sightglass.answer.predictions.findIndex((each) => each.label === label) + 6) % 6; // 0 to 4; the others, not found, 5
+    // 0 to 4; the others, not found, 5.
+    const rank = (label) => (sightglass.answer.predictions.findIndex((each) => each.label === label) + 6) % 6;
     const found = [...new Set([...likely, ...starts.sort((a, b) => rank(a) - rank(b)), ...holds])]
       .filter((each) => what === "target" || each !== sightglass.current()?.target)
       .slice(0, 7);

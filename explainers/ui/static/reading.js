@@ -1,11 +1,12 @@
 // The answer in words: question, one number, how to read it, what to beware of, options, cost, and what to take along.
 import { choose } from "./chooser.js";
+import { choice, copier, slider } from "./controls.js";
 import { h } from "./elements.js";
 import { honest } from "./honest.js";
 import { part } from "./parts.js";
 import { link } from "./permalink.js";
 import { sightglass } from "./store.js";
-import { figure, percent } from "./words.js";
+import { percent } from "./words.js";
 import { isWorking, showWorking } from "./working.js";
 
 const { element } = await part("reading");
@@ -106,6 +107,7 @@ function options(pane, question) {
   );
 }
 
+const named = (choices) => Object.fromEntries(choices.map((each) => [each, each]));
 function control(option, value, set) {
   const id = `option-${option.name}`;
   if (option.kind === "switch")
@@ -119,26 +121,11 @@ function control(option, value, set) {
   if (option.kind === "choice") {
     const field =
       option.choices.length <= 5 && option.choices.join("").length < 30
-        ? h(
-            "span",
-            { class: "choice", role: "group", "aria-label": option.words },
-            option.choices.map((choice) =>
-              h(
-                "button",
-                {
-                  type: "button",
-                  id: `${id}-${choice}`,
-                  "aria-pressed": String(choice === value),
-                  onclick: () => set(choice, 0),
-                },
-                choice,
-              ),
-            ),
-          )
+        ? choice(named(option.choices), value, (each) => set(each, 0), option.words, { id })
         : h(
             "select",
             { id, onchange: (event) => set(event.target.value, 0) },
-            option.choices.map((choice) => h("option", { value: choice, selected: choice === value }, choice)),
+            option.choices.map((each) => h("option", { value: each, selected: each === value }, each)),
           );
     const wide = option.choices.join("").length > 20; // beside its name there is no room for it
     return h(
@@ -149,21 +136,7 @@ function control(option, value, set) {
       h("small", { class: "quiet" }, option.description),
     );
   }
-  const whole = option.kind === "integer";
-  const out = h("output", {}, String(value));
-  const range = h("input", {
-    type: "range",
-    id,
-    min: option.minimum,
-    max: option.maximum,
-    step: whole ? 1 : (option.maximum - option.minimum) / 100,
-    value,
-    oninput: (event) => {
-      const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
-      out.textContent = whole ? String(next) : figure(next);
-      set(next, REST);
-    },
-  });
+  const { out, range } = slider(option, value, (next) => set(next, REST), { id });
   return h(
     "label",
     { class: "option", title: option.description },
@@ -175,17 +148,6 @@ function control(option, value, set) {
 
 function actions(pane, open) {
   const code = h("pre", {}, pane.code);
-  const copy = async (event, text) => {
-    const button = event.target;
-    const words = button.textContent;
-    try {
-      await navigator.clipboard.writeText(text);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "Select and copy it";
-    }
-    setTimeout(() => (button.textContent = words), 1500);
-  };
   const uploaded = !sightglass.picture?.scene;
   const here = link();
   const block = (name, title, ...inside) =>
@@ -201,12 +163,7 @@ function actions(pane, open) {
     "div",
     { class: "actions" },
     ...[working].filter(Boolean),
-    block(
-      "code",
-      "Code",
-      code,
-      h("button", { type: "button", class: "link", onclick: (event) => copy(event, pane.code) }, "Copy"),
-    ),
+    block("code", "Code", code, copier(pane.code)),
     block(
       "save",
       "Save",
@@ -239,7 +196,7 @@ function actions(pane, open) {
         "aria-label": "Link",
         onfocus: (event) => event.target.select(),
       }),
-      h("button", { type: "button", class: "link", onclick: (event) => copy(event, here) }, "Copy"),
+      copier(here),
     ),
   );
 }

@@ -47,7 +47,10 @@ class Store {
   };
   /** Asks Python; set by the wire. @type {(event: string, data: any) => void} */
   send = () => {};
-  /** What is asked beside the question, each over a connection of its own. @type {Record<string, (data: any) => void>} */
+  /**
+   * What is asked beside the question, each over a connection of its own.
+   * @type {Record<string, (data: any) => void>}
+   */
   errands = {};
   /** The tab in sight. */
   tab = "why";
@@ -165,7 +168,11 @@ class Store {
     this.#setStatus({ state: "error", kind: "unreached", sentence });
   }
 
-  /** What the address said about a tab when the page was opened. @param {string} tab @returns {Record<string, string>} */
+  /**
+   * What the address said about a tab when the page was opened.
+   * @param {string} tab
+   * @returns {Record<string, string>}
+   */
   placed(tab) {
     if (this.#opened.get("tab") !== tab) return {};
     const own = [...this.#opened].filter(([name]) => name.startsWith("t."));
@@ -246,7 +253,11 @@ class Store {
     return this.method(id)?.kind === "heat";
   }
 
-  /** Other methods that lay a heat and apply, those first that are well known and take little. @param {string} [id] @returns {Fit[]} */
+  /**
+   * Other methods that lay a heat and apply, those first that are well known and take little.
+   * @param {string} [id]
+   * @returns {Fit[]}
+   */
   others(id) {
     const order = (fit) => {
       const method = this.method(fit.id);

@@ -54,7 +54,8 @@ sightglass.on("gather", (news) => {
   if (news.token !== token) return;
   running = news.state === "working";
   if (news.sentence && news.state === "error") total.textContent = news.sentence;
-  if (!news.maps.length && !news.waiting.length && news.state === "working") return; // nothing is known yet: what was there stays
+  // Nothing is known yet: what was there stays.
+  if (!news.maps.length && !news.waiting.length && news.state === "working") return;
   if (!told || told.token !== news.token) cells = new Map();
   told = news;
   sightglass.gathered = sorted().map((map) => map.method);

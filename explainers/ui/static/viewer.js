@@ -8,7 +8,7 @@ import { bits } from "./packed.js";
 import { part } from "./parts.js";
 import { drawResult } from "./results.js";
 import { sightglass } from "./store.js";
-import { confidence, figure, percent } from "./words.js";
+import { confidence, figure, percent, remaining } from "./words.js";
 import { workingPane } from "./working.js";
 
 /** @import { Grid } from "./types.js" */
@@ -166,7 +166,7 @@ class Pane {
     }
   }
 
-  // The size of the heat on a grid that gives regions: coarse maps interpolated, grainy ones averaged over blocks first.
+  // The size of the heat on a grid that gives regions: coarse maps interpolated, grainy ones averaged first.
   outlined(fine) {
     const size = this.map.values.map((v) =>
       Math.abs(view.sign === "lowers" ? Math.min(0, v) : view.sign === "raises" ? Math.max(0, v) : v),
@@ -469,17 +469,11 @@ function status() {
   const past = seconds >= SLOW ? ` ${Math.round(seconds)} s.` : "";
   const words = {
     loading: `Fetching and building ${network}.${past}`,
-    working: known ? `${percent(done)} done${left(seconds, done)}.` : `Working.${past}`,
+    working: known ? `${percent(done)} done${remaining(seconds, done)}.` : `Working.${past}`,
   };
   box.querySelector(".words").textContent = told ? sentence : (words[state] ?? "");
   if (state === "asking") waiting(sightglass.status);
 }
-const left = (seconds, done) => {
-  const more = (seconds * (1 - done)) / done;
-  return seconds < SLOW || more < 1
-    ? ""
-    : `, about ${more < 10 ? `${Math.ceil(more)} s` : more < 90 ? `${5 * Math.ceil(more / 5)} s` : `${Math.round(more / 60)} min`} more`;
-};
 function waiting(status_) {
   setTimeout(() => {
     if (sightglass.status !== status_) return;

@@ -75,7 +75,8 @@ function go(next) {
   const range = box.querySelector("input");
   range.value = at;
   range.setAttribute("aria-valuetext", `Step ${at + 1} of ${steps.length}: ${step.sentence}`);
-  const marked = step.weight == null && steps[at - 1]?.weight != null ? at - 1 : at; // a sum belongs to what was just added
+  // A sum belongs to what was just added.
+  const marked = step.weight == null && steps[at - 1]?.weight != null ? at - 1 : at;
   for (const bar of box.querySelectorAll(".weights button"))
     bar.setAttribute("aria-current", String(Number(bar.dataset.step) === marked));
   const total = box.querySelector(".total");

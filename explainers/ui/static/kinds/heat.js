@@ -1,4 +1,4 @@
-// A heat by itself: over the picture, where there is one. The stage of the page draws its own, with all that can be set.
+// A heat by itself, over the picture; the stage of the page draws its own, with all that can be set.
 import { h } from "../elements.js";
 
 /** @import { DrawingContext, Packed, Result } from "../types.js" */

@@ -1,5 +1,6 @@
 // Puts a pipeline together, shows what it does, and whether the reason survives it.
 import { bars, lines } from "../../static/charts.js";
+import { copier, slider } from "../../static/controls.js";
 import { h } from "../../static/elements.js";
 import * as ink from "../../static/heat.js";
 import { part } from "../../static/parts.js";
@@ -138,24 +139,12 @@ function drawSetting(step, setting) {
         setting.choices.map((each) => h("option", { selected: each === value }, each)),
       ),
     );
-  const whole = setting.kind === "integer";
-  const out = h("output", {}, whole ? String(value) : figure(value));
+  const { out, range } = slider(setting, value, (next) => set(step, setting.name, next), { steps: 200 });
   return h(
     "label",
     { class: "setting", title: setting.description },
     h("span", {}, words, " ", out),
-    h("input", {
-      type: "range",
-      min: setting.minimum,
-      max: setting.maximum,
-      step: whole ? 1 : (setting.maximum - setting.minimum) / 200,
-      value,
-      oninput: (event) => {
-        const next = whole ? Math.round(event.target.valueAsNumber) : event.target.valueAsNumber;
-        out.textContent = whole ? String(next) : figure(next);
-        set(step, setting.name, next);
-      },
-    }),
+    range,
     h("small", { class: "quiet" }, setting.description),
   );
 }
@@ -800,31 +789,7 @@ function drawMixSweep({ curves, question, read_it_as }) {
 
 function drawCode() {
   const block = (title, code, words) =>
-    h(
-      "section",
-      {},
-      h("h3", {}, title),
-      h("p", { class: "quiet" }, words),
-      h("pre", {}, code),
-      h(
-        "button",
-        {
-          type: "button",
-          class: "link",
-          onclick: async (event) => {
-            const button = event.target;
-            try {
-              await navigator.clipboard.writeText(code);
-              button.textContent = "Copied";
-            } catch {
-              button.textContent = "Select and copy it";
-            }
-            setTimeout(() => (button.textContent = "Copy"), 1500);
-          },
-        },
-        "Copy",
-      ),
-    );
+    h("section", {}, h("h3", {}, title), h("p", { class: "quiet" }, words), h("pre", {}, code), copier(code));
   sheet("code").replaceChildren(
     block(
       "torchvision",
@@ -908,7 +873,11 @@ function drawTrained() {
         h(
           "span",
           {},
-          `The same small network learned to read handwritten digits four times, and is asked about ${results.held_out} that none of them saw. ${live ? "These were trained here and now." : "These results came with Sightglass."}`,
+          [
+            "The same small network learned to read handwritten digits four times, and is asked about",
+            `${results.held_out} that none of them saw.`,
+            live ? "These were trained here and now." : "These results came with Sightglass.",
+          ].join(" "),
         ),
       ),
       h(

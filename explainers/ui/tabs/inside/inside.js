@@ -1,4 +1,5 @@
 // The network from left to right; the channels of one depth; one channel; and pictures that grow.
+import { choice } from "../../static/controls.js";
 import { h } from "../../static/elements.js";
 import * as ink from "../../static/heat.js";
 import { part } from "../../static/parts.js";
@@ -47,15 +48,6 @@ function run(name, data, tell) {
 const say = (sentence) => (find(".said").textContent = sentence ?? "");
 const aspect = (size) => `--aspect: ${size[1]} / ${size[0]}`;
 const image = (address, alt, given = {}) => h("img", { src: address, alt, ...given });
-function choice(words, current, choose, label) {
-  return h(
-    "span",
-    { class: "choice", role: "group", "aria-label": label },
-    Object.entries(words).map(([id, text]) =>
-      h("button", { type: "button", "aria-pressed": String(id === current), onclick: () => choose(id) }, text),
-    ),
-  );
-}
 
 // --- sheets
 
@@ -251,6 +243,9 @@ function mark() {
   for (const button of root.querySelectorAll("[data-channel]"))
     button.setAttribute("aria-pressed", String(Number(button.dataset.channel) === state.channel));
 }
+const AS_WAVES = "Bright is what gets through; the center is the mean, the edge the finest detail.";
+const AS_COLORS =
+  "Each answers most to a pattern of light and color like itself; gray is no weight. Alike ones stand side by side.";
 function showFilters() {
   state.filters = true;
   drawTrunk();
@@ -273,11 +268,7 @@ function showFilters() {
               "Show",
             ),
           ),
-          h(
-            "p",
-            { class: "notes" },
-            `${told.note} ${waves ? "Bright is what gets through; the center is the mean, the edge the finest detail." : "Each answers most to a pattern of light and color like itself; gray is no weight. Alike ones stand side by side."}`,
-          ),
+          h("p", { class: "notes" }, `${told.note} ${waves ? AS_WAVES : AS_COLORS}`),
           grid(told.filters, true),
         ),
       );

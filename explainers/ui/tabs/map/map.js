@@ -1,4 +1,5 @@
 // The map: points on a WebGL canvas, words and pictures on another above it, and a column of what there is to know.
+import { buttons } from "../../static/controls.js";
 import { h } from "../../static/elements.js";
 import { small, unpack } from "../../static/heat.js";
 import { floats, octets, shorts } from "../../static/packed.js";
@@ -598,24 +599,9 @@ function choices() {
   at.gallery.replaceChildren(
     ...about.galleries.map((id) => h("option", { value: id, selected: id === map.gallery }, about.built_in[id] ?? id)),
   );
-  at.places.replaceChildren(
-    ...map.places.map(({ id, words }) =>
-      h(
-        "button",
-        { type: "button", "aria-pressed": String(id === map.place), onclick: () => ((places.place = id), open()) },
-        words,
-      ),
-    ),
-  );
-  at.kinds.replaceChildren(
-    ...Object.entries(about.kinds).map(([id, words]) =>
-      h(
-        "button",
-        { type: "button", "aria-pressed": String(id === map.kind), onclick: () => ((places.kind = id), open()) },
-        words,
-      ),
-    ),
-  );
+  const words = Object.fromEntries(map.places.map((each) => [each.id, each.words]));
+  at.places.replaceChildren(...buttons(words, map.place, (id) => ((places.place = id), open())));
+  at.kinds.replaceChildren(...buttons(about.kinds, map.kind, (id) => ((places.kind = id), open())));
   const kinds = {
     label: map.label && "label",
     call: map.call && "what it is called",
