@@ -55,7 +55,7 @@ sightglass.on("gather", (news) => {
   running = news.state === "working";
   if (news.sentence && news.state === "error") total.textContent = news.sentence;
   // Nothing is known yet: what was there stays.
-  if (!news.maps.length && !news.waiting.length && news.state === "working") return;
+  if (!news.maps || (!news.maps.length && !news.waiting.length && news.state === "working")) return;
   if (!told || told.token !== news.token) cells = new Map();
   told = news;
   sightglass.gathered = sorted().map((map) => map.method);
