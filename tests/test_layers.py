@@ -80,3 +80,10 @@ def test_the_public_surface_is_what_it_is():
     values = {"Classifier", "Trace", "Prediction", "Explanation", "Scorecard", "Method"}
     assert set(ex.__all__) == verbs | values
     assert all(callable(getattr(ex, verb)) for verb in verbs)
+
+
+def test_what_is_asked_of_a_protocol_can_be_asked_at_run_time():
+    """Or SHAPES=1, which checks what every call takes and gives, cannot even import the package."""
+    for path in files():
+        text = path.read_text("utf-8")
+        assert text.count("(Protocol):") == text.count("@runtime_checkable\nclass "), path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ KEPT_ROWS = 2048
 """Rows of attention that are remembered, one for each layer and query; each takes heads × tokens numbers."""
 
 
+@runtime_checkable
 class Asking(Protocol):
     """Who asks: a trace."""
 
