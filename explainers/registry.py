@@ -175,7 +175,7 @@ class Method:
     """A part of a tab that it fills, by the tab's own word, such as "inside.filters"; empty for most."""
 
     @property
-    def maps(self) -> bool:
+    def lays_heat(self) -> bool:
         """Whether it lays a heat over the picture, and so can stand beside any other that does."""
         return self.gives is Heatmap and Trace in self.given
 
@@ -285,9 +285,9 @@ def all_methods() -> tuple[Method, ...]:
     return tuple(sorted(_methods.values(), key=lambda m: (order.index(m.family), m.title)))
 
 
-def maps() -> tuple[Method, ...]:
+def laying_heat() -> tuple[Method, ...]:
     """The methods that lay a heat over the picture: those that can stand beside each other."""
-    return tuple(method for method in all_methods() if method.maps)
+    return tuple(method for method in all_methods() if method.lays_heat)
 
 
 def find(name: str | Method) -> Method:
@@ -314,25 +314,34 @@ def filling(part: str) -> str:
     return found
 
 
-def map_method(name: str, model: Classifier) -> Method:
+def heat_method(name: str, model: Classifier) -> Method:
     """The method of that name, which lays a heat over the picture; for no name, a quick classic that reads maps.
 
     Raises `QuestionError` for a method that gives something else, and `DoesNotApply`.
     """
     if name:
         method = suitable(find(name), model)
-        if not method.maps:
+        if not method.lays_heat:
             raise QuestionError(
-                f"{method.title} lays no heat over the picture; take one that does, such as {maps()[0].id}."
+                f"{method.title} lays no heat over the picture; take one that does, such as {laying_heat()[0].id}."
             )
         return method
-    fit = [method for method in maps() if method.class_specific and not method.why_not(model)]
-    if not fit:
-        raise DoesNotApply(f"No method that maps a class applies to {model.name}.")
+    found = usual(model)
+    if found is None or not found.class_specific:
+        raise DoesNotApply(f"No method that lays heat for a class applies to {model.name}.")
+    return found
+
+
+def usual(model: Classifier) -> Method | None:
+    """What is asked where no method is named: a quick classic that lays heat for the class and reads maps, if any."""
+    fit = [method for method in laying_heat() if not method.why_not(model)]
     return min(
         fit,
-        key=lambda m: (Need.MAPS not in m.needs, not m.classic, m.demands, sum(m.passes), m.id),
-    )
+        key=lambda m: (
+            not m.class_specific, Need.MAPS not in m.needs, not m.classic, m.demands, sum(m.passes), m.id,
+        ),
+        default=None,
+    )  # fmt: skip
 
 
 def heat_of(trace: Trace, method: Method) -> Heatmap:

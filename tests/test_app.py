@@ -163,7 +163,9 @@ LONG = 200
 """Passes of a method beyond which, if it lays no heat over the picture, its own tests ask it in a smaller way."""
 
 
-@pytest.mark.parametrize("method", [m for m in ex.methods() if m.maps or sum(m.passes) <= LONG], ids=lambda m: m.id)
+@pytest.mark.parametrize(
+    "method", [m for m in ex.methods() if m.lays_heat or sum(m.passes) <= LONG], ids=lambda m: m.id
+)
 def test_every_method_is_an_endpoint(client, picture, method):
     model = next(name for name in ("pond:cnn", "pond:vit") if not method.why_not(stock(name)))
     about = {"picture": handle_file(picture)} if Trace in method.given else {"target": 1}
@@ -174,7 +176,7 @@ def test_every_method_is_an_endpoint(client, picture, method):
     assert payload[method.gives.kind]["done"] == 1
     with np.load(numbers) as saved:
         assert json.loads(str(saved["payload"]))["question"] == payload["question"]
-        if method.maps:
+        if method.lays_heat:
             assert Image.open(shown).size == (90, 60)
             assert tuple(saved["size"]) == (60, 90)
             assert laid(saved["native"], saved["frame"], saved["size"]).shape == (60, 90)

@@ -256,7 +256,7 @@ def test_networks_in_other_precisions_are_answered_alike(dtype):
                 ex.explain(ex.look(m, PICTURE), fit.method.id, target=1).result for m in (network(depth=3), other)
             )
             assert two.finite
-            if fit.method.maps:
+            if fit.method.lays_heat:
                 near = 0.15 if dtype is torch.bfloat16 else 1e-4
                 assert close(one.heat, two.heat, near * np.abs(one.heat).max())
 

@@ -85,7 +85,7 @@ def test_attention_is_held_against_maps_that_know_the_class_and_against_the_trut
 def test_more_is_drawn_by_every_method_about_attention_that_lays_no_heat(shelf):
     answer, _ = ask(shelf, "more", layer=1)
     assert len(answer["drawn"]) == sum(
-        fit.method.family == "Attention" and not fit.method.maps for fit in ex.methods(shelf.network("pond:vit"))
+        fit.method.family == "Attention" and not fit.method.lays_heat for fit in ex.methods(shelf.network("pond:vit"))
     )
     assert all(each["picture"].startswith("data:image/png;base64,") for each in answer["drawn"])
 

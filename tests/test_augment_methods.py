@@ -13,7 +13,7 @@ from explainers import registry
 from explainers.augmenting import NOTHING, SWEEPS, Pipeline, agreement, compared, picture_of, pixels_of
 from explainers.errors import QuestionError
 from explainers.pictures import Framing
-from explainers.registry import heat_of, map_method
+from explainers.registry import heat_method, heat_of
 from explainers.results import Heatmap
 from explainers.trace import PIXELS
 
@@ -278,11 +278,11 @@ def test_agreement_is_spearmans():
 
 def test_a_map_is_found_by_its_name_or_the_quickest_is_taken(trace):
     model = trace.classifier
-    assert map_method("", model).maps
-    assert map_method("", model).classic
-    assert map_method("occlusion", model).id == "occlusion"
+    assert heat_method("", model).lays_heat
+    assert heat_method("", model).classic
+    assert heat_method("occlusion", model).id == "occlusion"
     with pytest.raises(QuestionError, match="lays no heat over the picture; take one that does"):
-        map_method("robustness", model)
+        heat_method("robustness", model)
     with pytest.raises(QuestionError, match="There is no method “sonar”"):
         ex.explain(trace, "consistency", explained_by="sonar")
 
@@ -310,11 +310,11 @@ def test_batched_passes_give_what_single_ones_give(start):
         assert batched.spent.forwards == batched.spent.backwards == 0
 
 
-@pytest.mark.parametrize("method", [m.id for m in registry.maps() if sum(m.passes) <= 4])
+@pytest.mark.parametrize("method", [m.id for m in registry.laying_heat() if sum(m.passes) <= 4])
 def test_every_quick_map_can_be_asked_for_from_a_batch(trace, method):
     if registry.find(method).why_not(trace.classifier):
         trace = ex.look(ex.load("pond:vit"), trace.picture)
-    by = map_method(method, trace.classifier)
+    by = heat_method(method, trace.classifier)
     (view,) = trace.all_elsewhere(trace.pixels[None], by.start(by.check({})))
     native, network = ex.explain(trace, method).native, trace.classifier.module
     assert close(heat_of(view, by).heat, native, rounding(2 * operations(network), native))

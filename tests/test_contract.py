@@ -194,7 +194,7 @@ def test_it_leaves_what_the_trace_remembers_as_it_was(method):
     for model in suited(method):
         trace = ex.look(model, PICTURE)
         before = trace.logits.clone(), trace.pixels.clone()
-        quick = [m for m in METHODS if m.maps and not m.why_not(model) and sum(m.passes) <= 4]
+        quick = [m for m in METHODS if m.lays_heat and not m.why_not(model) and sum(m.passes) <= 4]
         others = {m.id: ex.explain(trace, m.id).native for m in quick}
         ex.explain(trace if Trace in method.given else model, method.id, target=0, **few(method))
         assert torch.equal(trace.logits, before[0])
@@ -245,12 +245,12 @@ def test_another_class_gives_another_map_exactly_where_that_is_promised(method):
             assert not any(e.notes and "does not depend on the class" in " ".join(e.notes) for e in maps)
         else:
             assert all(same(maps[0], other) for other in maps[1:])
-            assert not method.maps or all("does not depend on the class" in " ".join(e.notes) for e in maps)
+            assert not method.lays_heat or all("does not depend on the class" in " ".join(e.notes) for e in maps)
 
 
 @each_method
 def test_it_says_how_well_its_sum_holds_exactly_where_it_promises_one(method):
-    for model in suited(method) if method.maps else ():
+    for model in suited(method) if method.lays_heat else ():
         for target in (None, 1):
             e = ex.explain(ex.look(model, PICTURE), method.id, target=target)
             assert (e.result.adds_up is not None) == method.sums
@@ -353,7 +353,7 @@ def test_the_payload_is_json_and_comes_back_the_same(method):
         assert (back["target"]["label"], back["versus"]["label"]) == ("heron", "newt")
         assert method.check(back["options"]) == method.check(few(method))
         assert back[e.result.kind]["done"] == 1
-        if method.maps:
+        if method.lays_heat:
             assert back["heat"]["shape"] == list(e.native.shape)
             assert back["heat"]["maximum"] == float(e.native.max())
         assert back["spent"]["forwards"] == e.spent.forwards
@@ -412,14 +412,14 @@ def test_it_is_saved_as_picture_numbers_and_words(method, tmp_path):
         e.save(tmp_path / f"why.{ending}")
     assert json.loads((tmp_path / "why.json").read_text("utf-8")) == e.payload()
     with np.load(tmp_path / "why.npz") as kept:
-        assert set(kept) == {*e.result.arrays(), "payload"} | ({"frame", "size"} if method.maps else set())
+        assert set(kept) == {*e.result.arrays(), "payload"} | ({"frame", "size"} if method.lays_heat else set())
         assert all(np.array_equal(kept[name], array) for name, array in e.result.arrays().items())
-        if method.maps:
+        if method.lays_heat:
             assert np.array_equal(laid(kept["native"], kept["frame"], kept["size"]), e.heat)
     from PIL import Image
 
     with Image.open(tmp_path / "why.png") as image:
-        assert image.size == ((60, 40) if method.maps else e.picture().size)
+        assert image.size == ((60, 40) if method.lays_heat else e.picture().size)
         assert json.loads(image.text["Sightglass"]) == e.payload()
     with pytest.raises(QuestionError, match=r"\.gif"):
         e.save(tmp_path / "why.gif")

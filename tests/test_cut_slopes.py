@@ -161,7 +161,7 @@ def test_a_head_under_no_grad_leaves_no_slopes_anywhere():
 def test_no_method_ends_in_a_traceback_or_in_zeros():
     trace, whole = (ex.look(wrapped(kind()), PICTURE) for kind in (StemWithout, Network))
     for fit in ex.methods(trace.classifier):
-        if fit.applies and fit.method.maps and not fit.method.given[1:]:
+        if fit.applies and fit.method.lays_heat and not fit.method.given[1:]:
             try:
                 answer = ex.explain(trace, fit.method.id, target=1)
             except DoesNotApply:

@@ -99,7 +99,7 @@ def shifted_twins():
 
 
 @pytest.mark.parametrize("question", [{}, {"versus": 3}, {"score": "log_prob"}, {"score": "probability"}])
-@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.maps and m.class_specific])
+@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.lays_heat and m.class_specific])
 def test_t14_what_no_prediction_depends_on_changes_no_map(method, question):
     a, b = shifted_twins()
     if {fit.method.id: fit for fit in ex.methods(a.classifier)}[method].applies:
@@ -201,7 +201,7 @@ def test_t24_a_map_that_only_lowers_the_score_is_zero_and_says_so(method):
     assert not any("zero everywhere" in note for note in signed.notes)
 
 
-@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.maps])
+@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.lays_heat])
 def test_t24_a_head_of_zeros_gives_a_blank_map_and_a_note(method):
     network = seeded(pooled())
     nn.init.zeros_(network[-1].weight)
@@ -297,7 +297,7 @@ def two_kinds():
         yield ex.wrap(module, framing=FRAMING)
 
 
-@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.maps])
+@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.lays_heat])
 def test_t36_a_picture_has_its_map_whatever_was_asked_before(method):
     model = next(model for model in two_kinds() if not ex.registry.find(method).why_not(model))
 
@@ -311,7 +311,7 @@ def test_t36_a_picture_has_its_map_whatever_was_asked_before(method):
 
 def test_t36_answers_do_not_depend_on_the_order_of_questions():
     model = ex.wrap(seeded(pooled(), torch.float32), framing=FRAMING)
-    questions = [(m.id, c) for m in ex.methods() if m.maps and not m.why_not(model) for c in (0, 3)]
+    questions = [(m.id, c) for m in ex.methods() if m.lays_heat and not m.why_not(model) for c in (0, 3)]
 
     def answers(order):
         trace = ex.look(model, noise())

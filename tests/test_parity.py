@@ -301,7 +301,7 @@ def pooled_and_attending():
 
 
 @pytest.mark.parametrize("question", [{"target": "kind 4"}, {"target": 4}, {"versus": "kind 8"}, {"score": "logit"}])
-@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.maps])
+@pytest.mark.parametrize("method", [m.id for m in ex.methods() if m.lays_heat])
 def test_every_method_takes_target_versus_and_score(method, question):
     model = next(model for model in pooled_and_attending() if not ex.registry.find(method).why_not(model))
     question = {"target": "kind 4"} | question

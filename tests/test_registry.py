@@ -159,7 +159,7 @@ def test_a_part_of_a_tab_is_filled_by_whichever_method_says_so(registered, tmp_p
 
 def test_nothing_but_a_methods_own_file_asks_for_it_by_name():
     names = {method.id for method in ex.methods()}
-    asking = {"explain", "stream", "find", "map_method", "compare"}
+    asking = {"explain", "stream", "find", "heat_method", "compare"}
     found = []
     for path in Path(ex.__file__).parent.rglob("*.py"):
         if path.parent.name == "methods":

@@ -49,7 +49,7 @@ def one_thread_for_each():
 def test_twenty_people_get_what_each_would_have_got_alone(build):
     module = network(build)
     model = ex.wrap(module, framing=FRAMING)
-    fitting = [m.id for m in ex.methods() if m.maps and not m.why_not(model)]
+    fitting = [m.id for m in ex.methods() if m.lays_heat and not m.why_not(model)]
     # Every method is asked by somebody, and every person asks several in turn.
     turns = -(-len(fitting) // PEOPLE)
     mixed = list(

@@ -71,13 +71,13 @@ def suited(change=lambda kind: kind):
         [
             pytest.param(m.id, fits[0], id=m.id)
             for m in ex.methods()
-            if m.maps and (fits := [kind for kind, model in models.items() if not m.why_not(model)])
+            if m.lays_heat and (fits := [kind for kind, model in models.items() if not m.why_not(model)])
         ],
     )
 
 
 def applying(model):
-    return [m.id for m in ex.methods() if m.maps and not m.why_not(model)]
+    return [m.id for m in ex.methods() if m.lays_heat and not m.why_not(model)]
 
 
 def state(module):
@@ -477,7 +477,7 @@ def test_modules_that_hand_on_tuples_are_no_hindrance():
 def test_a_backbone_has_nothing_to_ask_about_and_says_so():
     model = ex.wrap(network(), labels=(), framing=FRAMING)
     trace = ex.look(model, PICTURE)
-    for method in ex.registry.maps():
+    for method in ex.registry.laying_heat():
         if method.class_specific:
             with pytest.raises(DoesNotApply, match="without classes"):
                 ex.explain(trace, method.id)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..errors import Stopped
 from ..network.classifier import Classifier, wrap
 from ..pictures import Framing, Picture
-from ..registry import heat_of, map_method
+from ..registry import heat_method, heat_of
 from ..trace import Trace
 from ..worlds.digits import LABELS, SIDE, held_out, pictures
 from ..worlds.digits.drawn import MEAN, STD
@@ -187,7 +187,7 @@ def _accuracy(module: nn.Module, asked: Tensor, wanted: Tensor) -> float:
 def _explained(module: nn.Module, shown: Any) -> dict[str, Any]:
     """What the network says to one digit, and its map."""
     trace = Trace(_reader(module), Picture.read(shown))
-    by = map_method("", trace.classifier)
+    by = heat_method("", trace.classifier)
     heat, best = heat_of(trace, by).heat, trace.top(1)[0]
     told = {"says": best.label, "share": round(best.probability or 0.0, 4), "method": by.title}
     return told | {"heat": np.round(heat.astype(float), 4).tolist()}

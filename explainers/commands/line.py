@@ -85,7 +85,7 @@ def _build_gallery(choice: argparse.Namespace) -> int:
 
 def _explain(choice: argparse.Namespace) -> int:
     model = load(choice.model)
-    name = choice.method or next((fit.method.id for fit in methods(model) if fit.applies and fit.method.maps), "")
+    name = choice.method or next((fit.method.id for fit in methods(model) if fit.applies and fit.method.lays_heat), "")
     options = _options(name, choice.option)
     trace = look(model, choice.picture)
     options |= {"gallery": choice.gallery} if choice.gallery else {}

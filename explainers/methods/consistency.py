@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..augmenting import NOTHING, Back, Pipeline, Recipe, compared, invertible, picture_of, pixels_of
-from ..registry import Family, Need, explainer, heat_of, map_method
+from ..registry import Family, Need, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Trace
 
@@ -47,7 +47,7 @@ def consistency(
     Beware: a map with coarse cells cannot turn exactly, so a few hundredths are lost to interpolation alone.
     """
     ready, picture = Pipeline.parse(pipeline).at(trace.pixels.shape[-2:]), picture_of(trace)
-    by = map_method(explained_by, trace.classifier)
+    by = heat_method(explained_by, trace.classifier)
     drawn = [(f"variant {each}", *ready.sample(picture, each)) for each in range(seed, seed + samples)]
     moved = [each for each in drawn if invertible(each[2])]
     asked = [("control", picture, NOTHING), *moved]  # what does nothing comes first

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from ..augmenting import cut_mix, heat_in_box, over_share, pixels_of_second
-from ..registry import Family, explainer, heat_of, map_method
+from ..registry import Family, explainer, heat_of, heat_method
 from ..results import Curves
 from ..trace import Second, Trace
 
@@ -38,7 +38,7 @@ def cutmix(
     Read it as: heat that stays out of the box while its area grows keeps to what is left of the first picture.
     Beware: training takes λ for the label, whatever the box covers; a box over the background changes little.
     """
-    by, other = map_method(explained_by, trace.classifier), pixels_of_second(trace, second)
+    by, other = heat_method(explained_by, trace.classifier), pixels_of_second(trace, second)
     shares = np.linspace(0, 1, points).tolist()
     mixed = [cut_mix(trace.pixels, other, share=share, center=(across, down)) for share in shares]
     rival = int(trace.classifier.head.winner(trace.logits_at(other[None])[0]))

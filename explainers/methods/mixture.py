@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ..augmenting import Mixing, colors_of, heat_in_box, mixed, pixels_of_second
-from ..registry import Family, explainer, heat_of, map_method
+from ..registry import Family, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Second, Trace
 
@@ -38,7 +38,7 @@ def mixture(
     Read it as: heat beyond the box's share of the area says that the class is seen in what was pasted.
     Beware: training takes λ for the label, whatever the box covers; a box over the background changes little.
     """
-    by, other = map_method(explained_by, trace.classifier), pixels_of_second(trace, second)
+    by, other = heat_method(explained_by, trace.classifier), pixels_of_second(trace, second)
     made = mixed(kind, trace.pixels, other, share=share, center=(across, down))
     labels, rival = trace.classifier.labels, int(trace.classifier.head.winner(trace.logits_at(other[None])[0]))
     (view,) = trace.all_elsewhere(made.pixels[None], by.start(by.check({})))

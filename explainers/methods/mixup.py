@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from ..augmenting import NOTHING, compared, mix_up, over_share, pixels_of_second
-from ..registry import Family, explainer, heat_of, map_method
+from ..registry import Family, explainer, heat_of, heat_method
 from ..results import Curves
 from ..trace import Second, Trace
 
@@ -38,7 +38,7 @@ def mixup(
     Read it as: where the lines cross, the reason changes hands; training asks for a probability of λ.
     Beware: a blend has no border, so the map cannot be split between the two; only what it resembles is told.
     """
-    by, other = map_method(explained_by, trace.classifier), pixels_of_second(trace, second)
+    by, other = heat_method(explained_by, trace.classifier), pixels_of_second(trace, second)
     mixed = [mix_up(trace.pixels, other, share=share) for share in np.linspace(0, 1, points).tolist()]
     pixels = torch.stack([trace.pixels, other, *(each.pixels for each in mixed)])
     views = trace.all_elsewhere(pixels, by.start(by.check({})))

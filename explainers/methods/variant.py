@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ..augmenting import Pipeline, colors_of, compared, invertible, picture_of, pixels_of
-from ..registry import Family, Need, explainer, heat_of, map_method
+from ..registry import Family, Need, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Trace
 
@@ -37,7 +37,7 @@ def variant(
     Read it as: a map that lies where the original's does says that the reason moved with the picture.
     Beware: this is one variant; the method Consistency draws many, and holds a control beside them.
     """
-    by, size = map_method(explained_by, trace.classifier), trace.pixels.shape[-2:]
+    by, size = heat_method(explained_by, trace.classifier), trace.pixels.shape[-2:]
     picture, recipe = Pipeline.parse(pipeline).sample(picture_of(trace), seed)
     pixels = pixels_of([picture], trace)[0]
     original, found = heat_of(trace, by), heat_of(trace.elsewhere(pixels), by)

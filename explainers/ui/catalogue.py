@@ -107,7 +107,7 @@ class Catalogue:
 
 def default_method(model: ex.Classifier) -> Method | None:
     """What is asked when no method is named: a classic that needs maps and little else, else the first that applies."""
-    fitting = [method for method in registry.maps() if not method.why_not(model)]
+    fitting = [method for method in registry.laying_heat() if not method.why_not(model)]
     mapped = [method for method in fitting if Need.MAPS in method.needs and method.class_specific]
     least = min(mapped, key=lambda m: (not m.classic, m.demands, takes(m)), default=None)
     return least or (fitting[0] if fitting else None)

@@ -220,7 +220,7 @@ def _add_judge(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None:
     def full_size(asked: Asked) -> Any:
         return parts.told(asked.answer(), full=True)
 
-    listed = [method.id for method in registry.maps()]
+    listed = [method.id for method in registry.laying_heat()]
     method = Given(listed[0], {"enum": listed}, "method", "the method whose map it is about")
     options = Given({}, {"type": "object"}, "options", "the method's own options by name; the defaults for the rest")
     inputs = [*parts.picture, *parts.target, method, options]

@@ -22,7 +22,7 @@ SMALL = 56
 
 def pane(answer: Explanation, model: str, shown: Shown) -> Json:
     """All that the stage and the reading column show of an answer, of whatever kind."""
-    truth = shown.truth(model) if answer.method.maps else None
+    truth = shown.truth(model) if answer.method.lays_heat else None
     before, _, after = answer.method.question.partition("the chosen class")
     return {
         "model": model,

@@ -16,7 +16,6 @@ from ...galleries import gallery as galleries
 from ...galleries.gallery import Gallery
 from ...registry import Method
 from ...trace import Second, Target, Trace
-from ..catalogue import default_method
 from ..pictures import Shown
 from ..shelf import Shelf
 from .question import Question, find_picture
@@ -57,7 +56,7 @@ class Asked:
     @cached_property
     def method(self) -> Method:
         """The method that was named, or the one that is asked where none is."""
-        method = registry.find(self.question.method) if self.question.method else default_method(self.network)
+        method = registry.find(self.question.method) if self.question.method else registry.usual(self.network)
         if method is None:
             raise DoesNotApply(f"No method here applies to {self.network.name}.")
         return method

@@ -13,7 +13,6 @@ from ...network.anatomy import DEPTHS
 from ...registry import Method
 from ...trace import PIXELS
 from .. import panes, presets
-from ..catalogue import default_method
 from ..presets import takes
 from ..shelf import Shelf
 from .asked import Asked
@@ -83,9 +82,9 @@ def _wanted(given: Json) -> str | tuple[str, ...]:
 
 
 def _methods(network: ex.Classifier, wanted: str | tuple[str, ...], pace: float) -> list[Method]:
-    fitting = [method for method in registry.maps() if not method.why_not(network)]
+    fitting = [method for method in registry.laying_heat() if not method.why_not(network)]
     if isinstance(wanted, str):
-        return presets.chosen(wanted, fitting, default_method(network), pace)
+        return presets.chosen(wanted, fitting, registry.usual(network), pace)
     return sorted((method for method in fitting if method.id in wanted), key=takes)
 
 

@@ -63,7 +63,7 @@ def _asked(given: Json, shelf: Shelf) -> Asked:
 
 def _card(asked: Asked, given: Json, stop: Stop) -> Json:
     """The scorecard; where nobody asked for it and it would take long, only for how long."""
-    if not asked.method.maps:
+    if not asked.method.lays_heat:
         raise QuestionError(f"{asked.method.title} lays no heat over the picture, so there is no map to judge.")
     if given.get("unasked") is True:
         takes = _seconds(asked)

@@ -38,7 +38,7 @@ def rows(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     _, trace = _about(given, shelf, stop)
     model = trace.classifier
     if not model.anatomy.attention:
-        instead = [m for m in registry.all_methods() if m.maps and m.classic and not m.why_not(model)]
+        instead = [m for m in registry.all_methods() if m.lays_heat and m.classic and not m.why_not(model)]
         why = f"{model.name} {model.anatomy.without_attention or model.anatomy.without_maps}."
         return {
             "why_not": why,
@@ -113,7 +113,7 @@ def more(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     told: Json = {"drawn": []}
     layer = given.get("layer")
     for method in registry.all_methods():
-        if method.family is not Family.ATTENTION or method.maps or method.why_not(trace.classifier):
+        if method.family is not Family.ATTENTION or method.lays_heat or method.why_not(trace.classifier):
             continue
         options = {"layer": layer} if isinstance(layer, int) and any(o.name == "layer" for o in method.options) else {}
         answer = engine.explain(
@@ -222,7 +222,7 @@ def _weighted(row: Row, weights: list[Any], size: tuple[int, int]) -> torch.Tens
 
 def _classic(family: Family, trace: Trace) -> Method | None:
     """The method of a family that papers hold others against, knows the class, and applies."""
-    wanted = (m for m in registry.all_methods() if m.family is family and m.maps and m.classic and m.class_specific)
+    wanted = (m for m in registry.laying_heat() if m.family is family and m.classic and m.class_specific)
     return next((m for m in wanted if not m.why_not(trace.classifier)), None)
 
 
