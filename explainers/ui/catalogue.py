@@ -121,6 +121,7 @@ def method_as_json(method: Method) -> dict[str, Any]:
         "family": str(method.family),
         "kind": method.gives.kind,
         "question": method.question,
+        "kind": method.gives.kind,
         "class_specific": method.class_specific,
         "classic": method.classic,
         "sums": method.sums,
