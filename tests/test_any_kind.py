@@ -131,7 +131,7 @@ def page(methods):
         page = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
         page.set_default_timeout(60_000)
         page.errors = []
-        page.on("pageerror", page.errors.append)
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.address = url
         yield page
         browser.close()
@@ -151,7 +151,7 @@ def test_a_visitor_finds_it_and_sees_it(page, kind):
     page.keyboard.type(f"Dropped {kind}")
     page.get_by_role("option", name=f"Dropped {kind}").first.click()
     settled(page, kind)
-    drawn = page.locator(".viewer")
+    drawn = page.locator("#part-viewer")
     assert drawn.is_visible()
     image = np.frombuffer(drawn.screenshot(), np.uint8)
     assert len(image) > 2_000  # not a blank sheet

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from ..augmenting import cut_mix, heat_in_box, over_share, pixels_of_second
-from ..registry import Family, explainer, heat_of, heat_method
+from ..registry import Family, explainer, heat_method, heat_of
 from ..results import Curves
 from ..trace import Second, Trace
 

@@ -12,7 +12,7 @@ import explainers as ex
 from .. import registry, worlds
 from ..network.heads import DEFAULT_SCORE, SCORES
 from ..network.sources import parse
-from ..registry import Method, Need
+from ..registry import Method
 from ..showing import render
 from ..worlds import World
 from . import pictures
@@ -105,6 +105,7 @@ class Catalogue:
         return drawn + photographs
 
 
+<<<<<<< HEAD
 def default_method(model: ex.Classifier) -> Method | None:
     """What is asked when no method is named: a classic that needs maps and little else, else the first that applies."""
     fitting = [method for method in registry.laying_heat() if not method.why_not(model)]
@@ -113,13 +114,14 @@ def default_method(model: ex.Classifier) -> Method | None:
     return least or (fitting[0] if fitting else None)
 
 
+=======
+>>>>>>> ab996a7 (Tests: a method of each kind is one file, found, answered and drawn)
 def method_as_json(method: Method) -> dict[str, Any]:
     """A method and its controls, as the browser draws them."""
     return {
         "id": method.id,
         "title": method.title,
         "family": str(method.family),
-        "kind": method.gives.kind,
         "question": method.question,
         "kind": method.gives.kind,
         "class_specific": method.class_specific,
