@@ -105,17 +105,6 @@ class Catalogue:
         return drawn + photographs
 
 
-<<<<<<< HEAD
-def default_method(model: ex.Classifier) -> Method | None:
-    """What is asked when no method is named: a classic that needs maps and little else, else the first that applies."""
-    fitting = [method for method in registry.laying_heat() if not method.why_not(model)]
-    mapped = [method for method in fitting if Need.MAPS in method.needs and method.class_specific]
-    least = min(mapped, key=lambda m: (not m.classic, m.demands, takes(m)), default=None)
-    return least or (fitting[0] if fitting else None)
-
-
-=======
->>>>>>> ab996a7 (Tests: a method of each kind is one file, found, answered and drawn)
 def method_as_json(method: Method) -> dict[str, Any]:
     """A method and its controls, as the browser draws them."""
     return {
