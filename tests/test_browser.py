@@ -272,7 +272,7 @@ def test_methods_are_found_by_name_and_by_question(open_page):
     page.click("#method")
     families = page.locator(".chooser .family").all_inner_texts()
     assert families[0] == str(next(iter(registry.Family)))
-    assert options.count() == len(registry.laying_heat())
+    assert options.count() == len(registry.all_methods())
     assert re.search(r"pass(es)?, (fast|some seconds|long)|\d pass", page.locator(".chooser .takes").first.inner_text())
     page.keyboard.type("score fall window")  # words of a question
     assert 1 <= options.count() < 5

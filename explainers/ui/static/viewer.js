@@ -304,6 +304,7 @@ function render() {
   panesBox.dataset.count = panes.length;
   if (panesBox.childElementCount !== panes.length) panesBox.replaceChildren(...panes.map((pane) => pane.root));
   panes.forEach((pane, i) => pane.show((i ? null : workingPane()) ?? told[i] ?? null, picture));
+  if (two) panes[0].draw(); // a common scale is known once both have come
   panesBox.style.setProperty("--opacity", view.opacity);
   element.querySelector(".stage").style.setProperty("--aspect", picture ? picture.width / picture.height : 1);
   element.querySelector(".stage").classList.toggle("refused", Boolean(told[0]?.refusal));
