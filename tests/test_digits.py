@@ -64,7 +64,7 @@ def test_both_have_a_linear_head_over_maps_of_eight_by_eight():
 
 
 def test_an_unknown_name_gets_a_sentence():
-    with pytest.raises(ModelError, match="there are cnn, untrained"):
+    with pytest.raises(ModelError, match="it has cnn, untrained"):
         ex.load("digits:mlp")
 
 

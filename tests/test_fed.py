@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from PIL import Image
 from torch import nn
 
@@ -82,9 +83,13 @@ PROCESSORS = {
 }
 
 
+BICUBIC_FOR_LANCZOS = tuple(map(int, torchvision.__version__.split(".")[:2])) < (0, 27)
+"""Whether transformers' fast processors take one filter for another, with a warning, since torchvision lacks it."""
+
 ELSEWISE = {
     ("squash, box", "fast"),  # torch has no such filters: transformers fails there
     ("squash, hamming", "fast"),
+    *([("squash by lanczos", "fast")] if BICUBIC_FOR_LANCZOS else []),
     ("crop, padded", "slow"),  # puts an odd pixel of padding on the other side; AutoImageProcessor gives the fast one
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -40,7 +41,7 @@ class Action:
             case "gaussian_noise":
                 values = {k: v for k, v in self.values.items() if k not in ("seed", "words")}
                 with seeded_after(self.values["seed"], self.values["words"]):
-                    return _carried_out(picture, self.name, values)
+                    return noisy(picture, values)
             case "erase":
                 value = torch.tensor(self.values["v"])[:, None, None]
                 return _carried_out(picture, self.name, {**self.values, "v": value})
@@ -71,6 +72,28 @@ def recorded(name: str, values: Mapping[str, Any]) -> Action:
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
+
+
+def noisy(picture: Tensor, values: Mapping[str, Any]) -> Tensor:
+    """The picture (3, H, W), uint8, with noise drawn here and now."""
+    if adds_noise_to_bytes():
+        return _carried_out(picture, "gaussian_noise", values)
+    floats = _carried_out(picture, "to_dtype", {"dtype": torch.float32, "scale": True})
+    floats = _carried_out(floats, "gaussian_noise", values)
+    return _carried_out(floats, "to_dtype", {"dtype": picture.dtype, "scale": True})
+
+
+@cache
+def adds_noise_to_bytes() -> bool:
+    """Whether this release of torchvision does: until 0.23 it added noise to floats alone.
+
+    Asked by what it objects to first, so that nothing is drawn.
+    """
+    try:
+        _carried_out(torch.zeros(3, 1, 1, dtype=torch.uint8), "gaussian_noise", {"sigma": -1.0})
+    except ValueError as error:
+        return "float" not in str(error)
+    return True
 
 
 def _carried_out(picture: Tensor, name: str, values: Mapping[str, Any]) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .actions import Action, recorded
+from .actions import Action, noisy, recorded
 from .seeded import Seeded
 
 
@@ -33,8 +33,7 @@ def recording(transform: Any, actions: list[Action], seeded: Seeded) -> Any:
         kwargs.pop("inplace", None)
         if function.__name__ == "gaussian_noise":  # drawn here and now, and again from this place in a replay
             actions.append(recorded(function.__name__, {**kwargs, "seed": seeded.seed, "words": seeded.words}))
-            noisy: Tensor = function(picture, **kwargs)
-            return noisy
+            return noisy(picture, kwargs)
         actions.append(recorded(function.__name__, kwargs))
         return actions[-1].apply(picture)
 

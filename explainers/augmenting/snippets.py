@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import timms
+from .actions import adds_noise_to_bytes
 from .pipeline import Pipeline, Step
 from .steps import Size
 
@@ -88,7 +89,10 @@ def _calls(step: Step, size: Size) -> list[str]:
         return timms.code(step.values["policy"], size)
     arguments = step.kind.arguments(dict(step.values), size)
     words = [f"{name}={_WORDS.get(name, '{}').format(_value(name, value))}" for name, value in arguments.items()]
-    return [f"v2.{step.kind.cls}({', '.join(words)})"]
+    call = f"v2.{step.kind.cls}({', '.join(words)})"
+    if step.transform == "noise" and not adds_noise_to_bytes():
+        return ["v2.ToDtype(torch.float32, scale=True)", call, "v2.ToDtype(torch.uint8, scale=True)"]
+    return [call]
 
 
 def _value(name: str, value: Any) -> str:
