@@ -71,7 +71,7 @@ def test_a_method_about_the_network_needs_no_picture(registered, model):
     assert alone.payload()["picture"] is None
     assert with_picture.source is not None
     assert "model = ex.load" in alone.code()
-    assert not registry.find("kernels").maps
+    assert not registry.find("kernels").lays_heat
     with pytest.raises(QuestionError, match="gives tiles, not a heat"):
         _ = alone.heat
     with pytest.raises(QuestionError, match="no picture"):

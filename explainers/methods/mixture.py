@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ..augmenting import Mixing, colors_of, heat_in_box, mixed, pixels_of_second
-from ..registry import Family, explainer, heat_method, heat_of
+from ..registry import Family, Need, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Second, Trace
 
@@ -13,6 +13,7 @@ from ..trace import Second, Trace
 @explainer(
     title="Two pictures in one",
     family=Family.AUGMENTATION,
+    needs={Need.NO_BANDS},
     paper="https://arxiv.org/abs/1905.04899",
     passes=(3, 1),
     fills="augment.mixture",
