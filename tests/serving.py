@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import socket
 from contextlib import contextmanager
 
 import pytest
@@ -20,11 +21,19 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 IN_BROWSER = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on this machine")]
 
 
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return asked.getsockname()[1]
+
+
 @contextmanager
 def served(**choices):
     """The address of the app, built and launched as app.py does it, and closed afterwards."""
     demo = build(**choices)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    # Not the first free one from gradio's own on, since two processes may find the same one free.
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_port=free_port(), **launch_options())
     try:
         yield url
     finally:

@@ -48,6 +48,7 @@ function draw() {
     ].filter(Boolean),
   );
   if (focus) document.getElementById(focus)?.focus();
+  sightglass.emit("read"); // tabs may add a way to themselves
 }
 function split(text, subject) {
   const [before, after] = text.split("the chosen class");

@@ -537,7 +537,7 @@ function redraw() {
 
 // --- from a map to the channels that made it
 
-sightglass.on("answer", () => {
+sightglass.on("read", () => {
   const actions = document.querySelector("#part-reading .actions");
   if (!actions || !sightglass.current()?.heat || actions.querySelector("#to-inside")) return;
   actions.prepend(
