@@ -3,15 +3,19 @@
 Those with weights are opened once and shared, so no test writes on them.
 """
 
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import explainers as ex
+from explainers.galleries import gallery
+from explainers.galleries.stock import from_arrays
 from explainers.pictures import Framing
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -151,3 +155,16 @@ def _weights(name):
     from safetensors.torch import load_file
 
     return load_file(shared("models", name))
+
+
+@contextmanager
+def galleries_of(models):
+    """Within it, a gallery of 24 pictures for each of the networks, where methods find it that want one; no other."""
+    draw = np.random.default_rng(0)
+    pictures = [draw.integers(256, size=(40, 60, 3), dtype=np.uint8) // (1 + i % 2) for i in range(24)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gallery, "_offered", {})
+        for model in models:
+            found = from_arrays(f"for {model.name}", pictures, [("light", "dark")[i % 2] for i in range(24)])
+            gallery.offer(gallery.Gallery.of(found, model))
+        yield

@@ -6,12 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from networks import Transformer, small
+from networks import Transformer, galleries_of, small
 from torch import nn
 
 import explainers as ex
-from explainers.galleries import gallery
-from explainers.galleries.stock import from_arrays
 from explainers.pictures import Framing
 from explainers.trace import Spent, Trace
 
@@ -108,13 +106,7 @@ def seeded(kind):
 
 @pytest.fixture(autouse=True, scope="module")
 def galleries():
-    draw = np.random.default_rng(0)
-    pictures = [draw.integers(256, size=(40, 60, 3), dtype=np.uint8) // (1 + i % 2) for i in range(24)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gallery, "_offered", {})
-        for model in models():
-            found = from_arrays(f"bill of {model.name}", pictures, [("light", "dark")[i % 2] for i in range(24)])
-            gallery.offer(gallery.Gallery.of(found, model))
+    with galleries_of(models()):
         yield
 
 

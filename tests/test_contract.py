@@ -9,14 +9,12 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 import torch
-from networks import Transformer
+from networks import Transformer, galleries_of
 from tolerance import operations, rounding
 from torch import nn
 
 import explainers as ex
 from explainers.errors import QuestionError
-from explainers.galleries import gallery
-from explainers.galleries.stock import from_arrays
 from explainers.pictures import Framing, laid
 from explainers.results import Heatmap, Result
 from explainers.trace import Trace
@@ -73,13 +71,7 @@ def models():
 @pytest.fixture(autouse=True, scope="module")
 def galleries():
     """A gallery of 24 pictures for each of the two networks, where methods find it that want one."""
-    draw = np.random.default_rng(0)
-    pictures = [draw.integers(256, size=(40, 60, 3), dtype=np.uint8) // (1 + i % 2) for i in range(24)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gallery, "_offered", {})
-        for model in models():
-            found = from_arrays(f"for {model.name}", pictures, [("light", "dark")[i % 2] for i in range(24)])
-            gallery.offer(gallery.Gallery.of(found, model))
+    with galleries_of(models()):
         yield
 
 
