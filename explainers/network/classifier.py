@@ -96,9 +96,9 @@ def load(
 ) -> Classifier:
     """The classifier that an identifier names, ready to be asked.
 
-    `timm:resnet50`, `torchvision:resnet50`, `hf:google/vit-base-patch16-224`, a network of a built-in world (those that
-    `ex.models` lists first), or a folder. `device` defaults to a GPU where there is one. `local=False` refuses paths of
-    this machine, for identifiers from outside.
+    `timm:resnet50`, `torchvision:resnet50`, `hf:google/vit-base-patch16-224`, a network that is here (`imagenet:lite0`,
+    and those of the built-in worlds, which `ex.models` lists first), or a folder. `device` defaults to a GPU where
+    there is one. `local=False` refuses paths of this machine, for identifiers from outside.
     Raises `ModelError` with a sentence that says whether it is absent, gated, out of reach or too large.
     """
     place = calls.device(device)  # before anything is fetched for it

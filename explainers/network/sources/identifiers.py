@@ -10,9 +10,10 @@ from types import MappingProxyType
 from ... import worlds
 from ...errors import ModelError
 from ...errors.spelling import either
+from .packaged import PACKAGED, SCHEME, here
 
-HERE = worlds.home().first
-"""A network that is always here, as an example."""
+HERE = next((each.identifier for each in here()), worlds.home().first)
+"""A network that is here, the one to begin with: of photographs where it is installed, else a world's."""
 HOW_TO_NAME = f"write timm:resnet50, torchvision:resnet50, hf:google/vit-base-patch16-224 or {HERE}"
 
 _OWNER = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,95}[A-Za-z0-9_-])?"
@@ -21,6 +22,7 @@ _NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
         "timm": re.compile(r"[A-Za-z0-9_]{1,80}(?:\.[A-Za-z0-9_]{1,80})?"),
         "torchvision": re.compile(r"[A-Za-z0-9_]{1,80}"),
         "hf": re.compile(rf"{_OWNER}/{_OWNER}(?:@(?:refs/pr/[0-9]{{1,6}}|[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}))?"),
+        SCHEME: re.compile(r"[a-z0-9]{1,20}"),
     }
 )
 _SHAPES: Mapping[str, str] = MappingProxyType(
@@ -28,6 +30,7 @@ _SHAPES: Mapping[str, str] = MappingProxyType(
         "timm": "timm:name or timm:name.tag, as in timm:resnet50.a1_in1k",
         "torchvision": "torchvision:name, as in torchvision:resnet50",
         "hf": "hf:owner/name or hf:owner/name@revision, as in hf:google/vit-base-patch16-224",
+        SCHEME: either([each.identifier for each in PACKAGED]),
     }
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)  # two letters: C:\ is a drive
@@ -44,8 +47,8 @@ _LONGEST = 1000
 class Identifier:
     """An identifier that fits the pattern of its kind.
 
-    `kind` is timm, torchvision, hf, folder or the name of a world; `name` is what stands after the colon, without
-    options and revision (for a folder, its path); `options` holds what stands after the question mark.
+    `kind` is timm, torchvision, hf, imagenet, folder or the name of a world; `name` is what stands after the colon,
+    without options and revision (for a folder, its path); `options` holds what stands after the question mark.
     """
 
     kind: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ... import worlds
+from .packaged import PACKAGED
 
 
 @dataclass(frozen=True)
@@ -17,17 +18,25 @@ class Suggestion:
     license: str | None = None
     attends: bool = False
     """Whether it has attention that can be read."""
+    missing: str = ""
+    """The command that brings it here, where it is a package that is not installed."""
 
 
 def suggested() -> list[Suggestion]:
-    """Networks worth trying: those of the built-in worlds, then such as have to be fetched."""
+    """Networks worth trying: of packages, of the built-in worlds, then such as have to be fetched."""
+    packaged = [
+        Suggestion(
+            each.identifier, each.line, each.millions, each.license, missing="" if each.place() else each.install
+        )
+        for each in PACKAGED
+    ]
     own = [
         Suggestion(world.identifier(network.name), network.line, network.millions, attends=network.attends)
         for world in worlds.worlds()
         for network in world.networks
         if network.line
     ]
-    return [*own, *FETCHED]
+    return [*packaged, *own, *FETCHED]
 
 
 # Each is known to carry safetensors on its main revision; licenses of timm's are from its own registry.
