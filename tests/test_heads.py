@@ -422,3 +422,30 @@ def test_no_other_file_makes_probabilities():
     made = re.compile(r"(logits|outputs?|answers?)\b[^\n]*\.(log_)?(softmax|sigmoid)\(")
     found = {str(p.relative_to(package)) for p in package.rglob("*.py") if made.search(p.read_text("utf-8"))}
     assert found <= {"network/heads.py"}
+
+
+class Halved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x / 2
+
+    @staticmethod
+    def backward(ctx, slope):
+        return slope / 2
+
+
+class Custom(nn.Module):
+    """One number, the last operation of which is a stranger's own."""
+
+    def __init__(self):
+        super().__init__()
+        self.score = nn.Linear(3, 1, bias=False)
+
+    def forward(self, x):
+        return Halved.apply(self.score(x.mean((2, 3))))
+
+
+def test_a_network_may_end_in_a_function_of_its_own():
+    model = ex.wrap(Custom().eval(), framing=Framing(size=(8, 8)))
+    assert model.head.kind == "sigmoid"
+    assert ex.look(model, np.full((8, 8, 3), 90, np.uint8)).top(1)

@@ -325,8 +325,9 @@ def noticed(answers: Callable[[Tensor], Tensor], probe: Tensor, outputs: Tensor)
     if not maybe or not outputs.is_floating_point():
         return Head("softmax"), ""
     with torch.enable_grad():
-        node = answers(probe.clone().requires_grad_()).grad_fn
-    (last,), below = _ends(node, _MOVED) or {""}, _ends(node, _MOVED | _ARITHMETIC)
+        output = answers(probe.clone().requires_grad_())
+    # Not only its node is held: before torch 2.9, that of a custom function ends with the last of its outputs.
+    (last,), below = _ends(output.grad_fn, _MOVED) or {""}, _ends(output.grad_fn, _MOVED | _ARITHMETIC)
     if below and below <= _LINEAR:
         return _plain(count)
     with torch.no_grad():
