@@ -1,24 +1,11 @@
 """How far a map can be trusted: what covering its warm and its cold cells does, beside maps drawn at random."""
 
-from .scorecard import (
-    COARSEST,
-    PLANS,
-    Plan,
-    Scorecard,
-    cell_means,
-    coldest_first,
-    gini,
-    grid,
-    judge,
-    plan_for,
-    seconds_per_forward,
-    share_of_area,
-    spearman,
-)
+from .plan import PLAN, Plan, seconds_per_forward
+from .scorecard import Scorecard, grid, judge
+from .statistics import cell_means, coldest_first, gini, share_of_area, spearman
 
 __all__ = [
-    "COARSEST",
-    "PLANS",
+    "PLAN",
     "Plan",
     "Scorecard",
     "cell_means",
@@ -26,7 +13,6 @@ __all__ = [
     "gini",
     "grid",
     "judge",
-    "plan_for",
     "seconds_per_forward",
     "share_of_area",
     "spearman",

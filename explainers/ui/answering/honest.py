@@ -138,4 +138,4 @@ def _seconds(asked: Asked) -> float:
     """How long judging takes at most: the covered pictures, and the map for the rival where there is one."""
     forwards, backwards = asked.method.passes
     again = forwards + 2 * backwards if _is_quick(asked) else 0
-    return scores.seconds_per_forward(asked.trace) * (scores.plan_for(asked.trace).forwards + again)
+    return scores.seconds_per_forward(asked.trace) * (scores.PLAN.forwards + again)
