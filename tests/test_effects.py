@@ -9,6 +9,7 @@ import explainers as ex
 from explainers import worlds
 from explainers.pictures import Picture
 from explainers.scores import spearman
+from explainers.scores.truth import in_order
 from explainers.worlds import pond
 from explainers.worlds.pond import brains, effects
 
@@ -97,6 +98,13 @@ def test_pairs_by_hand():
     assert worlds.pairwise(true, {"a": 2, "b": 2, "c": 1}) == 0.75  # a tie is half right
     assert worlds.pairwise(true, {"a": 0, "b": 2, "c": -1}) == 0.5
     assert worlds.pairwise({"a": 0.0, "b": 0.0}, {"a": 1, "b": 2}) is None
+
+
+def test_the_order_of_effects_and_of_a_heat_is_compared_element_by_element():
+    true = {"b": 3.0, "a": -2.0, "c": 1.0}  # strongest first, whatever their sign
+    assert in_order(true, {"a": 0, "b": 2, "c": 1}) == 1
+    assert in_order(true, {"a": 2, "b": 0, "c": 1}) == -1
+    assert in_order(true, {"a": 1, "b": 1, "c": 1}) is None
 
 
 def test_shares_by_hand():

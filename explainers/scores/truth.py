@@ -1,6 +1,8 @@
-"""What truly decides in a picture of a world, asked of the very network that a heat is about."""
+"""What truly decides in a picture of a world, asked of the very network that a heat is about; and a heat beside it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from ..pictures import Picture
 from ..trace import Trace
 from ..worlds import Truth
+from .statistics import spearman
 
 
 def true_effects(view: Trace, truth: Truth) -> dict[str, float]:
@@ -20,3 +23,8 @@ def true_effects(view: Trace, truth: Truth) -> dict[str, float]:
         return np.asarray(view.score(batch).cpu().numpy())
 
     return dict(sorted(truth.effects(score).items(), key=lambda each: -abs(each[1])))
+
+
+def in_order(true: Mapping[str, float], put: Mapping[str, float]) -> float | None:
+    """Rank correlation of what a heat puts on each element with its true effect; None where either is all the same."""
+    return spearman(np.array([*true.values()]), np.array([put[name] for name in true]))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import explainers as ex
 
 from ... import scores, worlds
@@ -14,7 +12,7 @@ from ...engine import RIVAL_PASSES
 from ...errors import QuestionError
 from ...explanation import COUNTERFACTUAL
 from ...network import sanity
-from ...scores.truth import true_effects
+from ...scores.truth import in_order, true_effects
 from ...trace import Target
 from .. import panes, words
 from ..shelf import Shelf
@@ -93,7 +91,7 @@ def _truth(asked: Asked, _given: Json, stop: Stop) -> Json | None:
         "elements": [
             {"name": known.elements[name], "effect": effect, "given": put_there[name]} for name, effect in true.items()
         ],
-        "rho": scores.spearman(np.array(list(true.values())), np.array(list(put_there.values()))),
+        "rho": in_order(true, put_there),
         "pairs": worlds.pairwise(true, put_there),
         "asides": [{"on": words, "share": worlds.share_on(kind, put_there)} for kind, words in known.asides.items()],
         "cost": f"{view.spent.forwards} pictures rendered and asked about, {view.spent.seconds:.2f} s",
