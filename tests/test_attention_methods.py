@@ -313,6 +313,23 @@ def test_the_mean_over_heads_and_layers_with_weights():
     assert close(ex.explain(trace, "attention_weighted", target=1).native, weighted, NEAR)
 
 
+def test_heads_are_added_up_with_weights_of_ones_own():
+    model = network(depth=3)
+    matrices, _ = with_matrices(model, 1)
+    rows = torch.stack(matrices)[:, :, 0, 1:].reshape(3, 2, *GRID)  # (layers, heads, h, w)
+    trace = ex.look(model, PICTURE)
+
+    def answer(*weights):
+        return ex.explain(trace, "attention_by_hand", weights=weights)
+
+    assert close(answer().native, rows.mean((0, 1)), NEAR)
+    assert close(answer(0.0, 1.0).native, rows[0, 1], NEAR)
+    assert close(answer(0.0, 0.0, 0.0, 0.5, 0.25, 0.0).native, 0.5 * rows[1, 1] + 0.25 * rows[2, 0], NEAR)
+    assert "All weights are zero" in answer(0.0).result.note
+    with pytest.raises(QuestionError, match="6 heads in 3 layers; these are 7"):
+        answer(*[0.5] * 7)
+
+
 def test_each_head_is_silenced_in_turn():
     model = network()
     e = ex.explain(ex.look(model, PICTURE), "silenced_heads", target=2, layer=0)

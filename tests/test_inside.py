@@ -173,6 +173,9 @@ def test_maps_are_those_of_the_network_and_silent_ones_are_called_so():
         model.module.second.bias[1] = -100.0
     trace = ex.look(model, np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     maps = trace.maps("middle")
+    (alone,) = ex.explain(trace, "feature_maps", depth="middle", channel=len(maps) + 1).result.tiles
+    assert alone.facts["channel"] == 1  # past the last one, it counts on from the first
+    assert np.array_equal(alone.values, maps[1].numpy())
     result = ex.explain(trace, "feature_maps", depth="middle", order="number").result
     assert len(result.tiles) == len(maps)
     for tile, own in zip(result.tiles, maps, strict=True):

@@ -7,8 +7,11 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from tolerance import rounding
 
+import explainers as ex
 from explainers.errors import QuestionError, Stopped
 from explainers.ui.answering import work
 from explainers.ui.answering.work import streamed
@@ -61,8 +64,11 @@ def test_a_channel_brings_natural_pictures_first_and_then_grows(shelf):
     assert best == sorted(best, reverse=True)
     assert told["step"] == told["steps"] == inside.CHANNEL_STEPS
     assert len(told["imagined"]) == 2
+    own = ex.look(shelf.network("pond:cnn"), shelf.catalogue.picture("test:6").picture).maps("early")[2].numpy()
+    values = np.frombuffer(base64.b64decode(told["own"]["data"]), "<f2") * told["own"]["scale"]
+    assert np.allclose(values, own.ravel(), rtol=0, atol=rounding(1, own.max(), torch.float16))
     with pytest.raises(QuestionError, match="from 0 to"):
-        ask(inside.channel, shelf, depth="early", channel=4000)
+        ask(inside.channel, shelf, depth="early", channel=4096)
 
 
 def test_the_class_grows_in_several_ways_into_films(shelf):
@@ -80,7 +86,7 @@ def test_the_class_grows_in_several_ways_into_films(shelf):
     natural = [each["score"] for each in told["natural"]]
     assert natural == sorted(natural, reverse=True)
     assert heard[0]["ways"][0]["pictures"] == []
-    with pytest.raises(QuestionError, match="naive, fourier, maco"):
+    with pytest.raises(QuestionError, match="naive, fourier or maco"):
         ask(inside.grow, shelf, ways=["dream"])
 
 

@@ -10,12 +10,13 @@ import torch
 from tolerance import close, operations, rounding
 
 import explainers as ex
+from explainers import registry
 from explainers.errors import QuestionError, Stopped
 from explainers.galleries.among import likeness, others
 from explainers.galleries.gallery import Gallery
 from explainers.galleries.groups import found
 from explainers.galleries.laid_out import measured, too_good
-from explainers.galleries.layout import affinities, caveats, components, lay_out, misfit, place, settle, within
+from explainers.galleries.layout import Frame, affinities, caveats, components, lay_out, misfit, place, settle, within
 from explainers.galleries.neighbors import distances, graph, nearest, vote
 from explainers.galleries.trustworthiness import accuracy, agreement, aligned, preserved
 from explainers.worlds.digits.reader import build
@@ -532,3 +533,23 @@ def test_umap_leaves_torch_on_as_many_threads_as_it_was(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=Umap))
     last(lay_out(islands()[0], "umap"))
     assert torch.get_num_threads() == before
+
+
+# How much of a map is chance ------------------------------------------------------------------------------------------
+
+
+def test_steadiness_is_the_share_of_neighbors_that_layouts_from_other_starts_have_in_common(monkeypatch):
+    model, points = ex.load("digits:cnn"), np.stack([np.arange(1797.0), np.zeros(1797)], 1)
+    shuffled = DRAW.permutation(points)
+    layouts = [points, points[:, ::-1].copy(), shuffled]  # the second is the first, mirrored
+    method = sys.modules[registry.find("steadiness").function.__module__]
+    monkeypatch.setattr(method, "lay_out", lambda *_, seed, **__: iter([Frame(layouts[seed], 1.0)]))
+    answers = list(ex.engine.stream(model, "steadiness", gallery="digits"))
+    assert [answer.result.done for answer in answers] == [2 / 3, 1]
+    assert answers[0].result.values.tolist() == [1]
+    one, same, other = answers[1].result.values.tolist()
+    assert one == 1
+    assert same == pytest.approx(agreement(points, shuffled), abs=rounding(1))
+    assert same == other < 0.02  # by chance 10 of 1796
+    assert answers[1].result.note.startswith(f"3 maps that begin at random share {100 * (1 + 2 * same) / 3:.0f} % of")
+    assert answers[1].result.labels == ("starts 1 and 2", "starts 1 and 3", "starts 2 and 3")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from .embedding import EmbeddedAt
 from .gallery import Gallery
 from .layout import PERPLEXITY, Frame, Kind, components, equal, lay_out
 from .neighbors import Metric, prepared
-from .trustworthiness import NEAREST, accuracy, agreement, compared
+from .trustworthiness import NEAREST, accuracy, compared
 
 
 def laid_out(
@@ -70,21 +69,6 @@ def measured(
         ]
     kept = each[0].points
     return Measures(tuple(figures), kept if np.isfinite(kept).all() else None)
-
-
-def steadiness(
-    vectors: NDArray[np.floating], *, stop: Callable[[], bool] | None = None, tell: Callable[[float], object]
-) -> float:
-    """The share of its neighbors that a point keeps from one t-SNE to another, of three that begin at random.
-
-    `tell` hears the share of the work that is done.
-    """
-    maps: list[NDArray[np.float32]] = []
-    for seed in range(3):
-        *_, frame = lay_out(vectors, "tsne", seed=seed, start="random", stop=stop)
-        maps.append(frame.points)
-        tell(len(maps) / 3)
-    return float(np.mean([agreement(one, other) for one, other in combinations(maps, 2)]))
 
 
 def too_good(figures: tuple[tuple[str, float], ...]) -> str:

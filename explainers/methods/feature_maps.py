@@ -26,6 +26,15 @@ def feature_maps(
         Literal["activity", "number"], Field(description="What stands first: the most active, or as numbered.")
     ] = "activity",
     most: Annotated[int, Field(ge=1, le=4096, description="How many channels are shown.")] = 48,
+    channel: Annotated[
+        int,
+        Field(
+            ge=-1,
+            le=4095,
+            description="One channel alone, from 0; past the last one, it counts on from the first. With -1, all that "
+            "are shown.",
+        ),
+    ] = -1,
     over: Annotated[bool, Field(description="Lay each map over the picture.")] = False,
 ) -> Tiles:
     """What does each channel find in this picture, and where?
@@ -38,7 +47,8 @@ def feature_maps(
     maps = trace.maps(depth)  # (K, h, w)
     activity = maps.abs().mean((1, 2))
     ranked = activity.argsort(stable=True, descending=True, dim=0).tolist() if order == "activity" else range(len(maps))
-    signed = bool((maps < 0).any())
+    shown = list(ranked)[:most] if channel < 0 else [channel % len(maps)]
+    signed = bool((maps[shown] < 0).any())
     tiles = [
         Tile(
             maps[k].cpu().numpy(),
@@ -47,11 +57,12 @@ def feature_maps(
             signed=signed,
             facts={"channel": k, "silent": not activity[k]},
         )
-        for k in list(ranked)[:most]
+        for k in shown
     ]
     silent = int((activity == 0).sum())
-    shown = f"The {len(tiles)} first of {len(maps)} channels" if len(tiles) < len(maps) else f"All {len(maps)} channels"
-    note = f"{shown}, {maps.shape[1]} × {maps.shape[2]} places."
+    which = f"The {len(shown)} first of {len(maps)} channels" if len(shown) < len(maps) else f"All {len(maps)} channels"
+    which = which if channel < 0 else f"Channel {shown[0]} of {len(maps)}"
+    note = f"{which}, {maps.shape[1]} × {maps.shape[2]} places."
     if silent:
         note += f" {silent} of all are silent here: zero everywhere on this picture."
     return Tiles(tuple(tiles), unit="mean activation", over_picture=over, note=note)

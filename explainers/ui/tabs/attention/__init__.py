@@ -7,16 +7,16 @@ from collections import deque
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .... import engine, registry, scores
 from ....errors import QuestionError
+from ....explanation import Explanation
 from ....ingredients.attending import asked, whole
 from ....network.rules.attended import Row
 from ....registry import Family, Method
 from ....results import Heatmap
-from ....scores.truth import true_effects
+from ....scores.truth import in_order, true_effects
 from ....trace import Query, Trace
 from ....trace.attention import drop
 from ....worlds import Truth
@@ -76,15 +76,15 @@ def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     model = trace.classifier
     if not model.has_classes:
         raise QuestionError(f"{model.name} is a backbone: it has no score that attention could matter for.")
-    classics = [_classic(family, trace) for family in BESIDE]
     told: Json = {"maps": []}
-    found = [("Attention, as above", "", "", _on_stage(given, trace))]
-    for method in (each for each in classics if each):
-        answer = engine.explain(trace, method.id, target=trace.class_index, stop=stop, **_question(trace))
-        found.append((method.title, method.id, method.question, answer.heatmap))
+    chosen = {"weights": _flat(given.get("weights"), trace), "query": _cell(given.get("cell"))}
+    found = [("Attention, as above", "", "", _answer(trace, registry.filling("attention.weighted"), stop, **chosen))]
+    beside = filter(None, (_classic(family, trace) for family in BESIDE))
+    found += [(method.title, method.id, method.question, _answer(trace, method.id, stop)) for method in beside]
     truth = shown.known.truth if shown.known and shown.world is model.world else None
     true = None if truth is None else true_effects(trace, truth)
-    for title, method_id, asks, heat in found:
+    for title, method_id, asks, answer in found:
+        heat = answer.heatmap
         card = scores.judge(trace, heat, stop=stop)
         told["maps"].append(
             {
@@ -116,9 +116,7 @@ def more(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
         if method.family is not Family.ATTENTION or method.lays_heat or method.why_not(trace.classifier):
             continue
         options = {"layer": layer} if isinstance(layer, int) and any(o.name == "layer" for o in method.options) else {}
-        answer = engine.explain(
-            trace, method.id, target=trace.target.index, stop=stop, **_question(trace), **method.check(options)
-        )
+        answer = _answer(trace, method.id, stop, **options)
         told["drawn"].append(
             {
                 "title": method.title,
@@ -160,9 +158,12 @@ def _above_least(row: Row) -> NDArray[np.float32]:
     return above
 
 
-def _question(trace: Trace) -> dict[str, Any]:
-    """What else the trace is asked, beside the class."""
-    return {"versus": trace.target.versus, "score": trace.target.score}
+def _answer(trace: Trace, method: str, stop: Stop, **options: Any) -> Explanation:
+    """What a method answers to the question on the screen."""
+    about = trace.target
+    return engine.explain(
+        trace, method, target=about.index, versus=about.versus, score=about.score, stop=stop, **options
+    )
 
 
 def _hold(trace: Trace) -> None:
@@ -195,29 +196,12 @@ def _asking(trace: Trace, index: int, query: Query) -> str:
     return "the mean patch"
 
 
-def _on_stage(given: Json, trace: Trace) -> Heatmap:
-    """The map that the browser shows: one head, the mean of a layer, or all of them by weight."""
-    layers = trace.classifier.anatomy.attention
-    weights = given.get("weights")
-    if not isinstance(weights, list) or len(weights) != len(layers):
+def _flat(weights: object, trace: Trace) -> list[Any]:
+    """The weights of all heads, layer after layer, from a list of them for each layer."""
+    heads = [layer.heads for layer in trace.classifier.anatomy.attention]
+    if not isinstance(weights, list) or [isinstance(each, list) and len(each) for each in weights] != heads:
         raise QuestionError("Each layer has a weight for each of its heads; load the page again.")
-    cell = _cell(given.get("cell"))
-    found = trace.attention(query={index: asked(trace, index, cell) for index in range(len(layers))})
-    size = max((layer.key_grid for layer in layers), key=lambda grid: grid[0] * grid[1])
-    total = torch.zeros(size)
-    for row, own in zip(found, weights, strict=True):
-        if not isinstance(own, list) or len(own) != len(row.maps):
-            raise QuestionError("Each layer has a weight for each of its heads; load the page again.")
-        total += _weighted(row, own, size)
-    return Heatmap(total, unit="share of attention")
-
-
-def _weighted(row: Row, weights: list[Any], size: tuple[int, int]) -> torch.Tensor:
-    if not all(isinstance(each, int | float) and not isinstance(each, bool) and 0 <= each <= 1 for each in weights):
-        raise QuestionError("A weight is a number from 0 to 1.")
-    own = torch.einsum("h,hyx->yx", torch.tensor(weights, dtype=row.maps.dtype), row.maps.cpu())
-    wide = torch.nn.functional.interpolate(own[None, None], size, mode="nearest")[0, 0]
-    return wide * (own.numel() / wide.numel())
+    return [weight for layer in weights for weight in layer]
 
 
 def _classic(family: Family, trace: Trace) -> Method | None:
@@ -236,5 +220,4 @@ def _given(heat: Heatmap, truth: Truth | None, true: dict[str, float] | None) ->
         return None
     put = truth.given(heat.heat)
     total = sum(abs(value) for value in put.values()) or 1.0
-    rho = scores.spearman(np.array(list(true.values())), np.array([put[name] for name in true]))
-    return {"shares": [put[name] / total for name in true], "rho": rho}
+    return {"shares": [put[name] / total for name in true], "rho": in_order(true, put)}

@@ -14,7 +14,7 @@ from PIL import Image
 from .... import engine
 from ....errors import DoesNotApply, QuestionError, Stopped
 from ....explanation import Explanation
-from ....imagining import RECIPES, RecipeName
+from ....imagining import RECIPES
 from ....imagining.showing import IMAGINED, NATURAL, colors
 from ....imagining.worlds import any_pictures, framed, natural_pictures
 from ....network.anatomy import DEPTHS
@@ -26,6 +26,7 @@ from ....showing.kinds.tiles import colored
 from ....trace import Trace
 from ... import endpoints as endpoint
 from ... import panes
+from ...answering.question import label
 from ...given import Given
 from ...pictures import colors_url
 from ...shelf import Shelf
@@ -78,24 +79,18 @@ def filters(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
 def channel(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """One channel: natural pictures that excite it most, then a picture that is grown for it."""
     trace = _trace(given, shelf, stop)
-    model, depth = trace.classifier, _site(given, trace)
-    site = trace.site(depth)
-    number = _whole(given, "channel", 0, site.channels - 1)
-    own = trace.maps(site)[number]
+    about: Json = {"depth": _site(given, trace), "channel": given.get("channel", 0), "stop": stop}
+    excited = engine.explain(trace, filling("inside.exemplars"), count=EXEMPLARS, crops=True, **about)
+    (own,) = _tiles(engine.explain(trace, filling("inside.maps"), **about))
     told: Json = {
-        "channel": number,
-        "own": panes.packed(own.cpu().numpy()),
-        "signed": bool((own < 0).any()),
-        "peak": float(own.max()),
+        "channel": about["channel"],
+        "own": panes.packed(own.values),
+        "signed": own.signed,
         "imagined": [],
-    }
-    excited = engine.explain(
-        trace, filling("inside.exemplars"), depth=depth, channel=number, count=EXEMPLARS, crops=True, stop=stop
-    )
-    told |= _exemplars(_tiles(excited), model)
+    } | _exemplars(_tiles(excited), trace.classifier)
     tell(told)
     growing = engine.stream(
-        trace, filling("inside.channel"), depth=depth, channel=number, how=_how(given), steps=CHANNEL_STEPS, stop=stop
+        trace, filling("inside.channel"), how=given.get("how", "fourier"), steps=CHANNEL_STEPS, **about
     )
     for answer in _until_stopped(growing):
         frames = _imagined(answer)
@@ -109,7 +104,6 @@ def grow(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     trace = _trace(given, shelf, stop)
     about = trace.target
     steps = STEPS.get(str(given.get("steps")), STEPS["quick"])
-    count, seed = _whole(given, "pictures", 1, 4, 1), _whole(given, "seed", 0, 9999)
     told: Json = {
         "label": trace.classifier.labels[trace.class_index],
         "unit": about.points,
@@ -122,7 +116,7 @@ def grow(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     growing = [
         engine.stream(
             trace, filling("inside.class"), target=about.index, versus=about.versus, score=about.score, stop=stop,
-            how=way["how"], steps=steps, pictures=count, seed=seed,
+            how=way["how"], steps=steps, pictures=given.get("pictures", 1), seed=given.get("seed", 0),
         )
         for way in told["ways"]
     ]  # fmt: skip
@@ -172,7 +166,7 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
     def imagined(model: Any, target: Any, how: Any, steps: Any, seed: Any) -> Iterator[Any]:
         network = shelf.network(endpoint.model_of(model, shelf))
         chosen = {"how": how, "steps": steps, "seed": seed}
-        for answer in engine.stream(network, filling("inside.class"), target=_label(target), pictures=1, **chosen):
+        for answer in engine.stream(network, filling("inside.class"), target=label(target), pictures=1, **chosen):
             (frame,) = _imagined(answer)
             yield Image.fromarray(frame.values), {**frame.facts, "score": frame.value}
 
@@ -308,29 +302,9 @@ def _shown(tile: Tile) -> Json:
     return _numbered(tile) | {"picture": colors_url(colored(tile)), "silent": tile.facts.get("silent", False)}
 
 
-def _how(given: Json) -> RecipeName:
-    how = given.get("how", "fourier")
-    if how not in RECIPES:
-        raise QuestionError(f"“how” is one of {', '.join(RECIPES)}.")
-    found: RecipeName = how
-    return found
-
-
-def _ways(given: Json) -> list[RecipeName]:
+def _ways(given: Json) -> list[str]:
+    """Each way once; which there are, the method knows."""
     ways = given.get("ways") or ["fourier"]
     if not isinstance(ways, list) or not all(isinstance(how, str) for how in ways):
         raise QuestionError(f"“ways” are some of {', '.join(RECIPES)}.")
-    return [_how({"how": how}) for how in list(dict.fromkeys(ways))[: len(RECIPES)]]
-
-
-def _label(value: Any) -> str | int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise QuestionError("A class is given by its label or its number.")
-    return value
-
-
-def _whole(given: Json, name: str, low: int, high: int, default: int = 0) -> int:
-    value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise QuestionError(f"“{name}” is a whole number from {low} to {high}.")
-    return value
+    return list(dict.fromkeys(ways))

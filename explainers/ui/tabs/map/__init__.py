@@ -19,9 +19,7 @@ from ....galleries import gallery as galleries
 from ....galleries.embedding import PLACES, EmbeddedAt
 from ....galleries.gallery import Gallery
 from ....galleries.groups import WAYS
-from ....galleries.laid_out import steadiness
 from ....galleries.layout import KINDS
-from ....galleries.trustworthiness import NEAREST
 from ....network.classifier import Classifier
 from ....pictures import Picture
 from ....registry import filling
@@ -131,12 +129,13 @@ def _depths(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
 
 
 def _steady(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
-    """How much maps from three seeds agree, each begun at random numbers' hands."""
-    model = asked(given, shelf).network
-    vectors = _gallery(given, model).vectors(model)
-    where = _place(given, vectors.places)
-    agreed = steadiness(vectors.at(where), stop=stop, tell=lambda share: tell({"share": share}))
-    return {"agreement": agreed, "of": NEAREST}
+    """How much maps that begin at random agree, in a sentence."""
+    question = asked(given, shelf)
+    gallery = _gallery(given, question.network)
+    place = _place(given, gallery.vectors(question.network).places)
+    for answer in question.put("map.steady", stop, gallery=gallery, place=place):
+        tell({"share": answer.result.done})
+    return {"sentence": answer.result.note}
 
 
 def _digits(_given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:

@@ -1008,10 +1008,8 @@ const acts = {
   steady: () => {
     at.steady.textContent = "…";
     sightglass.run("map", "steady", { ...places, gallery: map.gallery }, (told) => {
-      if (told.state === "error") at.steady.textContent = told.sentence;
       if (told.share) at.steady.textContent = `${percent(told.share)} …`;
-      if (told.state === "done")
-        at.steady.textContent = `Three maps that begin at random share ${percent(told.agreement)} of each point's ${told.of} neighbors.`;
+      if (told.sentence) at.steady.textContent = told.sentence;
     });
   },
   film: () => {
