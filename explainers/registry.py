@@ -5,36 +5,47 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
-import math
 import pkgutil
-import types
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
-
-from annotated_types import Ge, Gt, Le, Lt, MaxLen
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.fields import FieldInfo
+from typing import Any, get_args, get_origin, get_type_hints
 
 from .errors import DoesNotApply, QuestionError, calls
 from .errors.spelling import did_you_mean, either, nearest
 from .galleries.gallery import Gallery
-from .network.anatomy import DEPTHS
 from .network.classifier import Classifier
 from .network.opening import ATTENDING, RECTIFYING
+from .options import ASKED, Cell, Depth, Form, Option
 from .results import Heatmap, Result
 from .trace import PIXELS, Asked, Second, Trace
 
+__all__ = [
+    "ASKED",
+    "ENTRY_POINTS",
+    "FOLLOWING_SLOPES",
+    "GIVEN",
+    "Cell",
+    "Depth",
+    "Family",
+    "Method",
+    "Need",
+    "Option",
+    "all_methods",
+    "explainer",
+    "filling",
+    "find",
+    "heat_method",
+    "heat_of",
+    "laying_heat",
+    "suitable",
+    "usual",
+]
+
 ENTRY_POINTS = "explainers.methods"
 """Other people's packages add methods under this entry-point group."""
-
-ASKED = ("target", "versus", "score", "gallery", "second", "stop", "working")
-"""What every question says beside the options of its method."""
-RESERVED = {"about", "trace", "picture", "model", "method", "methods", *ASKED}
-"""Names that belong to every question, so that no option may take them."""
 
 GIVEN: dict[type, str] = {
     Trace: "a picture: ask about ex.look(model, picture)",
@@ -44,20 +55,6 @@ GIVEN: dict[type, str] = {
     Gallery: "a gallery of pictures: add gallery=Gallery.open(…), from explainers.galleries.gallery",
 }
 """What a method may be given, by type, and the way to it in words. Whatever is not asked for is not there."""
-
-Cell = Annotated[
-    tuple[int, int] | None,
-    Field(description="A cell of the grid, as row and column from the upper left; none by default."),
-]
-"""A place that the visitor clicks: (row, column)."""
-
-LARGEST_CELL = 4095
-"""No grid has more rows or columns; a network's own bound is the method's to check."""
-
-Depth = Annotated[
-    str, Field(description="How deep in the network the maps are read.", json_schema_extra={"choices": list(DEPTHS)})
-]
-"""A named depth, resolved by the anatomy; from Python also the path of a module."""
 
 
 class Family(StrEnum):
@@ -133,21 +130,6 @@ FOLLOWING_SLOPES = frozenset({Need.PIXEL_SLOPES, Need.SLOPES, Need.RECTIFIERS})
 """What methods need that follow slopes all the way to the pixels."""
 
 
-@dataclass(frozen=True)
-class Option:
-    """One thing to choose: a keyword-only parameter, with its bounds and words."""
-
-    name: str
-    kind: Literal["choice", "switch", "integer", "number", "cell", "text", "numbers"]
-    default: Any
-    description: str
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    longest: int | None = None
-    """The most letters of a text, or the most of several numbers."""
-
-
 @dataclass(frozen=True, eq=False)
 class Method:
     """A registry entry: the function, its words, what it needs and what can be chosen."""
@@ -164,15 +146,19 @@ class Method:
     class_specific: bool
     passes: tuple[int, int]
     sums: bool
-    options: tuple[Option, ...]
+    form: Form
     function: Callable[..., Any]
     given: tuple[type, ...]
     gives: type[Result]
     streams: bool
-    _schema: type[BaseModel]
     classic: bool = False
     fills: str = ""
     """A part of a tab that it fills, by the tab's own word, such as "inside.filters"; empty for most."""
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """What can be chosen, in the order of the signature."""
+        return self.form.options
 
     @property
     def lays_heat(self) -> bool:
@@ -201,28 +187,7 @@ class Method:
 
     def check(self, options: dict[str, Any], *, named_depths_only: bool = False) -> dict[str, Any]:
         """The options, complete and within bounds. Raises `QuestionError` that names option, limit and way out."""
-        known = {option.name: option for option in self.options}
-        for name in options:
-            if name not in known:
-                meant = did_you_mean(nearest(str(name), [*known, *ASKED]))
-                offer = f"its options are {', '.join(known)}" if known else "it has no options"
-                offer = f".{meant} {offer.capitalize()}" if meant else f"; {offer}"
-                raise QuestionError(f"{self.title} has no option “{str(name)[:40]}”{offer}.")
-        # What comes as JSON has lists, where Python has tuples.
-        options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-        if named_depths_only:
-            for name, value in options.items():
-                if known[name].choices and value not in known[name].choices:
-                    raise QuestionError(_sentence(self.title, known[name], value))
-        try:
-            checked = self._schema(**options).model_dump()
-        except ValidationError as error:
-            name = str(error.errors()[0]["loc"][0])
-            raise QuestionError(_sentence(self.title, known[name], options.get(name))) from error
-        for name, value in checked.items():
-            if known[name].kind in ("cell", "numbers") and not _within(known[name], value):
-                raise QuestionError(_sentence(self.title, known[name], value))
-        return checked
+        return self.form.check(self.title, options, named_depths_only=named_depths_only)
 
     def start(self, options: dict[str, Any]) -> str:
         """Where the graph has to begin for these options: a depth, or the pixels."""
@@ -409,27 +374,16 @@ def _read(
         raise TypeError(f"{name}: `paper` is the https address of the source")
     hints = get_type_hints(function, include_extras=True)
     given: list[type] = []
-    options: list[Option] = []
-    fields: dict[str, Any] = {}
+    chosen: list[inspect.Parameter] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name not in hints:
             raise TypeError(f"{name}: {parameter.name} has no annotation")
         if parameter.kind is parameter.KEYWORD_ONLY:
-            option = _option(name, parameter, hints[parameter.name])
-            options.append(option)
-            fields[option.name] = (hints[option.name], option.default)
+            chosen.append(parameter.replace(annotation=hints[parameter.name]))
         elif parameter.kind in _POSITIONAL and hints[parameter.name] in GIVEN:
             given.append(hints[parameter.name])
         else:
             raise TypeError(f"{name}: {parameter.name} is positional, and nothing of its type can be given")
-    strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, validate_default=True)
-    schema: type[BaseModel] = create_model(name, __config__=strict, **fields)
-    try:
-        schema()
-    except ValidationError as error:
-        raise TypeError(
-            f"{name}: the default of {error.errors()[0]['loc'][0]} is not what its option allows"
-        ) from error
     question, how, read_it_as, beware = _words(name, inspect.getdoc(function) or "")
     gives, streams = _gives(name, hints.get("return"))
     return Method(
@@ -445,60 +399,12 @@ def _read(
         class_specific=class_specific,
         passes=passes,
         sums=sums,
-        options=tuple(options),
+        form=Form.of(name, chosen),
         function=function,
         given=tuple(given),
         gives=gives,
         streams=streams,
-        _schema=schema,
     )
-
-
-def _option(method: str, parameter: inspect.Parameter, hint: Any) -> Option:
-    where = f"{method}: option {parameter.name}"
-    if parameter.name in RESERVED:
-        raise TypeError(f"{where} bears a name that belongs to every question")
-    if parameter.default is parameter.empty:
-        raise TypeError(f"{where} has no default")
-    base, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    info = next((extra for extra in extras if isinstance(extra, FieldInfo)), None)
-    if info is None or not info.description:
-        raise TypeError(f"{where} has no description; write Annotated[…, Field(description=…)]")
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    if get_origin(base) is Literal or "choices" in extra:
-        listed: tuple[Any, ...] = tuple(get_args(base) or extra["choices"])  # type: ignore[arg-type]
-        if not all(isinstance(choice, str) for choice in listed) or parameter.default not in listed:
-            raise TypeError(f"{where} is a choice among words, and its default is one of them")
-        return Option(parameter.name, "choice", parameter.default, info.description, listed)
-    if base in (str, tuple[float, ...]):
-        return _long(where, parameter, base, info, extra)
-    if base == tuple[int, int] | None:
-        return Option(parameter.name, "cell", parameter.default, info.description, minimum=0, maximum=LARGEST_CELL)
-    if base is bool:
-        return Option(parameter.name, "switch", parameter.default, info.description)
-    if base not in (int, float):
-        raise TypeError(f"{where} is {base}; options are Literal, Depth, Cell, bool, int, float, str or several floats")
-    low = next((m.ge for m in info.metadata if isinstance(m, Ge)), None)
-    high = next((m.le for m in info.metadata if isinstance(m, Le)), None)
-    if low is None or high is None or any(isinstance(m, Gt | Lt) for m in info.metadata):
-        raise TypeError(f"{where} has no bounds that can be reached; write Field(ge=…, le=…)")
-    kind: Literal["integer", "number"] = "integer" if base is int else "number"
-    bounds = (float(low), float(high))  # type: ignore[arg-type]
-    return Option(parameter.name, kind, parameter.default, info.description, (), *bounds)
-
-
-def _long(where: str, parameter: inspect.Parameter, base: Any, info: FieldInfo, extra: Mapping[str, Any]) -> Option:
-    """A text, or several numbers: bounded in length, and the numbers in size."""
-    longest = next((m.max_length for m in info.metadata if isinstance(m, MaxLen)), None)
-    assert info.description
-    if longest is None:
-        raise TypeError(f"{where} has no bound on its length; write Field(max_length=…)")
-    if base is str:
-        return Option(parameter.name, "text", parameter.default, info.description, longest=longest)
-    if not {"minimum", "maximum"} <= extra.keys():
-        raise TypeError(f'{where} has no bounds; write json_schema_extra={{"minimum": …, "maximum": …}}')
-    ends = (float(extra["minimum"]), float(extra["maximum"]))
-    return Option(parameter.name, "numbers", parameter.default, info.description, (), *ends, longest)
 
 
 def _words(name: str, doc: str) -> tuple[str, str, str, str]:
@@ -528,48 +434,6 @@ def _gives(name: str, returned: Any) -> tuple[type[Result], bool]:
 
 def _is_kind(returned: Any) -> bool:
     return isinstance(returned, type) and issubclass(returned, Result) and returned is not Result
-
-
-def _sentence(title: str, option: Option, value: Any) -> str:
-    got = f"“{value[:40]}”" if isinstance(value, str) else _number(value)
-    low, high = _number(option.minimum), _number(option.maximum)
-    match option.kind:
-        case "choice":
-            wanted = f"one of {either(option.choices)}"
-        case "switch":
-            wanted = "true or false"
-        case "integer":
-            wanted = f"a whole number from {low} to {high}"
-        case "cell":
-            wanted = f"a row and a column, two whole numbers from {low} to {high}, or nothing"
-        case "text":
-            wanted = f"a text of at most {option.longest} letters"
-        case "numbers":
-            wanted = f"at most {option.longest} numbers from {low} to {high}"
-        case _:
-            wanted = f"a number from {low} to {high}"
-    return f"“{option.name}” of {title} is {wanted}, not {got}."
-
-
-def _within(option: Option, value: tuple[float, ...] | None) -> bool:
-    assert option.minimum is not None
-    assert option.maximum is not None
-    return value is None or all(option.minimum <= each <= option.maximum for each in value)
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return {None: "nothing", True: "true", False: "false"}.get(value, "that") if _hashable(value) else "that"
-    if isinstance(value, int) and abs(value) >= _SPELLED:
-        return "that"  # beyond what a float holds, and nothing to read aloud
-    return f"{value:g}" if math.isfinite(value) else str(value)
-
-
-_SPELLED = 10**15
-
-
-def _hashable(value: Any) -> bool:
-    return isinstance(value, bool | types.NoneType)
 
 
 def _capital(text: str) -> str:

@@ -29,6 +29,7 @@ LEVELS: tuple[dict[str, str], ...] = (
         "scores": "how far a heat can be trusted on this very network",
         "ingredients": "what several methods share",
         "galleries": "reference pictures: vectors, neighbors, layouts",
+        "options": "what can be chosen of a method: form and schema, read off its signature",
     },
     {
         "registry": "what a method is, read off its function",
