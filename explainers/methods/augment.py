@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ..augmenting import NOTHING, Pipeline, Trial, answered, picture_of
+from ..augmenting.options import Transforms
 from ..registry import Family, Need, explainer
 from ..results import Tile, Tiles
 from ..trace import Trace
@@ -22,10 +23,7 @@ from ..trace import Trace
 def augment(
     trace: Trace,
     *,
-    pipeline: Annotated[
-        str,
-        Field(max_length=2000, description="Transforms such as rotation(degrees=15), posterize(bits=5), or a preset."),
-    ] = "classic",
+    pipeline: Transforms = "classic",
     samples: Annotated[int, Field(ge=1, le=64, description="How many variants are drawn.")] = 12,
     seed: Annotated[int, Field(ge=0, le=99999, description="Another number draws other variants.")] = 0,
 ) -> Iterator[Tiles]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..augmenting import NOTHING, Back, Pipeline, Recipe, compared, invertible, picture_of, pixels_of
+from ..augmenting.options import ExplainedBy, Transforms
 from ..registry import Family, Need, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Trace
@@ -28,13 +29,8 @@ _Named = tuple[str, Recipe, Back]
 def consistency(
     trace: Trace,
     *,
-    pipeline: Annotated[
-        str,
-        Field(max_length=2000, description="Transforms such as rotation(degrees=15), posterize(bits=5), or a preset."),
-    ] = "classic",
-    explained_by: Annotated[
-        str, Field(max_length=60, description="The method whose maps are compared, by its id; empty for a quick one.")
-    ] = "",
+    pipeline: Transforms = "classic",
+    explained_by: ExplainedBy = "",
     samples: Annotated[int, Field(ge=2, le=64, description="How many variants are drawn.")] = 16,
     seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other variants.")] = 0,
 ) -> Iterator[Tiles]:

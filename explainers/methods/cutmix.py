@@ -1,13 +1,12 @@
 """CutMix (Yun et al., ICCV 2019): which of two pictures the heat lies on."""
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from ..augmenting import cut_mix, heat_in_box, over_share, pixels_of_second
+from ..augmenting.options import Across, Down, ExplainedBy, Points
 from ..registry import Family, explainer, heat_method, heat_of
 from ..results import Curves
 from ..trace import Second, Trace
@@ -24,12 +23,10 @@ def cutmix(
     trace: Trace,
     second: Second,
     *,
-    points: Annotated[int, Field(ge=3, le=41, description="How many values of λ are tried.")] = 11,
-    across: Annotated[float, Field(ge=0, le=1, description="Middle of the box, as a share of the width.")] = 0.5,
-    down: Annotated[float, Field(ge=0, le=1, description="Middle of the box, as a share of the height.")] = 0.5,
-    explained_by: Annotated[
-        str, Field(max_length=60, description="The method whose heat is measured, by its id; empty for a quick one.")
-    ] = "",
+    points: Points = 11,
+    across: Across = 0.5,
+    down: Down = 0.5,
+    explained_by: ExplainedBy = "",
 ) -> Iterator[Curves]:
     """On which of two pictures does the heat for the chosen class lie, when one is pasted into the other?
 

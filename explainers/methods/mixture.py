@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ..augmenting import Mixing, colors_of, heat_in_box, mixed, pixels_of_second
+from ..augmenting.options import Across, Down, ExplainedBy
 from ..registry import Family, Need, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Second, Trace
@@ -26,11 +27,9 @@ def mixture(
         Mixing, Field(description="CutMix pastes a box of the second picture, MixUp blends both.")
     ] = "cutmix",
     share: Annotated[float, Field(ge=0, le=1, description="λ: how much of the first picture is left.")] = 0.5,
-    across: Annotated[float, Field(ge=0, le=1, description="Middle of the box, as a share of the width.")] = 0.5,
-    down: Annotated[float, Field(ge=0, le=1, description="Middle of the box, as a share of the height.")] = 0.5,
-    explained_by: Annotated[
-        str, Field(max_length=60, description="The method whose heat is shown, by its id; empty for a quick one.")
-    ] = "",
+    across: Across = 0.5,
+    down: Down = 0.5,
+    explained_by: ExplainedBy = "",
 ) -> Tiles:
     """What does the network say to two pictures in one, and where does the heat for the chosen class lie?
 

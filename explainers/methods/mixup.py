@@ -1,13 +1,12 @@
 """MixUp (Zhang et al., ICLR 2018): which of two pictures the map keeps to, as they are blended."""
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from ..augmenting import NOTHING, compared, mix_up, over_share, pixels_of_second
+from ..augmenting.options import ExplainedBy, Points
 from ..registry import Family, explainer, heat_method, heat_of
 from ..results import Curves
 from ..trace import Second, Trace
@@ -26,10 +25,8 @@ def mixup(
     trace: Trace,
     second: Second,
     *,
-    points: Annotated[int, Field(ge=3, le=41, description="How many values of λ are tried.")] = 11,
-    explained_by: Annotated[
-        str, Field(max_length=60, description="The method whose maps are compared, by its id; empty for a quick one.")
-    ] = "",
+    points: Points = 11,
+    explained_by: ExplainedBy = "",
 ) -> Iterator[Curves]:
     """Whose map does the chosen class keep, when two pictures are blended?
 

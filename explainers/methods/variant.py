@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ..augmenting import Pipeline, colors_of, compared, invertible, picture_of, pixels_of
+from ..augmenting.options import ExplainedBy, Transforms
 from ..registry import Family, Need, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Trace
@@ -21,14 +22,9 @@ from ..trace import Trace
 def variant(
     trace: Trace,
     *,
-    pipeline: Annotated[
-        str,
-        Field(max_length=2000, description="Transforms such as rotation(degrees=15), posterize(bits=5), or a preset."),
-    ] = "classic",
+    pipeline: Transforms = "classic",
     seed: Annotated[int, Field(ge=0, le=99999, description="Another number draws another variant.")] = 0,
-    explained_by: Annotated[
-        str, Field(max_length=60, description="The method whose maps are compared, by its id; empty for a quick one.")
-    ] = "",
+    explained_by: ExplainedBy = "",
 ) -> Tiles:
     """Where does one augmented variant show the reason for the chosen class?
 
