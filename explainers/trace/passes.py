@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast, runtime_checkable
+from typing import Protocol, TypedDict, TypeVar, Unpack, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -97,6 +97,21 @@ def answering(results: Iterator[T], spent: Spent) -> Iterator[T]:
         yield cast(T, result)
 
 
+class Wanted(TypedDict, total=False):
+    """What is asked of a pass beside its outputs."""
+
+    taps: Sequence[Point]
+    """What comes out there is kept."""
+    start: Sequence[Point]
+    """The graph begins there: these outputs become leaves."""
+    cut: Sequence[Point]
+    """The graph ends before each of them."""
+    fed: Sequence[Point]
+    """What goes in there is kept."""
+    graph: bool
+    """Whether there is one; by default, there is."""
+
+
 @dataclass(eq=False)
 class Billed:
     """A network as it is run for somebody: every pass stands on their bill, and ends where they say stop."""
@@ -121,29 +136,12 @@ class Billed:
         return model.framing.normalize(pixels.to(model.device)).to(model.dtype)
 
     def run(
-        self,
-        inputs: Tensor,
-        *,
-        taps: Sequence[Point] = (),
-        start: Sequence[Point] = (),
-        cut: Sequence[Point] = (),
-        fed: Sequence[Point] = (),
-        graph: bool = True,
-        under: AbstractContextManager[object] | None = None,
+        self, inputs: Tensor, *, under: AbstractContextManager[object] | None = None, **wanted: Unpack[Wanted]
     ) -> Pass:
         """One forward pass of what the network is fed (N, C, H, W), as `taps.run` has it; the rules of `under` hold."""
         with self.spent.passing(forwards=len(inputs)), under or nullcontext():
             try:
-                return _taps.run(
-                    self.classifier.module,
-                    inputs,
-                    taps=taps,
-                    start=start,
-                    cut=cut,
-                    fed=fed,
-                    graph=graph,
-                    stop=self.stop,
-                )
+                return _taps.run(self.classifier.module, inputs, stop=self.stop, **wanted)
             except LookupError as error:  # the network ran, and something that was asked for did not come by
                 unseen = error
         raise unseen
@@ -320,21 +318,12 @@ class Passes(Billed):
             known = {point: tensor.detach() for point, tensor in self.through(site).taps.items()}
         return {point: known[point] for point in site.points}
 
-    def once(
-        self,
-        *,
-        taps: Sequence[Point] = (),
-        start: Sequence[Point] = (),
-        cut: Sequence[Point] = (),
-        graph: bool = True,
-        fed: Sequence[Point] = (),
-        under: AbstractContextManager[object] | None = None,
-    ) -> Pass:
+    def once(self, *, under: AbstractContextManager[object] | None = None, **wanted: Unpack[Wanted]) -> Pass:
         """A pass of the picture of which only the logits are remembered.
 
         Under any rule they are what they always are, but not where a head of attention is silenced.
         """
-        passed = self.run(self.framed(self.pixels), taps=taps, start=start, cut=cut, fed=fed, graph=graph, under=under)
+        passed = self.run(self.framed(self.pixels), under=under, **wanted)
         silenced = isinstance(under, Attending) and under.silences
         if self.memory.logits is None and not silenced:
             self.memory.logits = full(passed.output[0].detach())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TypeVar, cast
+from typing import TypeVar, Unpack, cast
 
 import torch
 from torch import Tensor
@@ -19,12 +19,12 @@ from ..network.heads import Prediction
 from ..network.outputs import OwnTarget
 from ..network.rules.attended import Row
 from ..network.sites import Outputs, Site
-from ..network.taps import Pass, Point
+from ..network.taps import Pass
 from ..pictures import Picture
 from ..results import Heatmap, Step
 from ..shapes import Batch, Heat, Logits, Maps, MapsBatch, Pixels, Scores, Slopes, full
 from .attention import Query, attention_rows, hold
-from .passes import PICTURE, PIXELS, Memory, Passes, Spent
+from .passes import PICTURE, PIXELS, Memory, Passes, Spent, Wanted
 from .target import Target
 
 K = TypeVar("K")
@@ -269,16 +269,7 @@ class Trace:
         """Keep what every attention is made from, so that any row can be asked for without another pass."""
         hold(self)
 
-    def run(
-        self,
-        *,
-        taps: Sequence[Point] = (),
-        start: Sequence[Point] = (),
-        cut: Sequence[Point] = (),
-        fed: Sequence[Point] = (),
-        graph: bool = True,
-        under: AbstractContextManager[object] | None = None,
-    ) -> Pass:
+    def run(self, *, under: AbstractContextManager[object] | None = None, **wanted: Unpack[Wanted]) -> Pass:
         """A pass of the picture for a method's own mathematics: what came out, and the tensors asked for on the way.
 
         Kept are what comes out at `taps` and what goes in at `fed`. The graph begins at `start`, whose outputs become
@@ -286,7 +277,7 @@ class Trace:
         attention that is watched or silenced, functions do something more, or another thing. See `network.taps.run`.
         """
         with self.passes.turn():
-            return self.passes.once(taps=taps, start=start, cut=cut, fed=fed, graph=graph, under=under)
+            return self.passes.once(under=under, **wanted)
 
     def run_on(self, given: Outputs) -> Tensor:
         """The outputs (N, C), with their graph, when points put out these tensors (N, …): one pass, of this picture."""
