@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -30,9 +31,9 @@ def whose(model: Classifier) -> str:
     return _natural(model, 1)[1]
 
 
-def have_at_hand(pictures: Sequence[Picture]) -> None:
-    """Photographs that stand in for natural ones wherever a network has none of its own, from now on."""
-    _at_hand[:] = pictures
+def have_at_hand(photographs: Sequence[Path]) -> None:
+    """Files that stand in for natural pictures wherever a network has none of its own; read when first wanted."""
+    _at_hand[:] = photographs
 
 
 def any_pictures(count: int = NATURAL) -> tuple[Picture, ...]:
@@ -54,7 +55,7 @@ def second_opinion(model: Classifier) -> Classifier | None:
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
-_at_hand: list[Picture] = []
+_at_hand: list[Path] = []
 
 
 def _natural(model: Classifier, count: int) -> tuple[tuple[Picture, ...], str]:
@@ -63,8 +64,13 @@ def _natural(model: Classifier, count: int) -> tuple[tuple[Picture, ...], str]:
     try:
         gallery = fitting(model)
     except QuestionError:
-        return tuple(_at_hand[:count]), "the photographs here" if _at_hand else ""
+        return _photographs(tuple(_at_hand[:count])), "the photographs here" if _at_hand else ""
     return _spread(gallery, count), f"the gallery {gallery.name}"
+
+
+@lru_cache(maxsize=2)
+def _photographs(files: tuple[Path, ...]) -> tuple[Picture, ...]:
+    return tuple(Picture.read(file) for file in files)
 
 
 @lru_cache(maxsize=4)

@@ -12,7 +12,6 @@ import gradio as gr
 
 from ..errors import QuestionError, SightglassError
 from ..imagining.worlds import have_at_hand
-from ..pictures import Picture
 from ..showing.pen import COLORS, ON_DARK
 from . import endpoints, parts, scripts
 from .answering import answers, gathering, honest, work
@@ -59,7 +58,7 @@ def build(
     background. Raises `ModelError` for an identifier that names nothing.
     """
     shelf = Shelf(Catalogue(models, photographs), device)
-    have_at_hand([Picture.read(path) for path in photographs])
+    have_at_hand(photographs)
     with gr.Blocks(title="Sightglass", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as demo:
         with gr.Column(elem_id="bench"):
             parts.Masthead()
