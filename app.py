@@ -17,7 +17,8 @@ MODELS = [name.strip() for name in os.environ.get("MODELS", "").split(",") if na
 GALLERIES = [name.strip() for name in os.environ.get("GALLERIES", "").split(",") if name.strip()]  # folders
 PORT = int(os.environ["PORT"]) if os.environ.get("PORT") else None  # the next free one from 7860
 
-PHOTOGRAPHS = sorted(Path(__file__).with_name("examples").glob("*.jpg"))
+WELCOME = "chelsea.jpg"  # between two classes, so that it raises a question
+PHOTOGRAPHS = sorted(Path(__file__).with_name("examples").glob("*.jpg"), key=lambda file: (file.name != WELCOME, file))
 
 for folder in GALLERIES:
     offer(Gallery.open(folder))

@@ -16,6 +16,7 @@ from ..errors import SightglassError
 from ..galleries.gallery import Gallery
 from ..network.classifier import load
 from ..network.heads import SCORES
+from ..network.sources import HERE, SCHEME
 from ..version import NAME, release
 from . import anatomy
 
@@ -32,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
-_NAMED = f"timm:…, torchvision:…, hf:…, {', '.join(f'{world.scheme}:…' for world in worlds.worlds())} or a folder"
+_BUILT_IN = (SCHEME, *(world.scheme for world in worlds.worlds()))
+_NAMED = f"timm:…, torchvision:…, hf:…, {', '.join(f'{kind}:…' for kind in _BUILT_IN)} or a folder"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     asking = commands.add_parser("explain", help="lay a method's heat over a picture")
     asking.add_argument("picture", help="a JPEG, PNG or WebP")
-    asking.add_argument("--model", default=worlds.home().first, help=_NAMED)
+    asking.add_argument("--model", default=HERE, help=_NAMED)
     asking.add_argument("--method", default=None, help="see the command methods; by default the first that applies")
     asking.add_argument("--target", help="the class by label or number; the winning one by default")
     asking.add_argument("--versus", help="rather than which class?")
@@ -66,7 +68,7 @@ def _add_gallery(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="action")
     building = actions.add_parser("build", help="read pictures, embed them, and keep both; what is cut off goes on")
     building.add_argument("source", help="a folder, a .zip, torchvision:cifar10 or hub:owner/name")
-    building.add_argument("--model", default=worlds.home().first, help="whose vectors; another one's are added")
+    building.add_argument("--model", default=HERE, help="whose vectors; another one's are added")
     building.add_argument("--out", required=True, help="the folder of the gallery")
     building.add_argument("--limit", type=int, help="take so many pictures, evenly from all")
     building.set_defaults(run=_build_gallery)

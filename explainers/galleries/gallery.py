@@ -301,8 +301,10 @@ def fitting(model: Classifier) -> Gallery:
         if gallery.has(model):
             return gallery
     raise QuestionError(
-        f"No gallery here has vectors of {model.name}; make one of your own pictures with: "
-        f"python -m explainers gallery build FOLDER --model {model.name}"
+        f"No gallery here has vectors of {model.name}; make one of your own pictures, with: "
+        f"python -m explainers gallery build FOLDER --model {model.name} --out GALLERY, or of a published set, with "
+        "torchvision:cifar10 or hub:owner/name in place of FOLDER. Then give it as gallery=, or offer it on the page by "
+        "starting that with GALLERIES=GALLERY."
     )
 
 

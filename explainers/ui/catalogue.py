@@ -11,7 +11,7 @@ import explainers as ex
 
 from .. import registry, worlds
 from ..network.heads import DEFAULT_SCORE, SCORES
-from ..network.sources import parse
+from ..network.sources import SCHEME, parse
 from ..registry import Method
 from ..showing import render
 from ..worlds import World
@@ -31,10 +31,19 @@ class Network:
     source: str
     attends: bool = False
     """Whether it is known to have attention before it is loaded."""
+    license: str = ""
+    home: str = ""
+    """The page of whoever published it."""
+    missing: str = ""
+    """The command that brings it here, where that has to be done first."""
 
 
 class Catalogue:
-    """The networks that can be chosen from a list, the first being what a visitor meets."""
+    """The networks that can be chosen from a list, and the pictures that are offered; visitors meet the first of both.
+
+    With photographs, that is the first of them and a network of photographs that is always here; without such a
+    network, or without photographs, the home of the built-in worlds.
+    """
 
     def __init__(self, extra: Sequence[str] = (), photographs: Sequence[Path] = ()) -> None:
         self.photographs = {f"{pictures.PHOTO}{path.stem}": path for path in photographs}
@@ -43,16 +52,36 @@ class Catalogue:
             title = parse(text).title
             same = sum(network.identifier.partition(" ")[0] == title for network in own)
             own.append(Network(f"{title} ({same + 1})" if same else title, "", "", text))
-        listed = [Network(s.identifier, s.line, f"{s.millions:.2g} M", s.identifier, s.attends) for s in ex.models()]
-        home = [network for network in listed if worlds.of(network.identifier) is worlds.home()]
-        rest = [network for network in listed if network not in home]
+        listed = [
+            Network(
+                s.identifier, s.line, f"{s.millions:.2g} M", s.identifier, s.attends, s.license or "", s.home, s.missing
+            )
+            for s in ex.models()
+        ]  # fmt: skip
+        at_home = [network for network in listed if worlds.of(network.identifier) is worlds.home()]
+        at_hand = [network for network in listed if parse(network.identifier).kind == SCHEME and not network.missing]
+        opening = (at_hand if photographs else []) or at_home
+        rest = [network for network in listed if network not in opening]
         mine = {network.identifier for network in own}
-        self.networks = (*home, *own, *(network for network in rest if network.identifier not in mine))
+        self.networks = (*opening, *own, *(network for network in rest if network.identifier not in mine))
 
     @property
     def first(self) -> str:
         """The identifier of the network that is asked when none is named."""
         return self.networks[0].identifier
+
+    def usual(self, scene: str) -> str:
+        """The identifier of the network that is asked about a picture when none is named: that of its own world."""
+        if not scene or scene in self.photographs or scene.startswith(pictures.AMONG):
+            return self.first
+        found = worlds.picture(scene, _GLANCE)
+        return self.first if found is None else found[0].first
+
+    def welcome(self, identifier: str) -> str:
+        """The name of the picture that a network is asked about when none is named."""
+        world = worlds.of(identifier)
+        photograph = next(iter(self.photographs), "")
+        return world.offered[0] if world and world.offered else photograph or worlds.home().offered[0]
 
     def network(self, identifier: str) -> Network | None:
         """The entry of that name, None for any other network."""
@@ -69,7 +98,16 @@ class Catalogue:
         """All of it, for the browser."""
         return {
             "networks": [
-                {"id": n.identifier, "line": n.line, "size": n.size, "attends": n.attends, "world": _scheme(n)}
+                {
+                    "id": n.identifier,
+                    "line": n.line,
+                    "size": n.size,
+                    "attends": n.attends,
+                    "world": _scheme(n),
+                    "license": n.license,
+                    "home": n.home,
+                    "missing": n.missing,
+                }
                 for n in self.networks
             ],
             "worlds": {world.scheme: _world_as_json(world) for world in worlds.worlds()},
@@ -87,22 +125,27 @@ class Catalogue:
             "fade": render.FADE,
             "shown": render.SHOWN,
             "scenes": self._thumbnails(),
-            "welcome": worlds.home().offered[0],
-            "for_photographs": next((n.identifier for n in self.networks if not _scheme(n)), ""),
+            "welcome": self.welcome(self.first),
+            "home": worlds.home().scheme,
+            "for_photographs": next((n.identifier for n in self.networks if not _scheme(n) and not n.missing), ""),
         }
 
     def _thumbnails(self) -> list[dict[str, str]]:
-        offered = [pictures.from_world(name) for world in worlds.worlds() for name in world.offered]
+        offered = [(world, pictures.from_world(name)) for world in worlds.worlds() for name in world.offered]
         drawn = [
-            {"scene": one.scene, "about": one.known.about, "src": pictures.thumbnail(one.scene)}
-            for one in offered
+            {"scene": one.scene, "about": one.known.about, "src": pictures.thumbnail(one.scene), "world": world.scheme}
+            for world, one in offered
             if one.known
         ]
         photographs = [
-            {"scene": name, "about": f"photograph: {path.stem}", "src": pictures.small(path)}
+            {"scene": name, "about": f"photograph: {path.stem}", "src": pictures.small(path), "world": ""}
             for name, path in self.photographs.items()
         ]
-        return drawn + photographs
+        return photographs + drawn
+
+
+_GLANCE = 8
+"""Pixels of a picture that is drawn only to know whether a world has one of that name."""
 
 
 def method_as_json(method: Method) -> dict[str, Any]:
@@ -146,6 +189,7 @@ def _world_as_json(world: World) -> dict[str, Any]:
     pair = world.pair
     return {
         "knows": world.knows,
+        "title": world.title,
         "first": world.first,
         "gallery": world.collection is not None,
         "example": world.example,

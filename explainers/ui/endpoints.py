@@ -100,17 +100,21 @@ def _in_words(name: str) -> Iterator[None]:
 def about_picture(shelf: Shelf) -> list[Any]:
     """What says which picture and which network an endpoint is about."""
     listed = ", ".join(network.identifier for network in shelf.catalogue.networks)
-    about_model = f"a network: one of {listed}, or any timm:, torchvision: or hf: identifier"
+    about_model = (
+        f"a network: one of {listed}, or any timm:, torchvision: or hf: identifier; by default "
+        f"{shelf.catalogue.first}, and for a scene the first network of its world"
+    )
     return [
         PictureFile(label="picture", about=ABOUT_PICTURE),
         Given(None, {"type": "string"}, "scene", ABOUT_SCENE),
-        Given(shelf.catalogue.first, {"type": "string"}, "model", about_model),
+        Given(None, {"type": "string"}, "model", about_model),
     ]
 
 
-def model_of(given: object, shelf: Shelf) -> str:
-    """The identifier that an endpoint was given; the first network of the list by default."""
-    return question.identifier(shelf.catalogue.first if given is None else given)
+def model_of(given: object, shelf: Shelf, scene: object = None) -> str:
+    """The identifier that an endpoint was given; by default, of the network that goes with the picture of that name."""
+    usual = shelf.catalogue.usual(scene if isinstance(scene, str) else "")
+    return question.identifier(usual if given is None else given)
 
 
 def shown_of(picture: object, scene: object, shelf: Shelf) -> Shown:
@@ -195,7 +199,7 @@ def _add_predict(shelf: Shelf, parts: _Parts, limits: Mapping[str, Any]) -> None
     def predict(picture: Any, scene: Any, model: Any, count: Any) -> Any:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_CLASSES:
             raise QuestionError(f"“count” is a whole number from 1 to {MOST_CLASSES}.")
-        trace = shelf.trace(model_of(model, shelf), shown_of(picture, scene, shelf))
+        trace = shelf.trace(model_of(model, shelf, scene), shown_of(picture, scene, shelf))
         return [_told(each) for each in trace.top(count)]
 
     count = Given(5, {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES}, "count", f"1 to {MOST_CLASSES}")
@@ -263,7 +267,7 @@ def _asked(
     gallery = given.get("gallery")
     return Asked(
         Question(
-            model=model_of(given["model"], shelf),
+            model=model_of(given["model"], shelf, given.get("scene")),
             scene=shown.scene if shown else "",
             digest=shown.picture.digest if shown else "",
             method=method.id,

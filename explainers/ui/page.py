@@ -54,7 +54,8 @@ def build(
 ) -> gr.Blocks:
     """The app. `models` are identifiers of further networks for the list, paths allowed; `device` defaults to the best.
 
-    `photographs` are offered beside the pond. With `warm`, the answer that a visitor meets first is made ready in the
+    With `photographs`, the page opens on the first of them, explained by a network that knows photographs, where one is
+    installed; else on the pond. With `warm`, the answer that a visitor meets first is made ready in the
     background. Raises `ModelError` for an identifier that names nothing.
     """
     shelf = Shelf(Catalogue(models, photographs), device)

@@ -62,3 +62,26 @@ test("what remains is told once it is worth waiting for", () => {
   assert.equal(words.remaining(10, 0.25), ", about 30 s more");
   assert.equal(words.remaining(60, 0.25), ", about 3 min more");
 });
+
+test("two classes that lie close raise a question, in either direction", () => {
+  const cats = [
+    { label: "tiger cat", share: 0.37 },
+    { label: "Egyptian cat", share: 0.36 },
+    { label: "tabby", share: 0.18 },
+  ];
+  assert.equal(words.rival(cats, "tiger cat"), "Egyptian cat");
+  assert.equal(words.rival(cats, "Egyptian cat"), "tiger cat");
+  assert.equal(words.rival(cats, "tabby"), null);
+  assert.equal(
+    words.rival(
+      [
+        { label: "espresso", share: 0.95 },
+        { label: "cup", share: 0.01 },
+      ],
+      "espresso",
+    ),
+    null,
+  );
+  assert.equal(words.rival([{ label: "years", share: null }], "years"), null);
+  assert.equal(words.rival([], undefined), null);
+});

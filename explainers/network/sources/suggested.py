@@ -16,6 +16,8 @@ class Suggestion:
     line: str
     millions: float
     license: str | None = None
+    home: str = ""
+    """The page of whoever published it, where its weights are not at the hub."""
     attends: bool = False
     """Whether it has attention that can be read."""
     missing: str = ""
@@ -26,7 +28,12 @@ def suggested() -> list[Suggestion]:
     """Networks worth trying: of packages, of the built-in worlds, then such as have to be fetched."""
     packaged = [
         Suggestion(
-            each.identifier, each.line, each.millions, each.license, missing="" if each.place() else each.install
+            each.identifier,
+            each.line,
+            each.millions,
+            each.license,
+            each.home,
+            missing="" if each.place() else each.install,
         )
         for each in PACKAGED
     ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ... import worlds
 from ...errors import ModelError, QuestionError
 from ...network.heads import DEFAULT_SCORE, SCORES, ScoreName
+from ...network.sources import HERE
 from .. import pictures
 from ..catalogue import Catalogue
 from ..pictures import Shown
@@ -73,9 +73,10 @@ def read(given: object, catalogue: Catalogue) -> Question:
         raise QuestionError(f"A comparison differs in one of {', '.join(BESIDE)}.")
     if "model" in beside:
         beside = {"model": identifier(beside["model"])}
+    scene = _text(given, "scene")
     return Question(
-        model=identifier(given.get("model") or catalogue.first),
-        scene=_text(given, "scene"),
+        model=identifier(given.get("model") or catalogue.usual(scene)),
+        scene=scene,
         upload=_text(given, "upload"),
         digest=_text(given, "picture"),
         method=_text(given, "method") or None,
@@ -91,7 +92,7 @@ def read(given: object, catalogue: Catalogue) -> Question:
 def identifier(value: object) -> str:
     """A network's identifier, trimmed. Raises `ModelError`; its pattern is checked by `load`."""
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_NAME:
-        raise ModelError(f"A network is named by a short text, such as {worlds.home().first} or timm:resnet50.")
+        raise ModelError(f"A network is named by a short text, such as {HERE} or timm:resnet50.")
     return value.strip()
 
 
@@ -125,7 +126,7 @@ def find_picture(question: Question, known: Any, catalogue: Catalogue) -> Shown:
         return _keep(known, shown.picture.digest, shown)
     if question.digest:
         raise QuestionError(GONE)
-    welcome = worlds.home().offered[0]
+    welcome = catalogue.welcome(question.model)
     return _keep(known, welcome, catalogue.picture(welcome))
 
 

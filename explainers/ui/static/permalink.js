@@ -17,5 +17,8 @@ sightglass.on("tab", () => sightglass.answer && keep());
 // Every part listens by now.
 sightglass.on("loaded", () => {
   sightglass.show(new URLSearchParams(location.search).get("tab") ?? "why");
-  sightglass.ask({ scene: sightglass.catalogue.welcome, ...read(location.search, (id) => sightglass.method(id)) });
+  const { welcome, networks } = sightglass.catalogue;
+  const asked = read(location.search, (id) => sightglass.method(id));
+  // Where only one of picture and network is named, Python finds the one that goes with it.
+  sightglass.ask({ scene: asked.model ? "" : welcome, model: asked.scene ? "" : networks[0].id, ...asked });
 });

@@ -86,10 +86,16 @@ async function camera() {
     sightglass.complain("No camera can be used here. Upload a picture instead.");
   }
 }
-function another() {
-  scene(`test:${Math.floor(Math.random() * 10000)}`);
+
+/** @param {string} name of a picture that is offered, or of another one of a world @param {string} [home] its world */
+function scene(name, home = "") {
+  const { networks, worlds, for_photographs: proposed } = sightglass.catalogue;
+  const { model } = sightglass.question;
+  // Whoever enters a world meets a network that lives there, and on leaving it one that knows what is outside.
+  const lives = networks.find((each) => each.id === model)?.world ?? "";
+  const suits = lives === home ? model : home ? worlds[home].first : proposed || model;
+  sightglass.ask({ scene: name, model: suits, upload: "", picture: "", target: null, versus: null });
 }
-const scene = (name) => sightglass.ask({ scene: name, upload: "", picture: "", target: null, versus: null });
 
 // --- the network
 
@@ -142,8 +148,22 @@ function drawNetwork() {
     }),
     h("button", { type: "submit", class: "link" }, "Open"),
   );
-  find(".network").replaceChildren(select, typed, h("p", { class: "line quiet" }, known?.line ?? ""));
+  find(".network").replaceChildren(
+    select,
+    typed,
+    h("p", { class: "line quiet" }, known?.line ?? "", ...licence(known)),
+  );
 }
+
+const licence = (known) =>
+  !known?.license
+    ? []
+    : [
+        " · ",
+        known.home
+          ? h("a", { href: known.home, target: "_blank", rel: "noreferrer" }, `licence ${known.license}`)
+          : `licence ${known.license}`,
+      ];
 
 function fold(open) {
   element.classList.toggle("open", open);
@@ -157,8 +177,14 @@ function drawAdvice() {
   const proposed = catalogue.for_photographs;
   const world = catalogue.worlds[catalogue.networks.find((one) => one.id === question.model)?.world];
   const advice = find(".advice");
-  advice.hidden = !(photograph && proposed && world && answer);
-  if (!advice.hidden)
+  const absent = catalogue.networks.find((each) => each.missing);
+  advice.hidden = !(absent || (photograph && proposed && world && answer));
+  if (absent)
+    advice.replaceChildren(
+      `For photographs, ${absent.id} needs a package that is not installed here: `,
+      h("code", {}, absent.missing),
+    );
+  else if (!advice.hidden)
     advice.replaceChildren(
       `This network knows ${world.knows} only. `,
       h("button", { type: "button", class: "link", onclick: () => network(proposed) }, `Ask ${proposed}`),
@@ -353,25 +379,36 @@ function draw() {
 find(".slim").addEventListener("click", () => fold(!element.classList.contains("open")));
 element.addEventListener("keydown", (event) => event.key === "Escape" && fold(false));
 find(".sources").replaceChildren(
-  ...Object.entries({ Upload: choose, Paste: paste, Camera: camera, "Another creature": another }).map(([words, act]) =>
+  ...Object.entries({ Upload: choose, Paste: paste, Camera: camera }).map(([words, act]) =>
     h("button", { type: "button", class: "link", onclick: act }, words),
   ),
 );
-find(".scenes").replaceChildren(
-  ...sightglass.catalogue.scenes.map((each) =>
-    h(
-      "button",
-      {
-        type: "button",
-        title: each.about,
-        "aria-label": each.about,
-        "data-scene": each.scene,
-        onclick: () => scene(each.scene),
-      },
-      h("img", { src: each.src, alt: "", width: 44, height: 44 }),
-    ),
-  ),
+const offered = (home) =>
+  sightglass.catalogue.scenes
+    .filter((each) => each.world === home)
+    .map((each) =>
+      h(
+        "button",
+        {
+          type: "button",
+          title: each.about,
+          "aria-label": each.about,
+          "data-scene": each.scene,
+          onclick: () => scene(each.scene, home),
+        },
+        h("img", { src: each.src, alt: "", width: 44, height: 44 }),
+      ),
+    );
+find(".photographs").replaceChildren(...offered(""));
+const { home } = sightglass.catalogue;
+const another = () => scene(`test:${Math.floor(Math.random() * 10000)}`, home);
+find(".door .scenes").replaceChildren(
+  ...offered(home),
+  h("button", { type: "button", class: "link", onclick: another }, "Another creature"),
 );
+
+/** Into the world where the truth is known, by its first picture. */
+export const enter = () => scene(sightglass.catalogue.scenes.find((each) => each.world === home).scene, home);
 sightglass.on("picture", draw);
 sightglass.on("answer", draw);
 sightglass.on("question", () => {

@@ -6,7 +6,7 @@ import { honest } from "./honest.js";
 import { part } from "./parts.js";
 import { link } from "./permalink.js";
 import { sightglass } from "./store.js";
-import { percent } from "./words.js";
+import { percent, rival } from "./words.js";
 import { isWorking, showWorking } from "./working.js";
 
 const { element } = await part("reading");
@@ -30,6 +30,7 @@ function draw() {
     ...[
       h("h1", {}, before, subject ? h("em", {}, subject) : "", after),
       h("p", { class: "by" }, picker(pane?.method ?? refusal.method), h("span", { class: "quiet" }, pane?.cells ?? "")),
+      pane && raised(pane, answer),
       pane && notes(pane),
       pane && honest(),
       pane && h("p", {}, h("b", {}, "Read it as: "), lower(pane.read_it_as)),
@@ -81,6 +82,22 @@ function picker(id) {
     },
     method.title,
   );
+}
+
+// The question that a picture raises by itself, one click away.
+function raised(pane, answer) {
+  const other = pane.versus || answer.network.no_rival ? null : rival(answer.predictions, pane.target);
+  return other
+    ? h(
+        "button",
+        { type: "button", class: "raised link", onclick: () => sightglass.ask({ target: pane.target, versus: other }) },
+        "⇄ Why ",
+        h("b", {}, pane.target),
+        " rather than ",
+        h("b", {}, other),
+        "?",
+      )
+    : null;
 }
 
 function notes(pane) {

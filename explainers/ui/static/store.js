@@ -150,6 +150,7 @@ class Store {
       if (this.answer) return this.#giveBack(told);
       if (!this.#fallen) return this.#fallBack(told);
     }
+    if (told.network?.id) this.question.model = told.network.id; // a link may leave it to Python
     if (told.labels) this.labels = { model: this.question.model, list: told.labels };
     if (told.panes) {
       this.answer = told;

@@ -161,9 +161,9 @@ export interface Catalogue {
   diverging: string;
   fade: number;
   shown: number;
-  scenes: { scene: string; about: string; src: string }[];
+  scenes: { scene: string; about: string; src: string; world: string }[];
   welcome: string;
-  cheater: string;
+  home: string;
   for_photographs: string;
   tabs: { id: string; title: string; line: string }[];
   [fact: string]: any;

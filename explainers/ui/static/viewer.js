@@ -6,6 +6,7 @@ import * as ink from "./heat.js";
 import { laid } from "./framing.js";
 import { bits } from "./packed.js";
 import { part } from "./parts.js";
+import { enter } from "./rail.js";
 import { drawResult } from "./results.js";
 import { sightglass } from "./store.js";
 import { confidence, figure, percent, remaining } from "./words.js";
@@ -318,6 +319,7 @@ function render() {
 
 function welcome(question) {
   const line = element.querySelector(".welcome");
+  if (!line.firstElementChild.hasChildNodes()) line.firstElementChild.append(...greeting());
   let away = welcomed;
   try {
     away ||= Boolean(sessionStorage.getItem("sightglass.welcomed"));
@@ -325,6 +327,19 @@ function welcome(question) {
     /* storage may be blocked in a frame */
   }
   line.hidden = Boolean(away) || sightglass.embedded || question.scene !== sightglass.catalogue.welcome;
+}
+
+function greeting() {
+  const { catalogue } = sightglass;
+  const way = "Click another class, or bring your own picture.";
+  if (!catalogue.welcome.startsWith("photo:"))
+    return [
+      `A creature from a pond that lives inside this page, and why a small network calls it what it calls it. ${way}`,
+    ];
+  return [
+    `A photograph, and why a real network with a thousand classes calls it what it calls it. ${way} `,
+    h("button", { type: "button", class: "link", "data-act": "pond" }, "In the pond, the truth is known."),
+  ];
 }
 
 // Controls that ask nothing of the server; built anew only when what there is to control has changed.
@@ -488,6 +503,7 @@ element.addEventListener("click", (event) => {
   const act = event.target.closest("[data-act]")?.dataset.act;
   if (act === "stop") sightglass.stop();
   if (act === "dismiss") element.querySelector(".progress").classList.remove("told");
+  if (act === "pond") enter();
   if (act === "welcome") {
     welcomed = true;
     try {

@@ -64,3 +64,18 @@ export function remaining(passed, done) {
   if (more < 10) return `, about ${Math.ceil(more)} s more`;
   return `, about ${more < 90 ? `${5 * Math.ceil(more / 5)} s` : `${Math.round(more / 60)} min`} more`;
 }
+
+/** How probable the second class is at least, as a share of the first, where the two lie close. */
+const CLOSE = 0.5;
+
+/**
+ * The class to hold against the one in question, where the picture raises that question: of two that lie close, the other.
+ * @param {{ label: string, share: number | null }[]} predictions the most probable first
+ * @param {string | undefined} target
+ * @returns {string | null}
+ */
+export function rival([first, second] = [], target) {
+  if (!first?.share || !second?.share || second.share < CLOSE * first.share) return null;
+  if (target === first.label) return second.label;
+  return target === second.label ? first.label : null;
+}

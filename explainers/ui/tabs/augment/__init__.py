@@ -201,7 +201,7 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
     """Add `augmented`: one variant of a picture, with its recipe and the code to train with; `mixed`: two in one."""
 
     def augmented(picture: Any, scene: Any, model: Any, pipeline: Any, seed: Any) -> Any:
-        trace = shelf.trace(endpoint.model_of(model, shelf), endpoint.shown_of(picture, scene, shelf))
+        trace = shelf.trace(endpoint.model_of(model, shelf, scene), endpoint.shown_of(picture, scene, shelf))
         chosen = Pipeline.parse(pipeline if isinstance(pipeline, str) else "")
         answer = engine.explain(trace, filling("augment.variants"), pipeline=pipeline, samples=1, seed=seed)
         _, tile = _tiles(answer).values()
@@ -225,7 +225,7 @@ def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:
         across: Any,
         down: Any,
     ) -> Any:
-        trace = shelf.trace(endpoint.model_of(model, shelf), endpoint.shown_of(picture, scene, shelf))
+        trace = shelf.trace(endpoint.model_of(model, shelf, scene), endpoint.shown_of(picture, scene, shelf))
         if second is None and second_scene is None:
             raise QuestionError("Two pictures are mixed, and there is only one; send “second”, or name a second_scene.")
         other = endpoint.shown_of(second, second_scene, shelf)
