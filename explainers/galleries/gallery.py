@@ -303,8 +303,8 @@ def fitting(model: Classifier) -> Gallery:
     raise QuestionError(
         f"No gallery here has vectors of {model.name}; make one of your own pictures, with: "
         f"python -m explainers gallery build FOLDER --model {model.name} --out GALLERY, or of a published set, with "
-        "torchvision:cifar10 or hub:owner/name in place of FOLDER. Then give it as gallery=, or offer it on the page by "
-        "starting that with GALLERIES=GALLERY."
+        "torchvision:cifar10 or hub:owner/name in place of FOLDER. Then give it as gallery=, or start the page "
+        "with GALLERIES=GALLERY."
     )
 
 

@@ -95,6 +95,7 @@ function scene(name, home = "") {
   const lives = networks.find((each) => each.id === model)?.world ?? "";
   const suits = lives === home ? model : home ? worlds[home].first : proposed || model;
   sightglass.ask({ scene: name, model: suits, upload: "", picture: "", target: null, versus: null });
+  scrollTo({ top: 0 }); // the pictures of the door may stand below the one that they bring
 }
 
 // --- the network
