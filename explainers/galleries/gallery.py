@@ -30,7 +30,7 @@ from .stock import Stock, stock
 THUMBNAIL = 64
 """Pixels of the longer side of a thumbnail."""
 
-LAYOUTS = "maps"
+LAYOUTS = "layouts"
 """The folder with what was laid out; galleries on disk have called it so from the first."""
 
 
