@@ -77,7 +77,7 @@ def test_vectors_are_what_the_network_has_at_each_place(model, tmp_path):
     with torch.no_grad():
         maps = model.module[:4](framed)  # the last maps
         logits = model.module(framed)
-    assert kept.places == ("pooled", "late", "middle", "early", "pixels")
+    assert kept.read_at == ("pooled", "late", "middle", "early", "pixels")
     assert np.allclose(
         kept.at("pooled")[3] * kept.scales["pooled"], maps.mean((2, 3))[0], rtol=rounding(1, 1, torch.float16)
     )

@@ -16,7 +16,17 @@ from explainers.galleries.among import likeness, others
 from explainers.galleries.gallery import Gallery
 from explainers.galleries.groups import found
 from explainers.galleries.laid_out import measured, too_good
-from explainers.galleries.layout import Frame, affinities, caveats, components, lay_out, misfit, place, settle, within
+from explainers.galleries.layout import (
+    Frame,
+    affinities,
+    caveats,
+    components,
+    lay_out,
+    misfit,
+    position,
+    settle,
+    within,
+)
 from explainers.galleries.neighbors import distances, graph, nearest, vote
 from explainers.galleries.trustworthiness import accuracy, agreement, aligned, preserved
 from explainers.worlds.digits.reader import build
@@ -316,7 +326,7 @@ def test_a_new_picture_is_placed_beside_its_own_kind_and_nothing_moves(kind):
     rest = np.arange(90) != 40
     frame = last(lay_out(vectors[rest], "pca" if kind == "umap" else kind))  # UMAP places in any map of neighbors
     before = frame.points.copy()
-    here = place(vectors[rest], frame.points, vectors[40], kind)
+    here = position(vectors[rest], frame.points, vectors[40], kind)
     assert np.array_equal(frame.points, before)
     near = np.linalg.norm(frame.points - here, axis=1).argsort()[:10]
     assert (of[rest][near] == of[40]).all()
@@ -332,7 +342,7 @@ def test_placing_asks_what_opentsne_asks_and_finds_no_worse_a_place():
     numbers, far = nearest(vectors[rest], vectors[120], 90, "euclidean")
     weights = affinities(far**2, 30)
     points = np.asarray(made)
-    ours = place(vectors[rest], points, vectors[120], perplexity=30, metric="euclidean")
+    ours = position(vectors[rest], points, vectors[120], perplexity=30, metric="euclidean")
     assert misfit(points, numbers, weights, ours)[0] <= misfit(points, numbers, weights, theirs)[0] + 1e-3
 
 
@@ -343,7 +353,7 @@ def test_pca_is_the_plain_projection():
     assert close(points, (vectors - middle) @ axes, rounding(vectors.shape[1], vectors))
     left, values, _ = np.linalg.svd(vectors.astype(np.float64) - vectors.mean(0), full_matrices=False)
     assert close(np.abs(points), np.abs(left[:, :2] * values[:2]), rounding(len(vectors), points))
-    here = place(vectors, points, vectors[5], "pca", metric="euclidean")
+    here = position(vectors, points, vectors[5], "pca", metric="euclidean")
     assert close(here, points[5], rounding(len(vectors), points))
 
 

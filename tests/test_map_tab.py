@@ -112,14 +112,14 @@ def trace(shelf):
 
 def test_the_map_is_that_of_the_method(shelf, trace):
     answer = told(shelf, "open", kind="pca", place="middle")
-    scatter = ex.explain(trace, "picture_map", gallery="pond", kind="pca", place="middle").result
+    scatter = ex.explain(trace, "picture_map", gallery="pond", kind="pca", read_at="middle").result
     assert np.array_equal(numbers(answer["points"], "<f4").reshape(-1, 2), scatter.points)
     assert (tuple(answer["here"]), answer["own"]) == (scatter.here, scatter.own)
     assert answer["figures"] == dict(scatter.measures)
     assert np.array_equal(numbers(answer["kept"], "u1"), (scatter.kept * 255).astype(np.uint8))
     assert scatter.kept.mean() == pytest.approx(dict(scatter.measures)["neighbors kept"], abs=rounding(900))
     assert tuple(answer["caveats"]) == scatter.caveats
-    near = ex.explain(trace, "nearest", gallery="pond", place="middle", count=12).result
+    near = ex.explain(trace, "nearest", gallery="pond", read_at="middle", count=12).result
     assert [(each["number"], each["distance"]) for each in answer["neighbors"]] == [
         (row.number, row.distance) for row in near.rows
     ]
@@ -139,7 +139,7 @@ def test_what_is_alike_is_that_of_the_method(shelf, trace):
 
 def test_groups_are_those_of_the_method(shelf, trace):
     answer = told(shelf, "groups", by="kmeans", count=4, place="late")
-    result = ex.explain(trace, "clusters", gallery="pond", by="kmeans", count=4, place="late").result
+    result = ex.explain(trace, "clusters", gallery="pond", by="kmeans", count=4, read_at="late").result
     assert answer["sentence"] == result.note
     of = numbers(answer["of"], "<i2")
     first = [tile.facts for tile in result.tiles if "pictures" in tile.facts]
@@ -153,7 +153,7 @@ def test_the_film_is_that_of_the_methods(shelf, trace):
     frames = {frame["place"]: frame for frame in told(shelf, "depths")["frames"]}
     bars = ex.explain(trace, "through_depths", gallery="pond").result
     assert [frames[place]["right"] for place in bars.labels] == bars.values.tolist()
-    scatter = ex.explain(trace, "picture_map", gallery="pond", place="early", turned=True, measure=False).result
+    scatter = ex.explain(trace, "picture_map", gallery="pond", read_at="early", turned=True, measure=False).result
     assert np.array_equal(numbers(frames["early"]["points"], "<f4").reshape(-1, 2), scatter.points)
     assert (scatter.measures, scatter.kept) == ((), None)
 

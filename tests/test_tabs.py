@@ -24,7 +24,7 @@ def shelf():
 def test_every_tab_has_its_words_its_place_and_its_files():
     tabs = all_tabs()
     assert len({tab.id for tab in tabs}) == len({tab.title for tab in tabs}) == len(tabs)
-    assert [tab.place for tab in tabs] == sorted(tab.place for tab in tabs)
+    assert [tab.order for tab in tabs] == sorted(tab.order for tab in tabs)
     for tab in tabs:
         assert tab.title
         assert tab.line

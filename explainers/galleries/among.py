@@ -15,12 +15,12 @@ from ..errors import QuestionError
 from ..network.sites import Outputs, Site
 from ..shapes import Heat, Maps
 from ..trace import Trace
-from .embedding import EmbeddedAt, averages, embed
+from .embedding import ReadAt, averages, embed
 from .gallery import Gallery
 from .neighbors import Metric, distances, graph, nearest
 
-Place = Annotated[
-    EmbeddedAt,
+Reading = Annotated[
+    ReadAt,
     Field(
         description="Where in the network pictures are compared: pooled is what its last layer is fed with, late, "
         "middle and early are averages of maps, and pixels the picture itself, reduced to 8 × 8 colors."
@@ -58,29 +58,29 @@ class Likeness:
     """Whether each map adds up to the cosine, as it does where the network averages its last maps."""
 
 
-def vector(trace: Trace, gallery: Gallery, place: EmbeddedAt) -> NDArray[np.float16]:
+def vector(trace: Trace, gallery: Gallery, read_at: ReadAt) -> NDArray[np.float16]:
     """The picture as the gallery would hold it (D,); its own row where it is in there. At most one forward pass."""
     known = gallery.vectors(trace.classifier)
-    stored, number = known.at(place), gallery.number(trace.picture)
+    stored, number = known.at(read_at), gallery.number(trace.picture)
     if number is not None:
         return np.asarray(stored[number])
-    made = embed(trace.classifier, trace.pixels[None], (place,), spent=trace.spent, stop=trace.stop)
-    return np.asarray(made.vectors[place][0].numpy() / known.scales[place], np.float16)
+    made = embed(trace.classifier, trace.pixels[None], (read_at,), spent=trace.spent, stop=trace.stop)
+    return np.asarray(made.vectors[read_at][0].numpy() / known.scales[read_at], np.float16)
 
 
-def others(trace: Trace, gallery: Gallery, place: EmbeddedAt, metric: Metric, count: int) -> Others:
+def others(trace: Trace, gallery: Gallery, read_at: ReadAt, metric: Metric, count: int) -> Others:
     """The `count` pictures of the gallery that are nearest to this one."""
     if len(gallery) < 2:
         raise QuestionError(f"The gallery {gallery.name} has one picture; neighbors take two at least.")
-    stored, own = gallery.vectors(trace.classifier).at(place), gallery.number(trace.picture)
-    found, far = nearest(stored, vector(trace, gallery, place), count + (own is not None), metric)
+    stored, own = gallery.vectors(trace.classifier).at(read_at), gallery.number(trace.picture)
+    found, far = nearest(stored, vector(trace, gallery, read_at), count + (own is not None), metric)
     kept = (found != own)[: len(found)] if own is not None else np.ones(len(found), bool)
     return Others(found[kept][:count], far[kept][:count])
 
 
-def held_against(trace: Trace, gallery: Gallery, place: EmbeddedAt, metric: Metric, found: Others) -> str:
+def held_against(trace: Trace, gallery: Gallery, read_at: ReadAt, metric: Metric, found: Others) -> str:
     """How near the nearest is, by the gallery's own measure, as a sentence."""
-    stored, own = gallery.vectors(trace.classifier).at(place), gallery.number(trace.picture)
+    stored, own = gallery.vectors(trace.classifier).at(read_at), gallery.number(trace.picture)
     rows = np.random.default_rng(0).permutation(len(gallery))[:_PICTURES]
     rows = np.sort(rows[rows != own]) if own is not None else np.sort(rows)
     _, apart = graph(stored, 1, metric, rows=rows)

@@ -23,7 +23,7 @@ from torch import Tensor
 from ..errors import PictureError, QuestionError, Stopped
 from ..network.classifier import Classifier
 from ..pictures import Picture
-from .embedding import PLACES, embed, fingerprint, scale
+from .embedding import READ_AT, embed, fingerprint, scale
 from .kept import mapped, write, write_json
 from .stock import Entry, Stock
 
@@ -46,7 +46,7 @@ def build(
     model: Classifier,
     out: Path,
     *,
-    places: Sequence[str] = PLACES,
+    read_at: Sequence[str] = READ_AT,
     batch: int | None = None,
     stop: Callable[[], bool] | None = None,
     progress: Progress | None = None,
@@ -69,7 +69,7 @@ def build(
         entries = stock.entries[start : start + SHARD]
         path = work / f"{number:05d}.safetensors"
         if not path.exists():
-            _shard(path, entries, model, places, batch or at_once(model), stop, done, len(stock.entries), progress)
+            _shard(path, entries, model, read_at, batch or at_once(model), stop, done, len(stock.entries), progress)
         done += len(entries)
         if progress is not None:
             progress(done, len(stock.entries))
@@ -136,21 +136,21 @@ def _shard(
     path: Path,
     entries: Sequence[Entry],
     model: Classifier,
-    places: Sequence[str],
+    read_at: Sequence[str],
     batch: int,
     stop: Callable[[], bool] | None,
     done: int,
     whole: int,
     progress: Progress | None,
 ) -> None:
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in (*places, "predicted", "confidence")}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in (*read_at, "predicted", "confidence")}
     rows: list[tuple[str, str, str, bytes, tuple[int, int]]] = []
     skipped: list[str] = []
     for read in _ahead(entries, model, batch, stop):
         if len(read.pixels):
-            found = embed(model, read.pixels, places, stop=stop)
-            for place in places:
-                parts[place].append(found.vectors[place].numpy())
+            found = embed(model, read.pixels, read_at, stop=stop)
+            for each in read_at:
+                parts[each].append(found.vectors[each].numpy())
             parts["predicted"].append(found.predicted.numpy())
             parts["confidence"].append(found.confidence.numpy())
         rows += read.rows
@@ -266,13 +266,13 @@ def _vectors(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
     vectors: dict[str, NDArray[Any]] = {}
     scales: dict[str, float] = {}
-    for place in shards[0][0].keys() & set(PLACES):
-        parts = [arrays[place] for arrays, _ in shards]
+    for each in shards[0][0].keys() & set(READ_AT):
+        parts = [arrays[each] for arrays, _ in shards]
         largest = max(float(np.abs(part).max(initial=0)) for part in parts)
         if not np.isfinite(largest):
             raise QuestionError("The network gave vectors that are not finite: it overflows on one of the pictures.")
-        scales[place] = scale(largest)
-        vectors[place] = np.concatenate([(part / scales[place]).astype(np.float16) for part in parts])
+        scales[each] = scale(largest)
+        vectors[each] = np.concatenate([(part / scales[each]).astype(np.float16) for part in parts])
     vectors["predicted"] = np.concatenate([arrays["predicted"] for arrays, _ in shards]).astype(np.int32)
     vectors["confidence"] = np.concatenate([arrays["confidence"] for arrays, _ in shards]).astype(np.float32)
     return vectors, scales

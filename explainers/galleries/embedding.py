@@ -17,7 +17,7 @@ from ..network.sites import Outputs, Site
 from ..pictures import Framing
 from ..trace import Billed, Spent
 
-EmbeddedAt = Literal["pooled", "late", "middle", "early", "pixels"]
+ReadAt = Literal["pooled", "late", "middle", "early", "pixels"]
 """Where the vectors are read: what the head is fed with, the average of the maps at a depth, or the pixels themselves.
 
 The pixels are what the network's vectors are to be held against: the framed picture, reduced to 8 × 8 colors.
@@ -25,12 +25,12 @@ The pixels are what the network's vectors are to be held against: the framed pic
 
 _PIXEL_CELLS = 8
 
-PLACES: tuple[EmbeddedAt, ...] = get_args(EmbeddedAt)
+READ_AT: tuple[ReadAt, ...] = get_args(ReadAt)
 
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """N pictures as a network has them: vectors (N, D) at each place, the class it calls them, and how surely."""
+    """N pictures as a network has them: vectors (N, D) at each of `READ_AT`, the class they are called, how surely."""
 
     vectors: dict[str, Tensor]
     predicted: Tensor
@@ -42,7 +42,7 @@ class Embedded:
 def embed(
     model: Classifier,
     pixels: Tensor,
-    places: Sequence[str] = PLACES,
+    read_at: Sequence[str] = READ_AT,
     *,
     spent: Spent | None = None,
     stop: Callable[[], bool] | None = None,
@@ -52,7 +52,7 @@ def embed(
     It stands on the bill `spent`. Raises `DoesNotApply` where the network has neither a head that is fed with a vector
     nor maps over a grid.
     """
-    wanted = {place: _site(model, place) for place in places if place != "pixels"}
+    wanted = {each: _site(model, each) for each in read_at if each != "pixels"}
     head = model.anatomy.embedding
     taps = [point for found in wanted.values() if found is not None for point in found.points]
     fed = [head] if head is not None and any(found is None for found in wanted.values()) else []
@@ -60,13 +60,13 @@ def embed(
     with torch.no_grad():
         passed = billed.pass_by(billed.framed(pixels), taps, fed=fed)
         vectors = {}
-        for place, found in wanted.items():
+        for each, found in wanted.items():
             if found is None:
                 assert head is not None
-                vectors[place] = passed.fed[head].detach().flatten(1).float().cpu()
+                vectors[each] = passed.fed[head].detach().flatten(1).float().cpu()
             else:
-                vectors[place] = pooled(found, passed.taps).float().cpu()
-        if "pixels" in places:
+                vectors[each] = pooled(found, passed.taps).float().cpu()
+        if "pixels" in read_at:
             vectors["pixels"] = nn.functional.adaptive_avg_pool2d(pixels, _PIXEL_CELLS).flatten(1).float().cpu()
         logits = passed.output.detach().float().cpu()
     if not model.has_classes:
@@ -118,15 +118,15 @@ def _spelled(framing: Framing) -> str:
 _SMALL, _LARGE = 0.01, 30_000.0  # between them half precision keeps three digits of all that matters in a vector
 
 
-def _site(model: Classifier, place: str) -> Site | None:
+def _site(model: Classifier, read_at: str) -> Site | None:
     """The site to average over; None for the vector that the head is fed with."""
-    if place not in PLACES:
-        raise QuestionError(f"Pictures are embedded at {', '.join(PLACES)}, not at “{str(place)[:40]}”.")
-    if place == "pooled":
+    if read_at not in READ_AT:
+        raise QuestionError(f"Pictures are embedded at {', '.join(READ_AT)}, not at “{str(read_at)[:40]}”.")
+    if read_at == "pooled":
         if model.anatomy.embedding is not None:
             return None
-        place = "last"
+        read_at = "last"
     try:
-        return model.anatomy.site(place)
+        return model.anatomy.site(read_at)
     except LookupError as error:
         raise DoesNotApply(f"{model.name} gives pictures no vector to compare them by: {error}") from error

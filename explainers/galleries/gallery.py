@@ -23,7 +23,7 @@ from ..network.classifier import Classifier
 from ..pictures import Picture
 from . import built_in
 from .building import SCHEMA, Progress, build
-from .embedding import PLACES, EmbeddedAt, fingerprint
+from .embedding import READ_AT, ReadAt, fingerprint
 from .kept import mapped, write
 from .stock import Stock, stock
 
@@ -31,7 +31,7 @@ THUMBNAIL = 64
 """Pixels of the longer side of a thumbnail."""
 
 LAYOUTS = "layouts"
-"""The folder with what was laid out; galleries on disk have called it so from the first."""
+"""The folder with what was laid out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +45,19 @@ class Vectors:
     arrays: dict[str, NDArray[Any]]
     scales: dict[str, float]
     layouts: dict[str, NDArray[np.float32]]
-    """Coordinates (N, 2) by place and kind, as “pooled/tsne”."""
+    """Coordinates (N, 2) by where the vectors were read and kind, as “pooled/tsne”."""
 
-    def at(self, place: str) -> NDArray[np.float16]:
-        """The vectors (N, D) at a place, in half precision, memory-mapped; times `scales[place]` they are as made."""
-        if place not in self.arrays or place not in PLACES:
-            offer = ", ".join(p for p in PLACES if p in self.arrays)
-            raise QuestionError(f"This gallery has vectors of {self.model} at {offer}, not at “{str(place)[:40]}”.")
-        return self.arrays[place]
+    def at(self, read_at: str) -> NDArray[np.float16]:
+        """The vectors (N, D) read there, in half precision, memory-mapped; times `scales[read_at]` they are as made."""
+        if read_at not in self.arrays or read_at not in READ_AT:
+            offer = ", ".join(p for p in READ_AT if p in self.arrays)
+            raise QuestionError(f"This gallery has vectors of {self.model} at {offer}, not at “{str(read_at)[:40]}”.")
+        return self.arrays[read_at]
 
     @property
-    def places(self) -> tuple[EmbeddedAt, ...]:
+    def read_at(self) -> tuple[ReadAt, ...]:
         """Where there are vectors, from the last to the first."""
-        return tuple(place for place in PLACES if place in self.arrays)
+        return tuple(each for each in READ_AT if each in self.arrays)
 
     @property
     def predicted(self) -> NDArray[np.int32]:
@@ -123,7 +123,7 @@ class Gallery:
         out: str | os.PathLike[str],
         *,
         limit: int | None = None,
-        places: Sequence[str] = PLACES,
+        read_at: Sequence[str] = READ_AT,
         batch: int | None = None,
         stop: Callable[[], bool] | None = None,
         progress: Progress | None = None,
@@ -134,7 +134,7 @@ class Gallery:
         it was when asked again; another network adds its vectors to a gallery that is there. Raises `QuestionError`.
         """
         found = source if isinstance(source, Stock) else stock(source, limit=limit)
-        build(found, model, Path(out), places=places, batch=batch, stop=stop, progress=progress)
+        build(found, model, Path(out), read_at=read_at, batch=batch, stop=stop, progress=progress)
         return Gallery.open(out)
 
     @staticmethod
@@ -250,10 +250,10 @@ class Gallery:
             said.append(f"{twice} pictures are there more than once." if twice > 1 else "One picture is there twice.")
         return tuple(said)
 
-    def keep(self, model: Classifier, place: str, kind: str, points: NDArray[np.float32]) -> None:
-        """Keep a layout of the vectors at a place beside them, where the gallery lies on disk."""
+    def keep(self, model: Classifier, read_at: str, kind: str, points: NDArray[np.float32]) -> None:
+        """Keep a layout of the vectors read there beside them, where the gallery lies on disk."""
         vectors = self.vectors(model)
-        vectors.layouts[f"{place}/{kind}"] = points
+        vectors.layouts[f"{read_at}/{kind}"] = points
         if self.folder is not None and os.access(self.folder, os.W_OK):
             (self.folder / LAYOUTS).mkdir(exist_ok=True)
             write(self.folder / LAYOUTS / f"{vectors.fingerprint}.safetensors", vectors.layouts, {})

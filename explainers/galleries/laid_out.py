@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.classifier import Classifier
-from .embedding import EmbeddedAt
+from .embedding import ReadAt
 from .gallery import Gallery
 from .layout import PERPLEXITY, Frame, Kind, components, equal, lay_out
 from .neighbors import Metric, prepared
@@ -20,7 +20,7 @@ def laid_out(
     gallery: Gallery,
     model: Classifier,
     kind: Kind = "tsne",
-    place: EmbeddedAt = "pooled",
+    read_at: ReadAt = "pooled",
     metric: Metric = "cosine",
     perplexity: float = PERPLEXITY,
     seed: int = 0,
@@ -30,12 +30,12 @@ def laid_out(
     """The layout with these choices, better and better; at once where it was kept. One with the defaults is kept."""
     vectors = gallery.vectors(model)
     usual = (metric, perplexity, seed) == ("cosine", PERPLEXITY, 0) and kind != "pca"
-    if usual and (kept := vectors.layouts.get(f"{place}/{kind}")) is not None:
+    if usual and (kept := vectors.layouts.get(f"{read_at}/{kind}")) is not None:
         yield Frame(np.asarray(kept), 1.0)
         return
-    for frame in lay_out(vectors.at(place), kind, perplexity=perplexity, seed=seed, metric=metric, stop=stop):
+    for frame in lay_out(vectors.at(read_at), kind, perplexity=perplexity, seed=seed, metric=metric, stop=stop):
         if usual and frame.done >= 1:
-            gallery.keep(model, place, kind, frame.points)
+            gallery.keep(model, read_at, kind, frame.points)
         yield frame
 
 

@@ -1,4 +1,4 @@
-"""Maps in two dimensions: t-SNE, PCA and UMAP of a gallery's vectors, and where a new picture goes in one."""
+"""Layouts in two dimensions: t-SNE, PCA and UMAP of a gallery's vectors, and where a new picture goes in one."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def caveats(vectors: NDArray[np.floating], kind: Kind, perplexity: float) -> tup
     return tuple(said)
 
 
-def place(
+def position(
     vectors: NDArray[np.floating],
     points: NDArray[np.floating],
     new: NDArray[np.floating],
@@ -145,7 +145,7 @@ def affinities(squared: NDArray[np.floating], perplexity: float) -> NDArray[np.f
 def misfit(
     points: NDArray[np.floating], found: NDArray[np.int64], weights: NDArray[np.floating], at: NDArray[np.floating]
 ) -> tuple[float, NDArray[np.float64]]:
-    """How badly a place (2,) keeps affinities `weights` to the points `found`: KL(p‖q), and its gradient (2,).
+    """How badly a position (2,) keeps affinities `weights` to the points `found`: KL(p‖q), and its gradient (2,).
 
     q is the share of 1/(1 + d²) among all points (van der Maaten & Hinton, JMLR 2008, for one moving point).
     """
@@ -160,7 +160,7 @@ def misfit(
 def settle(
     points: NDArray[np.floating], found: NDArray[np.int64], weights: NDArray[np.floating], start: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """The place (2,) that keeps the affinities best, downhill from `start`; never worse than where it began."""
+    """The position (2,) that keeps the affinities best, downhill from `start`; never worse than where it began."""
     points, here = np.asarray(points, np.float64), np.asarray(start, np.float64)
     size = float(np.sqrt(np.square(points - points.mean(0)).sum(1).mean()))
     step, (best, slope) = 0.02 * size, misfit(points, found, weights, here)
@@ -219,19 +219,18 @@ def _tsne(
     )
     begun = np.random.default_rng(seed).normal(size=(len(rows), 2)) if start == "random" else components(rows)[0]
     begun = openTSNE.initialization.rescale(begun.astype(np.float64))
-    map_ = openTSNE.TSNEEmbedding(
+    layout = openTSNE.TSNEEmbedding(
         begun, known, negative_gradient_method="bh" if len(rows) < 10_000 else "fft", n_jobs=threads, random_state=seed
     )
     for passed in range(0, _EARLY + _LATE, _EVERY):
         if stop is not None and stop():
             raise Stopped("Stopped, as asked.")
         early = passed < _EARLY
-        map_.optimize(
+        layout.optimize(
             _EVERY, inplace=True, exaggeration=_EXAGGERATION if early else 1.0, momentum=0.5 if early else 0.8
         )
-        yield Frame(
-            np.asarray(map_, np.float32), (passed + _EVERY) / (_EARLY + _LATE), None if early else map_.kl_divergence
-        )
+        misses = None if early else layout.kl_divergence
+        yield Frame(np.asarray(layout, np.float32), (passed + _EVERY) / (_EARLY + _LATE), misses)
 
 
 def _umap(rows: NDArray[np.floating], seed: int, neighbors: float) -> NDArray[np.float32]:

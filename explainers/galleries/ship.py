@@ -31,18 +31,18 @@ def ship(name: str) -> None:
     for kind in ("vectors", LAYOUTS):
         (out / kind).mkdir(parents=True)
     for network in of.networks:
-        identifier, places = of.identifier(network.name), network.embedded
+        identifier, read_at = of.identifier(network.name), network.embedded
         with tempfile.TemporaryDirectory() as made:
-            build(pictures, load(identifier, device="cpu"), Path(made), places=places)
+            build(pictures, load(identifier, device="cpu"), Path(made), read_at=read_at)
             (path,) = (Path(made) / "vectors").glob("*.safetensors")
             shutil.copyfile(path, out / "vectors" / path.name)
             digests = _digests(Path(made))
         arrays, about = mapped(out / "vectors" / path.name)
         layouts: dict[str, NDArray[np.float32]] = {}
-        for place in places:
-            (last,) = deque(lay_out(arrays[place]), maxlen=1)
+        for each in read_at:
+            (last,) = deque(lay_out(arrays[each]), maxlen=1)
             onto = layouts.get("pooled/tsne")
-            layouts[f"{place}/tsne"] = last.points if onto is None else aligned(last.points, onto)
+            layouts[f"{each}/tsne"] = last.points if onto is None else aligned(last.points, onto)
         (last,) = deque(lay_out(arrays["pooled"], "umap"), maxlen=1)
         layouts["pooled/umap"] = aligned(last.points, layouts["pooled/tsne"])
         write(out / LAYOUTS / f"{about['fingerprint']}.safetensors", layouts, {"model": identifier})

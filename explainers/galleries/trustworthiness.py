@@ -61,11 +61,11 @@ def compared(
     norm = 2.0 / (len(rows) * count * (2.0 * n - 3.0 * count - 1.0))
     found = []
     for points in layouts:
-        in_map = _ranks(points, rows, "euclidean")
-        near_map = in_map <= count
-        intruders = np.where(near_map, np.maximum(in_vectors - count, 0), 0).sum()
-        lost = np.where(near_vectors, np.maximum(in_map - count, 0), 0).sum()
-        kept = (near_vectors & near_map).sum(1) / count
+        in_layout = _ranks(points, rows, "euclidean")
+        near_layout = in_layout <= count
+        intruders = np.where(near_layout, np.maximum(in_vectors - count, 0), 0).sum()
+        lost = np.where(near_vectors, np.maximum(in_layout - count, 0), 0).sum()
+        kept = (near_vectors & near_layout).sum(1) / count
         each = np.full(n, np.nan, np.float32)
         each[rows] = kept
         found.append(Preserved(1.0 - norm * float(intruders), 1.0 - norm * float(lost), float(kept.mean()), each))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ..galleries.among import Place
+from ..galleries.among import Reading
 from ..galleries.gallery import Gallery
 from ..galleries.groups import Group, found, in_words
 from ..network.classifier import Classifier
@@ -31,7 +31,7 @@ def clusters(
     count: Annotated[
         int, Field(ge=0, le=30, description="How many groups; with 0, the number whose groups lie best apart.")
     ] = 0,
-    place: Place = "pooled",
+    read_at: Reading = "pooled",
     shown: Annotated[int, Field(ge=1, le=12, description="How many pictures of each group are shown.")] = 4,
 ) -> Tiles:
     """Into which groups do the network's vectors of the pictures fall?
@@ -41,7 +41,7 @@ def clusters(
     Read it as: what the pictures of one group share is a concept that the network sorts by.
     Beware: k-means makes groups of anything. A silhouette near 0 says that there are none.
     """
-    groups = found(gallery.vectors(model).at(place), gallery.labels, by, count)
+    groups = found(gallery.vectors(model).at(read_at), gallery.labels, by, count)
     tiles = [
         _tile(gallery, group, number, first=rank == 0)
         for group in groups.groups

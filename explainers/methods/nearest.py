@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..galleries.among import Distance, Place, held_against, others
+from ..galleries.among import Distance, Reading, held_against, others
 from ..galleries.gallery import Gallery
 from ..galleries.neighbors import vote
 from ..registry import Family, explainer
@@ -25,7 +25,7 @@ def nearest(
     trace: Trace,
     gallery: Gallery,
     *,
-    place: Place = "pooled",
+    read_at: Reading = "pooled",
     metric: Distance = "cosine",
     count: Annotated[int, Field(ge=1, le=50, description="How many pictures are shown.")] = 8,
 ) -> Neighbors:
@@ -36,12 +36,12 @@ def nearest(
     Read it as: what these pictures share is what the network sees in this one.
     Beware: something is always nearest. The sentence below says whether near is near by the gallery's own measure.
     """
-    found = others(trace, gallery, place, metric, count)
+    found = others(trace, gallery, read_at, metric, count)
     rows = [
         Neighbor(gallery.names[i], gallery.labels[i] or gallery.names[i], float(far), gallery.thumbnail(int(i)), int(i))
         for i, far in zip(found.numbers, found.distances, strict=True)
     ]
     votes = vote([gallery.labels[i] for i in found.numbers])
-    near = held_against(trace, gallery, place, metric, found)
+    near = held_against(trace, gallery, read_at, metric, found)
     unit = "cosine distance" if metric == "cosine" else "Euclidean distance"
     return Neighbors(tuple(rows), unit, tuple(votes), near, " ".join([near, *gallery.notes]))

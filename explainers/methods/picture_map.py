@@ -7,11 +7,10 @@ import numpy as np
 from pydantic import Field
 
 from ..errors import QuestionError
-from ..galleries.among import Distance, Place, vector
+from ..galleries.among import Distance, Reading, vector
 from ..galleries.gallery import Gallery
 from ..galleries.laid_out import Measures, laid_out, measured, too_good
-from ..galleries.layout import FEWEST, PERPLEXITY, caveats
-from ..galleries.layout import place as put
+from ..galleries.layout import FEWEST, PERPLEXITY, caveats, position
 from ..galleries.trustworthiness import aligned
 from ..registry import Family, explainer
 from ..results import Scatter
@@ -34,7 +33,7 @@ def picture_map(
         Literal["tsne", "pca", "umap"],
         Field(description="t-SNE and UMAP keep who is beside whom; PCA is a plain projection, and keeps distances."),
     ] = "tsne",
-    place: Place = "pooled",
+    read_at: Reading = "pooled",
     metric: Distance = "cosine",
     perplexity: Annotated[
         float, Field(ge=2, le=100, description="How many neighbors each picture attends to: small shows detail.")
@@ -56,17 +55,17 @@ def picture_map(
     if len(gallery) < FEWEST:
         raise QuestionError(f"A map takes {FEWEST} pictures at least; the gallery {gallery.name} has {len(gallery)}.")
     vectors, asked = gallery.vectors(trace.classifier), (metric, perplexity, seed)
-    stored, last = vectors.at(place), vectors.places[0]
-    new, own = vector(trace, gallery, place), gallery.number(trace.picture)
+    stored, last = vectors.at(read_at), vectors.read_at[0]
+    new, own = vector(trace, gallery, read_at), gallery.number(trace.picture)
     onto = None
-    if turned and place != last:
+    if turned and read_at != last:
         *_, whole = laid_out(gallery, trace.classifier, kind, last, *asked, stop=trace.stop)
         onto = whole.points
-    for frame in laid_out(gallery, trace.classifier, kind, place, *asked, stop=trace.stop):
+    for frame in laid_out(gallery, trace.classifier, kind, read_at, *asked, stop=trace.stop):
         if own is not None:
             here = frame.points[own]
         else:
-            here = put(stored, frame.points, new, kind, perplexity=perplexity, metric=metric)
+            here = position(stored, frame.points, new, kind, perplexity=perplexity, metric=metric)
         points = np.vstack([frame.points, here])
         points = points if onto is None else aligned(points, onto)
         ended = measure and frame.done >= 1

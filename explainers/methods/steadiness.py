@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import QuestionError
-from ..galleries.among import Place
+from ..galleries.among import Reading
 from ..galleries.gallery import Gallery
 from ..galleries.layout import equal, lay_out
 from ..galleries.trustworthiness import NEAREST, agreement
@@ -26,7 +26,7 @@ STARTS = 3
     passes=(0, 0),
     fills="map.steady",
 )
-def steadiness(model: Classifier, gallery: Gallery, asked: Asked, *, place: Place = "pooled") -> Iterator[Bars]:
+def steadiness(model: Classifier, gallery: Gallery, asked: Asked, *, read_at: Reading = "pooled") -> Iterator[Bars]:
     """How much of the map of pictures is chance?
 
     The network's vectors are laid out by t-SNE three times, each time from another random start. A bar is the share of
@@ -34,7 +34,7 @@ def steadiness(model: Classifier, gallery: Gallery, asked: Asked, *, place: Plac
     Read it as: near 1 the neighborhoods are in the vectors; what is missing to 1 is in one map alone.
     Beware: what all three agree on can still be wrong; whether a map keeps the vectors' neighbors is another number.
     """
-    vectors = gallery.vectors(model).at(place)
+    vectors = gallery.vectors(model).at(read_at)
     if equal(vectors):
         raise QuestionError(f"{model.name} makes no difference between any two pictures of {gallery.name}.")
     layouts, shares = [], dict[tuple[int, int], float]()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import QuestionError
-from ..galleries.embedding import PLACES
+from ..galleries.embedding import READ_AT
 from ..galleries.gallery import Gallery
 from ..galleries.layout import equal
 from ..galleries.trustworthiness import accuracy
@@ -35,10 +35,10 @@ def through_depths(model: Classifier, gallery: Gallery) -> Bars:
         raise QuestionError(f"The gallery {gallery.name} has no two labels, so nothing can fall apart by label.")
     if len(gallery) < FEWEST:
         raise QuestionError(f"Labels fall apart among {FEWEST} pictures at least; {gallery.name} has {len(gallery)}.")
-    places = [place for place in reversed(PLACES) if place in vectors.places]
-    if all(equal(vectors.at(place)) for place in places):
+    depths = [each for each in reversed(READ_AT) if each in vectors.read_at]
+    if all(equal(vectors.at(each)) for each in depths):
         raise QuestionError(f"{model.name} makes no difference between any two pictures of {gallery.name}.")
-    shares = [accuracy(vectors.at(place), gallery.labels) for place in places]
+    shares = [accuracy(vectors.at(each), gallery.labels) for each in depths]
     counts = [gallery.labels.count(label) for label in set(gallery.labels)]
     note = f"Always naming the most frequent label would be right for {100 * max(counts) / len(gallery):.0f} %."
-    return Bars(np.array(shares, np.float32), tuple(places), "of pictures named rightly by their neighbors", note=note)
+    return Bars(np.array(shares, np.float32), tuple(depths), "of pictures named rightly by their neighbors", note=note)

@@ -1,4 +1,4 @@
-"""What a tab declares: its words, its place, and the work that the browser can ask of it."""
+"""What a tab declares: its words, its order, and the work that the browser can ask of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Tab:
     title: str
     line: str
     """What it answers, in a few words, shown as a hint."""
-    place: int = 0
+    order: int = 0
     """Tabs stand from left to right by this number."""
     work: Mapping[str, Work] = field(default_factory=dict)
     """What the browser can ask for, by name."""

@@ -38,7 +38,7 @@ class Network:
     second: str = ""
     """A network of the same world, trained apart from it and built otherwise, that judges pictures imagined for it."""
     embedded: tuple[str, ...] = ()
-    """The places that the world's gallery has vectors of."""
+    """Where in it the vectors of the world's gallery are read."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import explainers as ex
 from explainers.galleries.building import at_once
 from explainers.galleries.gallery import Gallery
 from explainers.galleries.kept import mapped, write
-from explainers.galleries.layout import lay_out, place
+from explainers.galleries.layout import lay_out, position
 from explainers.galleries.neighbors import nearest
 from explainers.galleries.stock import Entry, Stock
 from explainers.galleries.trustworthiness import accuracy
@@ -73,7 +73,7 @@ def embedding() -> None:
 
     def ours() -> None:
         with tempfile.TemporaryDirectory() as out:
-            Gallery.build(shelf, model, out, places=("pooled",))
+            Gallery.build(shelf, model, out, read_at=("pooled",))
 
     bare()
     ratios = [timed(bare) / timed(ours) for _ in range(5)]
@@ -108,7 +108,7 @@ def neighbors() -> None:
         for metric in ("cosine", "euclidean"):
             times = [timed(lambda row=row, m=metric: nearest(stored, stored[row], 10, m)) for row in range(12)][1:]
             print(f"neighbors, exact, over 50,000 × 512, {metric}: {1e3 * statistics.median(times):.0f} ms (goal 50)")
-        times = [timed(lambda row=row: place(stored, points, stored[row] + np.float16(0.1))) for row in range(5)][1:]
+        times = [timed(lambda row=row: position(stored, points, stored[row] + np.float16(0.1))) for row in range(5)][1:]
         print(f"place a new picture in a map of 50,000: {statistics.median(times):.2f} s (goal 1)")
 
 

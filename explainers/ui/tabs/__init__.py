@@ -18,4 +18,4 @@ def all_tabs() -> tuple[Tab, ...]:
         if not isinstance(tab, Tab) or tab.id != module.name.rpartition(".")[2]:
             raise TypeError(f"{module.name} declares TAB = Tab(id={module.name.rpartition('.')[2]!r}, …)")
         found.append(tab)
-    return tuple(sorted(found, key=lambda tab: (tab.place, tab.id)))
+    return tuple(sorted(found, key=lambda tab: (tab.order, tab.id)))

@@ -135,7 +135,7 @@ TAB = Tab(
     id="attention",
     title="Attention",
     line="What does each head of a transformer attend to, and does it matter?",
-    place=10,
+    order=10,
     work={"rows": rows, "worth": worth, "more": more},
 )
 

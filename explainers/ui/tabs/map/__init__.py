@@ -16,7 +16,7 @@ from ....errors import QuestionError
 from ....explanation import Explanation
 from ....galleries import built_in
 from ....galleries import gallery as galleries
-from ....galleries.embedding import PLACES, EmbeddedAt
+from ....galleries.embedding import READ_AT, ReadAt
 from ....galleries.gallery import Gallery
 from ....galleries.groups import WAYS
 from ....galleries.layout import KINDS
@@ -33,7 +33,7 @@ NEIGHBORS, CONFUSED, SHOWN = 12, 60, 300
 """How many neighbors, wrong predictions and thumbnails are told at once."""
 
 THUMBNAIL, PICTURE = 48, 192
-PLACE_WORDS = {"pixels": "pixels", "early": "early", "middle": "middle", "late": "late", "pooled": "last"}
+READ_AT_WORDS = {"pixels": "pixels", "early": "early", "middle": "middle", "late": "late", "pooled": "last"}
 KIND_WORDS = {"tsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
 
 
@@ -41,12 +41,12 @@ def _open(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """The map of a gallery: its points, as they come to lie, then everything that is told about them."""
     question = asked(given, shelf)
     gallery = _gallery(given, question.network)
-    chosen = {"gallery": gallery, "place": _place(given, gallery.vectors(question.network).places)}
+    chosen = {"gallery": gallery, "read_at": _read_at(given, gallery.vectors(question.network).read_at)}
     about: Json = {}
     for answer in question.put("map.chart", stop, **chosen, kind=given.get("kind") or KINDS[0]):
         scatter = _scatter(answer)
         if not about:  # who the pictures are comes with the first map of them, so that it has its colors
-            about = _about(gallery, question.network, answer.options["place"], answer.options["kind"])
+            about = _about(gallery, question.network, answer.options["read_at"], answer.options["kind"])
             tell(about | _points(scatter))
         elif scatter.done < 1:
             tell(_points(scatter))
@@ -96,9 +96,9 @@ def _groups(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """Groups of the vectors: which picture is in which, and what each is made of."""
     question = asked(given, shelf)
     gallery = _gallery(given, question.network)
-    place = _place(given, gallery.vectors(question.network).places)
+    read_at = _read_at(given, gallery.vectors(question.network).read_at)
     by, count = given.get("by") or WAYS[0], given.get("count", 0)
-    (answer,) = question.put("map.groups", stop, gallery=gallery, place=place, by=by, count=count, shown=1)
+    (answer,) = question.put("map.groups", stop, gallery=gallery, read_at=read_at, by=by, count=count, shown=1)
     groups = [tile.facts for tile in _tiles(answer) if "pictures" in tile.facts]
     of = np.full(len(gallery), -1, np.int16)
     for group in groups:
@@ -114,17 +114,17 @@ def _groups(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
 
 
 def _depths(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
-    """A map for each place in the network, from the pixels on, turned onto the last one: the frames of a film."""
+    """A layout for each depth of the network, from the pixels on, turned onto the last one: the frames of a film."""
     question = asked(given, shelf)
     gallery = _gallery(given, question.network)
-    places = gallery.vectors(question.network).places
+    depths = gallery.vectors(question.network).read_at
     right = _right(question.put("map.depths", stop, gallery=gallery)) if len(set(gallery.labels)) > 1 else {}
     frames: list[Json] = []
-    for where in places:  # from the last on, since the others are turned onto it
-        *_, answer = question.put("map.chart", stop, gallery=gallery, place=where, turned=True, measure=False)
+    for where in depths:  # from the last on, since the others are turned onto it
+        *_, answer = question.put("map.chart", stop, gallery=gallery, read_at=where, turned=True, measure=False)
         points = _packed(_scatter(answer).points)
-        frames.insert(0, {"place": where, "words": PLACE_WORDS[where], "points": points, "right": right.get(where)})
-        tell({"share": len(frames) / len(places)})
+        frames.insert(0, {"place": where, "words": READ_AT_WORDS[where], "points": points, "right": right.get(where)})
+        tell({"share": len(frames) / len(depths)})
     return {"frames": frames}
 
 
@@ -132,8 +132,8 @@ def _steady(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """How much maps that begin at random agree, in a sentence."""
     question = asked(given, shelf)
     gallery = _gallery(given, question.network)
-    place = _place(given, gallery.vectors(question.network).places)
-    for answer in question.put("map.steady", stop, gallery=gallery, place=place):
+    read_at = _read_at(given, gallery.vectors(question.network).read_at)
+    for answer in question.put("map.steady", stop, gallery=gallery, read_at=read_at):
         tell({"share": answer.result.done})
     return {"sentence": answer.result.note}
 
@@ -146,7 +146,7 @@ def _digits(_given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     for way in world.ways:
         trace = ex.look(shelf.network(world.identifier(way.network)), gallery.picture(0))
         given: Json = {"gallery": gallery, "stop": stop}
-        drawn = engine.explain(trace, filling("map.chart"), place=way.read_at, measure=False, **given)
+        drawn = engine.explain(trace, filling("map.chart"), read_at=way.read_at, measure=False, **given)
         right = _right(engine.stream(trace, filling("map.depths"), **given))[way.read_at]
         maps.append({"words": way.words, "points": _packed(_scatter(drawn).points), "right": right})
     return {"maps": maps, **_named("label", gallery.labels)}
@@ -165,7 +165,7 @@ TAB = Tab(
     id="map",
     title="Map",
     line="Where does this picture lie among others, as the network sees them?",
-    place=30,
+    order=30,
     work={
         "open": _open,
         "alike": _alike,
@@ -186,10 +186,10 @@ def _gallery(given: Json, model: Classifier) -> Gallery:
     return galleries.on_offer(given.get("gallery"), model)
 
 
-def _place(given: Json, places: tuple[str, ...]) -> EmbeddedAt:
+def _read_at(given: Json, known: tuple[str, ...]) -> ReadAt:
     asked = given.get("place")
-    chosen = next((each for each in PLACES if each == asked and each in places), None)
-    return chosen or PLACES[0]
+    chosen = next((each for each in READ_AT if each == asked and each in known), None)
+    return chosen or READ_AT[0]
 
 
 def _number(value: object, count: int) -> int:
@@ -214,7 +214,7 @@ def _tiles(answer: Explanation) -> tuple[Tile, ...]:
 
 
 def _right(answers: Iterator[Explanation]) -> dict[str, float]:
-    """How often neighbors name a picture rightly, by place."""
+    """How often neighbors name a picture rightly, by where the vectors were read."""
     (answer,) = answers
     assert isinstance(answer.result, Bars)
     return dict(zip(answer.result.labels, answer.result.values.tolist(), strict=True))
@@ -236,7 +236,7 @@ def _about(gallery: Gallery, model: Classifier, where: str, kind: str) -> Json:
     told: Json = {
         "gallery": gallery.name,
         "count": len(gallery),
-        "places": [{"id": p, "words": PLACE_WORDS[p]} for p in reversed(vectors.places)],
+        "places": [{"id": each, "words": READ_AT_WORDS[each]} for each in reversed(vectors.read_at)],
         "place": where,
         "kind": kind,
         "names": "\n".join(gallery.names),
