@@ -24,6 +24,9 @@ Baseline = Annotated[
 ]
 """An option of the methods that compare the picture with one that has nothing in it."""
 
+EDGE = 1e-3
+"""Where on the way from a baseline its first slope is taken: on it many units may stand at a kink, and have none."""
+
 BLUR_SHARE = 1 / 12
 """Standard deviation of the blur, as a share of the shorter side: nothing of an ordinary subject is left."""
 

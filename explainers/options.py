@@ -37,6 +37,10 @@ Depth = Annotated[
 """A named depth, resolved by the anatomy; from Python also the path of a module."""
 
 
+Seed = Annotated[int, Field(ge=0, le=99_999, description="Where chance begins: another number draws anew.")]
+"""What is drawn at random is the same for the same number."""
+
+
 @dataclass(frozen=True)
 class Option:
     """One thing to choose: a keyword-only parameter, with its bounds and words."""

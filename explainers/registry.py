@@ -18,7 +18,7 @@ from .errors.spelling import did_you_mean, either, nearest
 from .galleries.gallery import Gallery
 from .network.classifier import Classifier
 from .network.opening import ATTENDING, RECTIFYING
-from .options import ASKED, Cell, Depth, Form, Option
+from .options import ASKED, Cell, Depth, Form, Option, Seed
 from .results import Heatmap, Result
 from .trace import PIXELS, Asked, Second, Trace
 
@@ -33,6 +33,7 @@ __all__ = [
     "Method",
     "Need",
     "Option",
+    "Seed",
     "all_methods",
     "explainer",
     "filling",

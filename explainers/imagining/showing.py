@@ -33,7 +33,6 @@ How = Annotated[
 ]
 Steps = Annotated[int, Field(ge=8, le=512, description="Steps of the ascent: more of them make a clearer picture.")]
 Count = Annotated[int, Field(ge=1, le=6, description="How many pictures grow side by side, from other starts.")]
-Seed = Annotated[int, Field(ge=0, le=9999, description="Another number starts from another random pattern.")]
 Channel = Annotated[
     int, Field(ge=0, le=4095, description="Which channel, from 0; past the last one, it counts on from the first.")
 ]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ..augmenting import NOTHING, Pipeline, Trial, answered, picture_of
 from ..augmenting.options import Transforms
-from ..registry import Family, Need, explainer
+from ..registry import Family, Need, Seed, explainer
 from ..results import Tile, Tiles
 from ..trace import Trace
 
@@ -25,7 +25,7 @@ def augment(
     *,
     pipeline: Transforms = "classic",
     samples: Annotated[int, Field(ge=1, le=64, description="How many variants are drawn.")] = 12,
-    seed: Annotated[int, Field(ge=0, le=99999, description="Another number draws other variants.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Tiles]:
     """What does augmentation do to the picture, and to the score of the chosen class?
 

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from ..imagining import RECIPES, Direction, imagine
-from ..imagining.showing import How, Seed, Steps, colors, shown
-from ..registry import Depth, Family, Need, explainer
+from ..imagining.showing import How, Steps, colors, shown
+from ..registry import Depth, Family, Need, Seed, explainer
 from ..results import Tile, Tiles
 from ..trace import Trace
 

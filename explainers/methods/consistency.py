@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..augmenting import NOTHING, Back, Pipeline, Recipe, compared, invertible, picture_of, pixels_of
 from ..augmenting.options import ExplainedBy, Transforms
-from ..registry import Family, Need, explainer, heat_method, heat_of
+from ..registry import Family, Need, Seed, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Trace
 
@@ -32,7 +32,7 @@ def consistency(
     pipeline: Transforms = "classic",
     explained_by: ExplainedBy = "",
     samples: Annotated[int, Field(ge=2, le=64, description="How many variants are drawn.")] = 16,
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other variants.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Tiles]:
     """Does the reason for the chosen class survive augmentation?
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Generator
 
 from ..ingredients.running_mean import RunningMean
-from ..registry import Family, Need, explainer
+from ..registry import Family, Need, Seed, explainer
 from ..results import Heatmap, Sum
 from ..shapes import Batch, Pixels
 from ..trace import Trace
@@ -36,7 +36,7 @@ def expected_gradients(
     ] = "colors",
     draws: Annotated[int, Field(ge=1, le=128, description="How many baselines are drawn.")] = 16,
     steps: Annotated[int, Field(ge=1, le=64, description="Points on the way from each baseline to the picture.")] = 4,
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other baselines.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Heatmap]:
     """How much does each pixel add to the score of the chosen class, whichever baseline one starts from?
 

@@ -6,14 +6,11 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from ..baselines import Baseline
+from ..baselines import EDGE, Baseline
 from ..registry import Family, Need, explainer
 from ..results import Heatmap, Sum
 from ..shapes import Pixels
 from ..trace import Trace
-
-EDGE = 1e-3
-"""Where the slope at the start is taken: on the baseline itself many units may stand at their kink, and have none."""
 
 CLOSE = 0.02
 """A sum that misses by less than this needs no word."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from ..imagining import RECIPES, Neuron, Objective, imagine
 from ..imagining import Channel as WholeChannel
-from ..imagining.showing import Channel, Count, How, Seed, Steps, natural_best, shown, site_of, worth
+from ..imagining.showing import Channel, Count, How, Steps, natural_best, shown, site_of, worth
 from ..network.classifier import Classifier
-from ..registry import Cell, Depth, Family, Need, explainer
+from ..registry import Cell, Depth, Family, Need, Seed, explainer
 from ..results import Tiles
 from ..trace import Asked
 

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from ..imagining import RECIPES, ClassScore, imagine
-from ..imagining.showing import Count, How, Seed, Steps, faded, natural_best, shown, worth
+from ..imagining.showing import Count, How, Steps, faded, natural_best, shown, worth
 from ..network.classifier import Classifier
-from ..registry import Family, Need, explainer
+from ..registry import Family, Need, Seed, explainer
 from ..results import Tiles
 from ..trace import Asked
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ..imagining import RECIPES, Direction, imagine
-from ..imagining.showing import Count, How, Seed, Steps, natural_best, shown, worth
-from ..registry import Depth, Family, Need, explainer
+from ..imagining.showing import Count, How, Steps, natural_best, shown, worth
+from ..registry import Depth, Family, Need, Seed, explainer
 from ..results import Tiles
 from ..trace import Trace
 

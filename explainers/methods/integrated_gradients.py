@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..baselines import Baseline
+from ..baselines import EDGE, Baseline
 from ..registry import Family, Need, explainer
 from ..results import Heatmap, Sum
 from ..trace import Trace
@@ -19,9 +19,6 @@ FIRST = 16
 
 ROUND = 8
 """Points of each further round: enough to fill a batch, few enough to place the next ones well."""
-
-EDGE = 1e-3
-"""Where the slope at the start is taken: on the baseline itself many units may stand at their kink, and have none."""
 
 NARROWEST = 1e-5
 """A stretch that is no wider is not halved again."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ..imagining import RECIPES, Likeness, imagine
-from ..imagining.showing import Count, How, Seed, Steps, colors, shown
-from ..registry import Depth, Family, Need, explainer
+from ..imagining.showing import Count, How, Steps, colors, shown
+from ..registry import Depth, Family, Need, Seed, explainer
 from ..results import Tile, Tiles
 from ..trace import Trace
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..ingredients.covering import Cover, InPieces, Pieces
-from ..registry import Family, explainer
+from ..registry import Family, Seed, explainer
 from ..results import Heatmap, Sum
 from ..trace import Trace
 
@@ -29,7 +29,7 @@ def kernel_shap(
     count: Annotated[int, Field(ge=4, le=200, description="About how many pieces.")] = 40,
     samples: Annotated[int, Field(ge=32, le=8000, description="How many pictures with some pieces covered.")] = 512,
     cover: Cover = "gray",
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other samples.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Heatmap]:
     """What is each piece's fair share in the score of the chosen class?
 

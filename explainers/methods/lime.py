@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..ingredients.covering import Cover, InPieces, Pieces
-from ..registry import Family, explainer
+from ..registry import Family, Seed, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
@@ -35,7 +35,7 @@ def lime(
     ] = "paper",
     ridge: Annotated[float, Field(ge=0, le=10, description="How strongly the weights are drawn to zero.")] = 0.01,
     cover: Cover = "gray",
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other samples.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Heatmap]:
     """Which pieces of the picture does the score of the chosen class hang on, near this picture?
 

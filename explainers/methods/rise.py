@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..ingredients.covering import Cover, Covered
-from ..registry import Family, explainer
+from ..registry import Family, Seed, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
@@ -30,7 +30,7 @@ def rise(
     cells: Annotated[int, Field(ge=2, le=16, description="Cells of a mask along each side.")] = 7,
     shown: Annotated[float, Field(ge=0.1, le=0.9, description="How likely a cell of a mask is to be shown.")] = 0.5,
     cover: Cover = "gray",
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other masks.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Heatmap]:
     """Which places are shown when the score of the chosen class stands above its mean?
 

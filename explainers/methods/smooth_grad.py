@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from ..ingredients.running_mean import RunningMean
-from ..registry import Family, Need, explainer
+from ..registry import Family, Need, Seed, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
@@ -31,7 +31,7 @@ def smooth_grad(
         Literal["mean", "squared", "variance"],
         Field(description="Of the slopes: their signed mean, the mean of their squares, or their variance."),
     ] = "mean",
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other noise.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Heatmap]:
     """Which pixels move the score of the chosen class, in pictures that look like this one through noise?
 

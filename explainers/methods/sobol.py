@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..ingredients import regions
 from ..ingredients.covering import Cover, Covered
-from ..registry import Family, explainer
+from ..registry import Family, Seed, explainer
 from ..results import Heatmap
 from ..trace import Trace
 
@@ -24,7 +24,7 @@ def sobol(
         int, Field(ge=4, le=64, description="How many random masks, each of which is changed at every cell in turn.")
     ] = 16,
     cover: Cover = "gray",
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other masks.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Heatmap]:
     """Which cells have a hand in how the score of the chosen class varies?
 

@@ -1,12 +1,8 @@
 """One augmented variant, and its map carried back onto the original (after Crabbé & van der Schaar, NeurIPS 2023)."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from ..augmenting import Pipeline, colors_of, compared, invertible, picture_of, pixels_of
 from ..augmenting.options import ExplainedBy, Transforms
-from ..registry import Family, Need, explainer, heat_method, heat_of
+from ..registry import Family, Need, Seed, explainer, heat_method, heat_of
 from ..results import Tile, Tiles
 from ..trace import Trace
 
@@ -23,7 +19,7 @@ def variant(
     trace: Trace,
     *,
     pipeline: Transforms = "classic",
-    seed: Annotated[int, Field(ge=0, le=99999, description="Another number draws another variant.")] = 0,
+    seed: Seed = 0,
     explained_by: ExplainedBy = "",
 ) -> Tiles:
     """Where does one augmented variant show the reason for the chosen class?

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from ..augmenting import NOTHING, SWEEPS, Trial, answered, picture_of, put
-from ..registry import Family, Need, explainer
+from ..registry import Family, Need, Seed, explainer
 from ..results import Bars
 from ..trace import Trace
 
@@ -28,7 +28,7 @@ def weak_spots(
         Field(description="The mean change of the score, or the share of the values at which another class wins."),
     ] = "change",
     points: Annotated[int, Field(ge=2, le=25, description="How many values of each transform are tried.")] = 9,
-    seed: Annotated[int, Field(ge=0, le=9999, description="Another number draws other places and noise.")] = 0,
+    seed: Seed = 0,
 ) -> Iterator[Bars]:
     """Which transforms move the chosen class most?
 
