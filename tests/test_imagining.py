@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tolerance import close, operations, rounding
 from torch import nn
 
@@ -27,6 +28,7 @@ from explainers.imagining import (
     imagine,
     spectrum,
 )
+from explainers.imagining import worlds as own
 from explainers.imagining.measures import scores_of, spectrum_distance, standing
 from explainers.imagining.measuring import measure
 from explainers.imagining.spectrum import frequencies
@@ -393,3 +395,13 @@ def test_the_standing_of_a_natural_picture_is_its_rank(cnn):
     found = standing(cnn, objective, natural[order], scores)
     assert [s.percentile for s in found] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
     assert all(s.best == float(scores.max()) for s in found)
+
+
+def test_photographs_at_hand_stand_in_for_natural_pictures_and_are_read_when_they_are_wanted(monkeypatch, tmp_path):
+    monkeypatch.setattr(own, "_at_hand", [])
+    stranger = ex.wrap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval(), name="stranger")
+    assert own.natural_pictures(stranger) == ()
+    own.have_at_hand([tmp_path / "later.png"])  # which is not there yet
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "later.png")
+    assert [picture.size for picture in own.natural_pictures(stranger)] == [(30, 40)]
+    assert own.whose(stranger) == "the photographs here"

@@ -549,7 +549,7 @@ def test_umap_leaves_torch_on_as_many_threads_as_it_was(monkeypatch):
 
 
 def test_steadiness_is_the_share_of_neighbors_that_layouts_from_other_starts_have_in_common(monkeypatch):
-    model, points = ex.load("digits:cnn"), np.stack([np.arange(1797.0), np.zeros(1797)], 1)
+    model, points = ex.load("digits:cnn"), np.stack([np.arange(400.0), np.zeros(400)], 1)
     shuffled = DRAW.permutation(points)
     layouts = [points, points[:, ::-1].copy(), shuffled]  # the second is the first, mirrored
     method = sys.modules[registry.find("steadiness").function.__module__]
@@ -560,6 +560,6 @@ def test_steadiness_is_the_share_of_neighbors_that_layouts_from_other_starts_hav
     one, same, other = answers[1].result.values.tolist()
     assert one == 1
     assert same == pytest.approx(agreement(points, shuffled), abs=rounding(1))
-    assert same == other < 0.02  # by chance 10 of 1796
+    assert same == other < 0.1  # by chance 10 of 399
     assert answers[1].result.note.startswith(f"3 maps that begin at random share {100 * (1 + 2 * same) / 3:.0f} % of")
     assert answers[1].result.labels == ("starts 1 and 2", "starts 1 and 3", "starts 2 and 3")
