@@ -122,7 +122,7 @@ def opened(site, chromium):
 
 def settled(page, model, scene):
     page.wait_for_function(
-        "([model, scene]) => sightglass?.status.state === 'done' && sightglass.question.model === model"
+        "([model, scene]) => window.sightglass?.status?.state === 'done' && sightglass.question.model === model"
         " && sightglass.question.scene === scene && sightglass.current()?.model === model",
         arg=[model, scene],
     )
