@@ -110,6 +110,12 @@ def test_it_is_in_the_list_and_answered_with_all_that_its_renderer_needs(shelf, 
     assert f"dropped_{kind}" in {fit["id"] for fit in told["fits"]}
 
 
+def test_a_heat_is_sent_once(shelf):
+    told = asked(shelf, method="dropped_heat")
+    data = told["panes"][0]["result"]["arrays"]["native"]["data"]
+    assert json.dumps(told).count(data) == 1
+
+
 def test_pictures_and_facts_of_tiles_reach_the_page(shelf):
     result = asked(shelf, method="dropped_tiles")["panes"][0]["result"]
     assert [tile["facts"] for tile in result["tiles"]] == [{"n": 0}, {"n": 1}, {"n": 2}]

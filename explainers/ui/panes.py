@@ -108,7 +108,6 @@ def _heated(answer: Explanation, truth: Mask | None) -> Json:
         "signed": answer.heatmap.signed,
         "blank": answer.blank,
         "figure": words.figure(answer, truth),
-        "heat": packed(answer.native),
         "truth": None if truth is None else _bits(truth),
     }
 

@@ -6,7 +6,7 @@ import { sightglass } from "./store.js";
 import { h } from "./elements.js";
 import { percent, signed as withSign } from "./words.js";
 
-/** @import { Box, Heat, Packed, Place, Size } from "./types.js" */
+/** @import { Box, Heat, Packed, Pane, Place, Size } from "./types.js" */
 
 /**
  * @param {Packed} heat
@@ -17,6 +17,14 @@ export function unpack(heat) {
   const total = grid.values.reduce((sum, value) => sum + Math.abs(value), 0);
   return { ...grid, total, ...strongest(grid.values, sightglass.catalogue.shown) };
 }
+
+/**
+ * The heat of an answer at the method's own resolution; null where the result is of another kind.
+ * @param {Pick<Pane, "result"> | null | undefined} pane
+ * @returns {Packed | null}
+ */
+export const native = (pane) =>
+  pane?.result?.kind === "heat" ? /** @type {Packed} */ (pane.result.arrays.native) : null;
 
 /** The palette in use: the visitor's choice, or the one for what raises and lowers. @param {boolean} signed */
 export function inks(signed) {

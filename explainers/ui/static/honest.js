@@ -18,7 +18,7 @@ const rounded = (value) => (Math.abs(value) < 0.05 ? "0" : value.toFixed(1).repl
 const about = () => {
   const { question, picture } = sightglass;
   const pane = sightglass.current();
-  return pane?.heat // what is no heat is not judged by covering cells
+  return ink.native(pane) // what is no heat is not judged by covering cells
     ? JSON.stringify([
         picture?.key,
         question.scene,
@@ -82,7 +82,7 @@ export function honest() {
 
 function refresh() {
   const pane = sightglass.current();
-  if (!pane?.heat) return box.replaceChildren();
+  if (!ink.native(pane)) return box.replaceChildren();
   box.replaceChildren(
     ...[pair(), ...headline(found.card), measured(pane), truth(), unlearned(), further(pane)].filter(Boolean),
   );
@@ -402,7 +402,7 @@ function spot() {
 }
 function pair() {
   const [one, other] = sightglass.answer?.panes ?? [];
-  if (!isPair() || !other?.heat || sightglass.question.scene !== worldOf(one.model).scene) return null;
+  if (!isPair() || !ink.native(other) || sightglass.question.scene !== worldOf(one.model).scene) return null;
   return h(
     "p",
     { class: "pair" },

@@ -2,6 +2,7 @@
 import { choose } from "./chooser.js";
 import { choice, copier, slider } from "./controls.js";
 import { h } from "./elements.js";
+import { native } from "./heat.js";
 import { honest } from "./honest.js";
 import { part } from "./parts.js";
 import { link } from "./permalink.js";
@@ -189,7 +190,7 @@ function actions(pane, open) {
         "p",
         {},
         [
-          ["png", pane.heat ? "Picture with heat (PNG)" : "Picture (PNG)"],
+          ["png", native(pane) ? "Picture with heat (PNG)" : "Picture (PNG)"],
           ["npz", "Numbers (NPZ)"],
           ["json", "All about it (JSON)"],
         ].map(([kind, words]) =>
@@ -244,7 +245,7 @@ sightglass.on("answer", () => {
   previewed = pane?.done < 1 ? same : "";
   const next = JSON.stringify(
     [answer.panes[0], answer.refusal, sightglass.picture?.key].map((part) =>
-      part?.result ? { ...part, heat: Boolean(part.heat), result: part.alt + part.cost } : part,
+      part?.result ? { ...part, result: part.alt + part.cost } : part,
     ),
   );
   if (next !== shown) draw();

@@ -72,10 +72,8 @@ export interface Pane {
   alt: string;
   code: string;
   figure: { rank: number; big: string; words: string } | null;
-  heat?: Packed;
   box?: Box;
   truth: (Size & { data: string }) | null;
-  /** Of a kind other than heat. */
   result?: Result;
   /** The value of the strongest color, where it is not the heat's own. */
   top?: number;

@@ -58,7 +58,8 @@ class Pane {
 
   show(told, picture) {
     this.told = told;
-    this.map = told?.heat ? ink.unpack(told.heat) : null;
+    const heat = ink.native(told);
+    this.map = heat && ink.unpack(heat);
     this.truth = told?.truth ? bits(told.truth) : null;
     if (picture && this.key !== picture.key) {
       this.key = picture.key;
@@ -74,7 +75,7 @@ class Pane {
     if (told?.refusal) refuse(this.card, told);
     this.frame.setAttribute("aria-label", told?.alt ?? "No map");
     this.frame.dataset.ready = this.map ? told.method : "";
-    this.showOther(told?.heat ? null : told, picture);
+    this.showOther(heat ? null : told, picture);
     this.draw();
   }
 

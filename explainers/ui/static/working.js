@@ -57,7 +57,7 @@ export function workingPane() {
   const step = steps[at];
   return {
     ...pane,
-    heat: step.heat,
+    result: { kind: "heat", arrays: { native: step.heat } },
     box: step.box,
     signed: step.signed,
     blank: step.blank,

@@ -539,7 +539,7 @@ function redraw() {
 
 sightglass.on("read", () => {
   const actions = document.querySelector("#part-reading .actions");
-  if (!actions || !sightglass.current()?.heat || actions.querySelector("#to-inside")) return;
+  if (!actions || !ink.native(sightglass.current()) || actions.querySelector("#to-inside")) return;
   actions.prepend(
     h(
       "button",
