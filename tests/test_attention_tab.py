@@ -10,6 +10,7 @@ from tolerance import rounding
 
 import explainers as ex
 from explainers.errors import QuestionError
+from explainers.scores.scorecard import REACHES
 from explainers.trace.attention import attention_rows
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
@@ -69,6 +70,7 @@ def test_attention_is_held_against_maps_that_know_the_class_and_against_the_trut
     assert len(answer["maps"]) == 3
     assert told[-1]["maps"] == answer["maps"]
     for each in answer["maps"]:
+        assert each["reaches"] == REACHES[each["verdict"]]
         assert sum(map(abs, each["truth"]["shares"])) == pytest.approx(1, abs=rounding(24))
         assert -1 <= each["truth"]["rho"] <= 1
     effects = [each["effect"] for each in answer["elements"]]

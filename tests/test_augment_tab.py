@@ -236,7 +236,7 @@ def test_the_page_is_told_what_can_be_put_together(shelf):
     told = about(shelf)
     assert set(told["presets"]) == set(PRESETS)
     names = {each["name"] for each in told["transforms"]}
-    assert all(step["transform"] in names for steps in told["presets"].values() for step in steps)
+    assert all(step["transform"] in names for preset in told["presets"].values() for step in preset["steps"])
     assert told["sweeps"][0]["name"] == "nothing"
 
 

@@ -446,6 +446,16 @@ def test_nothing_is_cut_off(open_page, size, scheme):
     assert light == (scheme == "light")
 
 
+def test_an_edge_of_the_row_of_tabs_fades_where_there_are_more(open_page):
+    page = open_page(size=NARROW)
+    fades = "[...document.querySelector('.masthead .tabs').classList].slice(1)"
+    assert page.evaluate(fades) == ["after"]
+    page.evaluate("sightglass.show('augment')")
+    page.wait_for_function(f"{fades}.join() === 'before'")
+    page.set_viewport_size(WIDE)
+    page.wait_for_function(f"{fades}.length === 0")
+
+
 def test_the_rail_opens_on_a_phone(open_page):
     page = open_page(size=NARROW)
     assert not page.locator(".rail-body").is_visible()

@@ -49,6 +49,17 @@ def test_a_method_of_each_kind_takes_the_stage(page, kind):
     assert f"method={quick.id}" in page.evaluate("location.search") or page.evaluate("sightglass.busy()")
 
 
+def test_the_weights_of_a_kernel_are_cells_and_photographs_are_not(page):
+    rendering = "getComputedStyle(document.querySelector('.drawn-kind img')).imageRendering"
+    page.evaluate("sightglass.ask({ method: 'filters', options: {}, model: 'pond:cnn' })")
+    page.wait_for_selector('.drawn-kind[data-ready="filters"] img')
+    assert page.evaluate("document.querySelector('.drawn-kind img').naturalWidth") <= 16
+    assert page.evaluate(rendering) == "pixelated"
+    page.evaluate("sightglass.ask({ method: 'augment', options: {} })")
+    page.wait_for_selector('.drawn-kind[data-ready="augment"] img')
+    assert page.evaluate(rendering) == "auto"
+
+
 def test_heat_comes_back_with_all_that_it_has(page):
     page.evaluate("sightglass.ask({ method: 'gradient', options: {} })")
     page.wait_for_selector('#part-viewer .frame[data-ready="gradient"]')

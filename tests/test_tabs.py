@@ -4,13 +4,17 @@ import time
 
 import pytest
 
+from explainers.augmenting import PRESETS
 from explainers.errors import DoesNotApply, QuestionError
-from explainers.ui import parts
+from explainers.imagining import RECIPES
+from explainers.scores.scorecard import REACHES
+from explainers.ui import parts, scripts
 from explainers.ui.answering import work
 from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
-from explainers.ui.tabs import all_tabs
+from explainers.ui.tabs import all_tabs, augment, inside
+from explainers.ui.tabs import map as map_tab
 from tests.serving import QUIET
 
 pytestmark = QUIET
@@ -30,6 +34,14 @@ def test_every_tab_has_its_words_its_place_and_its_files():
         assert tab.line
         for ending in ("html", "js", "css"):
             assert parts.read(f"tabs/{tab.id}/{tab.id}.{ending}").strip()
+
+
+def test_what_python_says_is_typed_in_no_script():
+    typed = "".join(path.read_text("utf-8") for path in scripts.HERE.glob("**/*.js"))
+    said = [*REACHES.values(), *(recipe.line for recipe in RECIPES.values()), *inside.REDRAWN.values()]
+    said += [*augment.PRESET_WORDS.values(), *map_tab.WAY_WORDS.values()]
+    assert augment.PRESET_WORDS.keys() == PRESETS.keys()
+    assert not [words for words in said if f'"{words}"' in typed]
 
 
 def test_what_gradio_sends_of_a_part_is_data():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .actions import Action
 from .mapping import carried_back, finest, invertible, whereto
 from .mixing import Box, Mixed, Mixing, box_of, cut_mix, mix_up, mixed
-from .pipeline import PRESETS, Pipeline, Ready, Recipe, Step
+from .pipeline import MOST_STEPS, PRESETS, Pipeline, Ready, Recipe, Step
 from .snippets import mixing_code, timm_arguments, timm_code, torchvision_code
 from .steps import TRANSFORMS, Setting, Transform, find_transform
 from .sweeps import SWEEPS, Sweep, find_sweep
@@ -26,6 +26,7 @@ from .trials import (
 )
 
 __all__ = [
+    "MOST_STEPS",
     "NOTHING",
     "PRESETS",
     "SWEEPS",

@@ -21,6 +21,9 @@ GENTLE = Shaking(shift=0.03, turn=1, noise=0.02)
 class Recipe:
     """Where it starts, what is turned, how fast, and what the picture has to withstand meanwhile."""
 
+    title: str
+    line: str
+    """What it does, in a sentence."""
     canvas: Callable[[int, Classifier, torch.Generator], Canvas]
     rate: float
     """How far a knob moves in a step, about."""
@@ -36,9 +39,27 @@ class Recipe:
 
 
 RECIPES: dict[RecipeName, Recipe] = {
-    "naive": Recipe(Pixels.gray, rate=0.01, shaking=Shaking(), plain=True, fading=0.01),
-    "fourier": Recipe(
-        Fourier.faint, rate=0.08, shaking=Shaking(shift=0.07, turn=12, closest=0.7, widest=1.35, noise=0.2)
+    "naive": Recipe(
+        "Naive",
+        "Follow the slope at the pixels, as lectures show it.",
+        Pixels.gray,
+        rate=0.01,
+        shaking=Shaking(),
+        plain=True,
+        fading=0.01,
     ),
-    "maco": Recipe(Maco.random, rate=0.5, shaking=Shaking(shift=0.06, turn=20, closest=0.6, widest=1.2, noise=0.2)),
+    "fourier": Recipe(
+        "Fourier",
+        "Turn frequencies, and shake the picture at every step.",
+        Fourier.faint,
+        rate=0.08,
+        shaking=Shaking(shift=0.07, turn=12, closest=0.7, widest=1.35, noise=0.2),
+    ),
+    "maco": Recipe(
+        "MACO",
+        "Turn phases only: the spectrum stays natural.",
+        Maco.random,
+        rate=0.5,
+        shaking=Shaking(shift=0.06, turn=20, closest=0.6, widest=1.2, noise=0.2),
+    ),
 }

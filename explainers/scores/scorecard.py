@@ -23,6 +23,11 @@ from .plan import PLAN, TOP, Plan, noted
 from .statistics import SEED, Floats, Order, area_between, cell_means, coldest_first, gini, share_of_area, spearman
 
 Verdict = Literal["above", "within", "below"]
+REACHES: dict[Verdict, str] = {
+    "above": "more than random maps reach",
+    "within": "no more than random maps reach",
+    "below": "less than random maps reach: the map has it backwards",
+}
 
 CLEAR = 2
 """How many times what random maps reach the score and that of the covered picture have to lie apart for a share of it
@@ -148,15 +153,15 @@ class Scorecard:
         return f"{self.unit} lie between covering the {ends} cells first"
 
     @property
+    def reaches(self) -> str:
+        """The verdict in words."""
+        return REACHES[self.verdict or "within"]
+
+    @property
     def beside(self) -> str:
         """How `big` compares with what random maps reach."""
-        told = {
-            "above": "more than random maps reach",
-            "within": "no more than random maps reach",
-            "below": "less than random maps reach: the map has it backwards",
-        }[self.verdict or "within"]
         low, high = map(_percent, self.band) if self.band else map(_points, (-self.spread, self.spread))
-        return f"{told} ({low} to {high})"
+        return f"{self.reaches} ({low} to {high})"
 
     @property
     def says(self) -> str:
@@ -213,6 +218,7 @@ class Scorecard:
             "verdict": self.verdict,
             "big": self.big,
             "about": self.about,
+            "reaches": self.reaches,
             "beside": self.beside,
             "says": self.says,
             "keep": self.keep,

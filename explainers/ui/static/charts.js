@@ -29,10 +29,11 @@ export function lines(curves, { onmove, at = 0, height = 240, marks = [] } = {})
   const all = curves.lines.flatMap((line) => [...line.values, ...(line.low ?? []), ...(line.high ?? [])]);
   const floor = Math.min(0, ...all);
   const ceiling = curves.unit === "share" ? 1 : Math.max(...all, floor + 1e-9);
-  const x = (value) => L + ((value - low) / (high - low || 1)) * (W - L - R);
-  const y = (value) => T + (1 - (value - floor) / (ceiling - floor)) * (H - T - B);
-  const spots = (values) => values.map((value, place) => `${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`);
-  const path = (values) => `M${spots(values).join("L")}`;
+  const x = (/** @type {number} */ value) => L + ((value - low) / (high - low || 1)) * (W - L - R);
+  const y = (/** @type {number} */ value) => T + (1 - (value - floor) / (ceiling - floor)) * (H - T - B);
+  const spots = (/** @type {number[]} */ values) =>
+    values.map((value, place) => `${x(along[place]).toFixed(1)} ${y(value).toFixed(1)}`);
+  const path = (/** @type {number[]} */ values) => `M${spots(values).join("L")}`;
   const levels = floor < 0 ? [floor, 0, ceiling / 2, ceiling] : [0, ceiling / 2, ceiling];
   const picture = svg(
     "svg",
@@ -63,11 +64,20 @@ export function lines(curves, { onmove, at = 0, height = 240, marks = [] } = {})
   );
   if (onmove) {
     const first = curves.lines[0].values;
-    const share = (clientX) => {
+    const share = (/** @type {number} */ clientX) => {
       const box = picture.getBoundingClientRect();
       return (((clientX - box.left) / box.width) * W - L) / (W - L - R);
     };
-    slide(picture, { along, at, onmove, share, x, y: (place) => y(first[place]), top: T, bottom: H - B });
+    slide(picture, {
+      along,
+      at,
+      onmove,
+      share,
+      x,
+      y: (/** @type {number} */ place) => y(first[place]),
+      top: T,
+      bottom: H - B,
+    });
   }
   return h("div", { class: "plot" }, picture, legend(curves.lines.map((line) => line.label)));
 }
@@ -98,7 +108,9 @@ export const bars = (rows, most = Math.max(1e-9, ...rows.map(({ value }) => Math
 
 /**
  * Points in a plane, in the colors of their groups, and a ring around one place.
- * @param {{ points: [number, number][], groups: string[], ids: string[], here: [number, number] | null, alt: string }} what
+ * @param {Cloud} what
+ * @typedef {[number, number]} Spot
+ * @typedef {{ points: Spot[], groups: string[], ids: string[], here: Spot | null, alt: string }} Cloud
  */
 export function points({ points: places, groups, ids, here, alt }) {
   const SIDE = 640;
@@ -106,7 +118,7 @@ export function points({ points: places, groups, ids, here, alt }) {
   const [left, right] = [Math.min(...axes[0]), Math.max(...axes[0])];
   const [bottom, top] = [Math.min(...axes[1]), Math.max(...axes[1])];
   const factor = (SIDE - 40) / (Math.max(right - left, top - bottom) || 1);
-  const at = ([x, y]) => ({
+  const at = (/** @type {Spot} */ [x, y]) => ({
     cx: (SIDE / 2 + (x - (left + right) / 2) * factor).toFixed(1),
     cy: (SIDE / 2 - (y - (bottom + top) / 2) * factor).toFixed(1),
   });
@@ -130,24 +142,36 @@ export function points({ points: places, groups, ids, here, alt }) {
 
 // --- private
 
-// A marker on a drawing that pointer and arrow keys move from place to place.
+/**
+ * A marker on a drawing that pointer and arrow keys move from place to place.
+ * @param {SVGSVGElement} picture
+ * @param {object} how
+ * @param {number[]} how.along
+ * @param {number} how.at
+ * @param {(place: number) => void} how.onmove
+ * @param {(clientX: number) => number} how.share of the way along, where a pointer is
+ * @param {(value: number) => number} how.x of a value
+ * @param {(place: number) => number} how.y of a place
+ * @param {number} how.top
+ * @param {number} how.bottom
+ */
 function slide(picture, { along, at, onmove, share, x, y, top, bottom }) {
   const [low, high] = [along[0], along[along.length - 1]];
   const marker = svg("line", { y1: top, y2: bottom, class: "marker" });
   const knob = svg("circle", { r: 6, class: "knob" });
   picture.append(marker, knob);
   let here = at;
-  const put = (place) => {
+  const put = (/** @type {number} */ place) => {
     here = Math.min(along.length - 1, Math.max(0, place));
-    for (const end of ["x1", "x2"]) marker.setAttribute(end, x(along[here]));
+    for (const end of ["x1", "x2"]) marker.setAttribute(end, String(x(along[here])));
     knob.setAttribute("cx", x(along[here]));
     knob.setAttribute("cy", y(here));
-    picture.setAttribute("aria-valuenow", along[here]);
+    picture.setAttribute("aria-valuenow", String(along[here]));
   };
-  const to = (place) => (put(place), onmove(here));
-  const nearest = (event) => {
+  const to = (/** @type {number} */ place) => (put(place), onmove(here));
+  const nearest = (/** @type {PointerEvent} */ event) => {
     const value = low + share(event.clientX) * (high - low);
-    const away = (place) => Math.abs(along[place] - value);
+    const away = (/** @type {number} */ place) => Math.abs(along[place] - value);
     return along.reduce((best, _, place) => (away(place) < away(best) ? place : best), 0);
   };
   for (const [name, value] of Object.entries({
@@ -164,7 +188,7 @@ function slide(picture, { along, at, onmove, share, x, y, top, bottom }) {
   });
   picture.addEventListener("pointermove", (event) => picture.hasPointerCapture(event.pointerId) && to(nearest(event)));
   picture.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const by = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1 })[event.key];
     if (!by) return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,8 +1,16 @@
 // A list to choose methods from: families as groups, a search, what each takes, and why the rest does not apply.
+import { link } from "./controls.js";
 import { h } from "./elements.js";
 import { part } from "./parts.js";
 import { sightglass } from "./store.js";
 import { effort } from "./words.js";
+
+/** @import { Method } from "./types.js" */
+/**
+ * @typedef {{ many: number, chosen: Set<string>, without?: string, pick: Pick, anchor: HTMLElement | null }} Asked
+ * @typedef {(ids: string[]) => void} Pick
+ * @typedef {{ method: Method, rank: number, why: string }} Found
+ */
 
 const { element } = await part("reading");
 const NARROW = 760; // pixels of a window in which the list takes all the width
@@ -27,12 +35,17 @@ const popover_ = h(
   foot,
 );
 element.append(popover_);
-let asked = null; // who wants to know, and what is chosen already
-let rows = []; // what the keys move through
+/** Who wants to know, and what is chosen already. @type {Asked} */
+let asked = { many: 1, chosen: new Set(), pick: () => {}, anchor: null };
+/** What the keys move through. @type {HTMLElement[]} */
+let rows = [];
 let at = -1;
-let closed = { by: null, when: 0 };
+let closed = { by: /** @type {HTMLElement | null} */ (null), when: 0 };
 
-// `chosen` are ids, `many` how many may be chosen; `pick` gets ids. Without `anchor`, the method on the stage is asked.
+/**
+ * `chosen` are ids, `many` how many may be chosen; `pick` gets ids. Without `anchor`, the method on the stage is asked.
+ * @param {{ anchor?: HTMLElement, many?: number, chosen?: string[], without?: string, pick?: Asked["pick"] }} wanted
+ */
 export function choose(wanted = {}) {
   const anchor = wanted.anchor ?? document.getElementById("method");
   if (!anchor || !sightglass.answer) return;
@@ -40,12 +53,11 @@ export function choose(wanted = {}) {
   if (wanted.anchor && closed.by === anchor && performance.now() - closed.when < 250) return;
   asked = {
     many: 1,
-    chosen: [sightglass.current()?.method],
     pick: ([method]) => sightglass.ask({ method, options: {} }),
     ...wanted,
+    chosen: new Set(wanted.chosen ?? [sightglass.current()?.method ?? ""]),
     anchor,
   };
-  asked.chosen = new Set(asked.chosen);
   input.value = "";
   list.setAttribute("aria-multiselectable", String(asked.many > 1));
   fill();
@@ -56,6 +68,7 @@ export function choose(wanted = {}) {
   rows[at]?.scrollIntoView({ block: "center" });
 }
 
+/** @param {HTMLElement} anchor */
 function place(anchor) {
   const spot = anchor.getBoundingClientRect();
   const { style, offsetWidth } = popover_;
@@ -72,17 +85,22 @@ function place(anchor) {
 function close() {
   popover_.hidePopover();
 }
-popover_.addEventListener("toggle", (event) => {
-  if (event.newState !== "closed" || !asked) return;
-  closed = { by: asked.anchor, when: performance.now() };
-  const anchor = asked.anchor.isConnected ? asked.anchor : document.getElementById(asked.anchor.id);
+popover_.addEventListener("toggle", (/** @type {ToggleEvent} */ event) => {
+  const by = asked.anchor;
+  if (event.newState !== "closed" || !by) return;
+  closed = { by, when: performance.now() };
+  const anchor = by.isConnected ? by : document.getElementById(by.id);
   anchor?.setAttribute("aria-expanded", "false");
   if (popover_.contains(document.activeElement) || document.activeElement === document.body)
     anchor?.focus({ preventScroll: true });
 });
 
-// How well a method answers to what is typed: the beginning of its name, a part of it, its question or family;
-// −1 not at all.
+/**
+ * How well a method answers to what is typed: the beginning of its name, a part of it, its question or family; −1 not
+ * at all.
+ * @param {Method} method
+ * @param {string[]} words
+ */
 function rank(method, words) {
   const title = method.title.toLowerCase();
   const rest = `${method.id.replaceAll("_", " ")} ${method.question} ${method.family}`.toLowerCase();
@@ -105,11 +123,12 @@ function rank(method, words) {
 
 function fill() {
   const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const why = new Map(sightglass.answer.fits.map((fit) => [fit.id, fit.why_not]));
+  const why = new Map((sightglass.answer?.fits ?? []).map((fit) => [fit.id, fit.why_not]));
   const found = sightglass.catalogue.methods
     .filter((method) => method.id !== asked.without && (asked.many === 1 || sightglass.heats(method.id)))
     .map((method) => ({ method, rank: rank(method, words), why: why.get(method.id) ?? "" }))
     .filter((each) => each.rank >= 0);
+  /** @type {Map<string, Found[]>} */
   const families = new Map();
   for (const each of found) {
     const name = each.why ? "Not for this network" : each.method.family;
@@ -139,12 +158,14 @@ function fill() {
   );
   if (!found.length)
     list.append(h("p", { class: "quiet none" }, "No method of that name, and none whose question has these words."));
-  if (!words.length) at = rows.findIndex((row) => asked.chosen.has(row.dataset.id));
+  if (!words.length) at = rows.findIndex((row) => asked.chosen.has(idOf(row)));
   if (!rows.length) at = -1;
   drawFoot();
   mark();
 }
 
+const idOf = (/** @type {HTMLElement} */ row) => row.dataset.id ?? "";
+/** @param {Found} found */
 function option({ method, why }) {
   const chosen = asked.chosen.has(method.id);
   const subject = sightglass.current()?.target || "the class";
@@ -170,7 +191,8 @@ function option({ method, why }) {
   );
 }
 // Most lay a heat over the picture; the others say what they give.
-const gives = ({ kind }) => (kind === "heat" ? "" : ` Gives ${kind}.`);
+const gives = (/** @type {Method} */ { kind }) => (kind === "heat" ? "" : ` Gives ${kind}.`);
+/** @param {HTMLElement} row */
 function hover(row) {
   if (rows[at] === row) return;
   at = rows.indexOf(row);
@@ -182,6 +204,7 @@ function mark(scroll = true) {
   if (scroll) rows[at]?.scrollIntoView({ block: "nearest" });
 }
 
+/** @param {string} id */
 function take(id) {
   if (asked.many === 1) {
     close();
@@ -189,7 +212,7 @@ function take(id) {
   }
   if (asked.chosen.has(id)) asked.chosen.delete(id);
   else if (asked.chosen.size < asked.many) asked.chosen.add(id);
-  rows.forEach((row) => row.setAttribute("aria-selected", String(asked.chosen.has(row.dataset.id))));
+  rows.forEach((row) => row.setAttribute("aria-selected", String(asked.chosen.has(idOf(row)))));
   drawFoot();
 }
 function drawFoot() {
@@ -204,11 +227,7 @@ function drawFoot() {
         ? `${count} chosen, which is as many as can be compared`
         : `${count} of at most ${asked.many} chosen`,
     ),
-    h(
-      "button",
-      { type: "button", class: "link", disabled: !count, onclick: () => (asked.chosen.clear(), fill()) },
-      "None",
-    ),
+    link("None", () => (asked.chosen.clear(), fill()), { disabled: !count }),
     h(
       "button",
       { type: "button", class: "go", disabled: !count, onclick: () => (close(), asked.pick([...asked.chosen])) },
@@ -218,8 +237,10 @@ function drawFoot() {
 }
 
 input.addEventListener("input", fill);
-popover_.addEventListener("keydown", (event) => {
-  const move = { ArrowDown: 1, ArrowUp: -1, PageDown: 6, PageUp: -6 }[event.key];
+/** @type {Record<string, number>} */
+const MOVES = { ArrowDown: 1, ArrowUp: -1, PageDown: 6, PageUp: -6 };
+popover_.addEventListener("keydown", (/** @type {any} */ event) => {
+  const move = MOVES[event.key];
   if (move && rows.length) {
     at =
       Math.abs(move) === 1
@@ -231,10 +252,10 @@ popover_.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && asked.many > 1 && asked.chosen.size) {
       close();
       asked.pick([...asked.chosen]);
-    } else if (rows[at]) take(rows[at].dataset.id);
+    } else if (rows[at]) take(idOf(rows[at]));
   } else if (event.key === "Escape") close();
   else return;
   event.preventDefault();
   event.stopPropagation();
 });
-sightglass.on("question", () => popover_.matches(":popover-open") && asked?.many === 1 && close());
+sightglass.on("question", () => popover_.matches(":popover-open") && asked.many === 1 && close());

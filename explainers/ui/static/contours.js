@@ -30,9 +30,9 @@ export function threshold(values, mass) {
 export function outline(values, width, height, level) {
   /** @type {[number, number, number, number][]} */
   const lines = [];
-  const at = (x, y) =>
+  const at = (/** @type {number} */ x, /** @type {number} */ y) =>
     Math.abs(values[Math.min(height - 1, Math.max(0, y)) * width + Math.min(width - 1, Math.max(0, x))]);
-  const between = (a, b) => (b === a ? 0.5 : (level - a) / (b - a));
+  const between = (/** @type {number} */ a, /** @type {number} */ b) => (b === a ? 0.5 : (level - a) / (b - a));
   for (let y = -1; y < height; y++)
     for (let x = -1; x < width; x++) {
       const [a, b, c, d] = [at(x, y), at(x + 1, y), at(x + 1, y + 1), at(x, y + 1)];
@@ -44,7 +44,7 @@ export function outline(values, width, height, level) {
       const right = [px + 1, py + between(b, c)];
       const bottom = [px + between(d, c), py + 1];
       const left = [px, py + between(a, d)];
-      const add = (p, q) => lines.push([p[0], p[1], q[0], q[1]]);
+      const add = (/** @type {number[]} */ p, /** @type {number[]} */ q) => lines.push([p[0], p[1], q[0], q[1]]);
       if (kind === 5 || kind === 10) {
         const high = (a + b + c + d) / 4 >= level;
         if ((kind === 5) === high) add(left, bottom), add(top, right);

@@ -27,6 +27,27 @@ export function fitted({ width, height }, longer) {
 }
 
 /**
+ * A box in pixels of a picture, as a style for an element over that picture.
+ * @param {number[]} box left, top, right, bottom
+ * @param {Size} picture
+ */
+export const within = ([x0, y0, x1, y1], { width, height }) =>
+  Object.entries({ left: x0 / width, top: y0 / height, width: (x1 - x0) / width, height: (y1 - y0) / height })
+    .map(([edge, share]) => `${edge}: ${100 * share}%`)
+    .join("; ");
+
+/**
+ * Where in an element a pointer is, from 0 to 1.
+ * @param {Element} element
+ * @param {{ clientX: number, clientY: number }} pointer
+ * @returns {Place}
+ */
+export function placeIn(element, { clientX, clientY }) {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return { x: (clientX - left) / width, y: (clientY - top) / height };
+}
+
+/**
  * The cell (row, column) of a grid over `box` in which a place of the picture lies; null outside.
  * @param {Place} place from 0 to 1
  * @param {Box} box in pixels of the picture
@@ -77,8 +98,15 @@ export function laid(grid, width, height, [x0, y0, x1, y1], smooth = true) {
 
 // --- private
 
-// For each of `count` pixels, the cells it takes from and how much: linear between the centres of cells, flat beyond
-// the outermost ones, averaged where cells are finer than pixels; `low` and `high` bound what the cells cover.
+/**
+ * For each of `count` pixels, the cells it takes from and how much: linear between the centres of cells, flat beyond
+ * the outermost ones, averaged where cells are finer than pixels; `low` and `high` bound what the cells cover.
+ * @param {number} count
+ * @param {number} cells
+ * @param {number} low
+ * @param {number} high
+ * @param {boolean} smooth
+ */
 function weights(count, cells, low, high, smooth) {
   const perPixel = cells / (high - low);
   const reach = Math.max(1, perPixel);

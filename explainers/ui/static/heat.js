@@ -1,5 +1,5 @@
 // Draws heat: numbers unpacked with what the palette needs to know of them, laid over a picture, told in words.
-import { cellAt, laid, shrunk } from "./framing.js";
+import { cellAt, fitted, laid, shrunk } from "./framing.js";
 import * as packed from "./packed.js";
 import { colored, palette, ramp, strongest } from "./palettes.js";
 import { sightglass } from "./store.js";
@@ -75,6 +75,27 @@ export function small(canvas, heat, { box, signed }, picture, image, top = heat.
   };
   if (image.complete) paint();
   else image.addEventListener("load", paint, { once: true });
+}
+
+/**
+ * A canvas with a picture and its heat over it, whose longer side has so many pixels; drawn once the picture is there.
+ * @param {Size & { src: string }} picture
+ * @param {Heat} heat
+ * @param {{ box: Box, signed: boolean }} about
+ * @param {number} side
+ * @param {{ words?: string, given?: Record<string, any>, after?: (canvas: HTMLCanvasElement) => void }} [how] `words`
+ *   stand for it where it cannot be seen; `after` draws on top
+ * @returns {HTMLCanvasElement}
+ */
+export function overlay(picture, heat, about, side, { words, given = {}, after } = {}) {
+  const named = words ? { role: "img", "aria-label": words } : { "aria-hidden": "true" };
+  const canvas = h("canvas", { ...fitted(picture, side), ...named, ...given });
+  const image = new Image();
+  image.src = picture.src;
+  small(canvas, heat, about, picture, image);
+  if (after && image.complete) after(canvas);
+  else if (after) image.addEventListener("load", () => after(canvas), { once: true });
+  return canvas;
 }
 
 /**

@@ -1,24 +1,35 @@
 // How far the map on the stage can be trusted: one number, the curves behind it, and in a world the truth beside it.
+import { link } from "./controls.js";
 import { h, svg } from "./elements.js";
-import { fitted } from "./framing.js";
 import * as ink from "./heat.js";
-import { sightglass } from "./store.js";
+import { named, sightglass } from "./store.js";
 import { figure, percent } from "./words.js";
 
+/** @import { Child } from "./elements.js" */
+/** @import { Box, Card, Packed, Pane } from "./types.js" */
+/**
+ * An element of a scene, what taking it out does to the score, and what the map put there.
+ * @typedef {{ name: string, effect: number, given: number }} Element_
+ * @typedef {{ share: number, on: string }} Aside
+ * @typedef {{ heat: Packed, box: Box, signed: boolean, alt: string }} Judged
+ */
+
 const box = h("section", { class: "honest", "aria-live": "polite" });
-const OPEN = {}; // which parts the visitor has opened
+/** Which parts the visitor has opened. @type {Record<string, boolean>} */
+const OPEN = {};
 let key = ""; // what the card is about
 let token = ""; // the measurement under way
-let found = {}; // what has been measured: card, truth, unlearned
+/** What has been measured: card, truth, unlearned. @type {Record<string, Card>} */
+let found = {};
 
 // Of what is measured with an error, no more than whole percent; of a probability, never 0 or 100 for what is not that.
-const whole = (share) => `${Math.round(100 * share)}\u00a0%`.replace("-", "−");
-const chance = (share) => percent(share).replace(" ", "\u00a0");
-const rounded = (value) => (Math.abs(value) < 0.05 ? "0" : value.toFixed(1).replace("-", "−"));
+const whole = (/** @type {number} */ share) => `${Math.round(100 * share)}\u00a0%`.replace("-", "−");
+const chance = (/** @type {number} */ share) => percent(share).replace(" ", "\u00a0");
+const rounded = (/** @type {number} */ value) => (Math.abs(value) < 0.05 ? "0" : value.toFixed(1).replace("-", "−"));
 const about = () => {
   const { question, picture } = sightglass;
   const pane = sightglass.current();
-  return ink.native(pane) // what is no heat is not judged by covering cells
+  return pane && ink.native(pane) // what is no heat is not judged by covering cells
     ? JSON.stringify([
         picture?.key,
         question.scene,
@@ -32,10 +43,11 @@ const about = () => {
     : "";
 };
 
+/** @param {"judge" | "unlearn"} what */
 function measure(what, { unasked = false } = {}) {
   const pane = sightglass.current();
   if (!pane) return;
-  token = Math.random().toString(36).slice(2);
+  token = named();
   found[what === "judge" ? "card" : "unlearned"] = { waiting: true };
   refresh();
   sightglass.errands[what]({ ...sightglass.question, method: pane.method, beside: {}, strip: false, token, unasked });
@@ -82,12 +94,13 @@ export function honest() {
 
 function refresh() {
   const pane = sightglass.current();
-  if (!ink.native(pane)) return box.replaceChildren();
+  if (!pane || !ink.native(pane)) return box.replaceChildren();
   box.replaceChildren(
     ...[pair(), ...headline(found.card), measured(pane), truth(), unlearned(), further(pane)].filter(Boolean),
   );
 }
 
+/** @param {Card | undefined} card @returns {HTMLElement[]} */
 function headline(card) {
   if (!card || card.waiting)
     return [
@@ -105,44 +118,33 @@ function headline(card) {
       h(
         "p",
         {},
-        h(
-          "button",
-          { type: "button", class: "link", id: "judge", onclick: () => measure("judge") },
-          "Measure how far to trust this map",
-        ),
+        link("Measure how far to trust this map", () => measure("judge"), { id: "judge" }),
         card.takes ? h("span", { class: "quiet" }, ` (takes ${card.takes})`) : "",
       ),
     ];
   if (card.share == null) return [h("p", {}, card.says), ...(card.blank ? [] : [curves(card)])];
-  const words = {
-    above: "more than random maps reach",
-    within: "no more than random maps reach",
-    below: "less than random maps reach: the map has it backwards",
-  }[card.verdict];
-  const ends = card.against ? "warmest and the coldest" : "coldest and the warmest";
   const tone = card.probability != null && card.probability < 0.5 ? "unsure" : card.verdict;
   const unsure = tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : "";
   return [
-    h(
-      "p",
-      { class: `figure ${tone}` },
-      h("b", {}, whole(card.share)),
-      h("span", {}, `of the score lies between covering the ${ends} cells first`),
-    ),
+    h("p", { class: `figure ${tone}` }, h("b", {}, whole(card.share)), h("span", {}, card.about)),
     band(card, tone),
     h(
       "p",
       { class: `verdict ${tone}` },
       h("i", { "aria-hidden": "true" }),
-      `${whole(card.share)} is ${words}.${unsure}`,
+      `${whole(card.share)} is ${card.reaches}.${unsure}`,
     ),
     curves(card),
   ];
 }
 
-// A line from −100 to 100 %, where nine of ten random maps lie, and this one.
+/**
+ * A line from −100 to 100 %, where nine of ten random maps lie, and this one.
+ * @param {Card} card
+ * @param {string} tone
+ */
 function band(card, tone) {
-  const at = (share) => 4 + (292 * (Math.max(-1, Math.min(1, share)) + 1)) / 2;
+  const at = (/** @type {number} */ share) => 4 + (292 * (Math.max(-1, Math.min(1, share)) + 1)) / 2;
   const [low, high] = card.band;
   return svg(
     "svg",
@@ -155,32 +157,25 @@ function band(card, tone) {
     svg("line", { x1: 4, x2: 296, y1: 9, y2: 9, class: "axis" }),
     svg("rect", { x: at(low), y: 3, width: Math.max(2, at(high) - at(low)), height: 12, rx: 3, class: "random" }),
     svg("circle", { cx: at(card.share), cy: 9, r: 5.5, class: "mark" }),
-    label(at(0), 30, `random maps: ${whole(low)} to ${whole(high)}`, "middle"),
+    svg("text", { x: at(0), y: 30, "text-anchor": "middle" }, `random maps: ${whole(low)} to ${whole(high)}`),
   );
 }
-function label(x, y, words, anchor = "start", given = {}) {
-  const text = svg("text", { x, y, "text-anchor": anchor, ...given });
-  text.textContent = words;
-  return text;
-}
 
-// The score while cells are covered: coldest first above, warmest first below, what lies between tinted.
+/** The score while cells are covered: coldest first, warmest first, what lies between tinted. @param {Card} card */
 function curves(card) {
   const all = [...card.coldest_first, ...card.warmest_first];
   const [low, high] = [Math.min(...all), Math.max(...all)];
-  const x = (share) => 4 + 292 * share;
-  const y = (score) => 76 - (70 * (score - low)) / (high - low || 1);
-  const points = (scores) => card.covered.map((share, i) => `${x(share).toFixed(1)},${y(scores[i]).toFixed(1)}`);
+  const x = (/** @type {number} */ share) => 4 + 292 * share;
+  const y = (/** @type {number} */ score) => 76 - (70 * (score - low)) / (high - low || 1);
+  const covered = /** @type {number[]} */ (card.covered);
+  const points = (/** @type {number[]} */ scores) =>
+    covered.map((share, i) => `${x(share).toFixed(1)},${y(scores[i]).toFixed(1)}`);
   const coldest = points(card.coldest_first);
   const warmest = points(card.warmest_first);
+  const falls = `The score falls from ${figure(card.score)} to ${figure(card.score_covered)} while cells are covered`;
   const drawing = svg(
     "svg",
-    {
-      class: "curves",
-      viewBox: "0 0 300 80",
-      role: "img",
-      "aria-label": `The score falls from ${figure(card.score)} to ${figure(card.score_covered)} while cells are covered; ${card.says}`,
-    },
+    { class: "curves", viewBox: "0 0 300 80", role: "img", "aria-label": `${falls}; ${card.says}` },
     svg("polygon", { points: [...coldest, ...warmest.toReversed()].join(" "), class: "between" }),
     svg("polyline", { points: coldest.join(" "), class: "coldest" }),
     svg("polyline", { points: warmest.join(" "), class: "warmest" }),
@@ -207,6 +202,11 @@ function curves(card) {
   );
 }
 
+/**
+ * @param {string} name
+ * @param {Child} summary
+ * @param {...(Child | Child[])} inside
+ */
 function fold(name, summary, ...inside) {
   return h(
     "details",
@@ -216,6 +216,7 @@ function fold(name, summary, ...inside) {
   );
 }
 
+/** @param {Pane} pane */
 function measured(pane) {
   const { card } = found;
   if (!card || card.waiting || card.sentence || "takes" in card) return null;
@@ -260,7 +261,7 @@ function measured(pane) {
       ? h(
           "ul",
           {},
-          card.caveats.map((each) => h("li", {}, each)),
+          card.caveats.map((/** @type {string} */ each) => h("li", {}, each)),
         )
       : "",
     h("p", { class: "quiet" }, how),
@@ -271,10 +272,10 @@ function measured(pane) {
 function truth() {
   const told = found.truth;
   if (!told?.elements) return told?.sentence ? h("p", { class: "quiet" }, told.sentence) : null;
-  const asides = told.asides.map((one) => `${chance(one.share)} lies on ${one.on}`);
-  const most = Math.max(...told.elements.map((each) => Math.abs(each.effect))) || 1;
-  const top = Math.max(...told.elements.map((each) => Math.abs(each.given))) || 1;
-  const bar = (kind, share, words) =>
+  const asides = told.asides.map((/** @type {Aside} */ one) => `${chance(one.share)} lies on ${one.on}`);
+  const most = Math.max(...told.elements.map((/** @type {Element_} */ each) => Math.abs(each.effect))) || 1;
+  const top = Math.max(...told.elements.map((/** @type {Element_} */ each) => Math.abs(each.given))) || 1;
+  const bar = (/** @type {string} */ kind, /** @type {number} */ share, /** @type {string} */ words) =>
     h("span", {
       class: `bar ${kind} ${share < 0 ? "lowers" : ""}`,
       style: `--share: ${Math.abs(100 * share).toFixed(1)}%`,
@@ -293,7 +294,7 @@ function truth() {
     h(
       "ul",
       {},
-      told.elements.map((each) =>
+      told.elements.map((/** @type {Element_} */ each) =>
         h(
           "li",
           {
@@ -327,19 +328,13 @@ function truth() {
   );
 }
 
+/** @param {Pane} pane */
 function further(pane) {
   const { pair } = worldOf(pane.model);
   const links = [];
-  if (found.card && !found.unlearned && !sightglass.answer.network.random)
-    links.push(
-      h(
-        "button",
-        { type: "button", class: "link", id: "unlearn", onclick: () => measure("unlearn") },
-        "Try it on a network that has learned nothing",
-      ),
-    );
-  if (pair && sightglass.question.scene && !isPair())
-    links.push(h("button", { type: "button", class: "link", id: "cheater", onclick: spot }, "Spot the cheater"));
+  if (found.card && !found.unlearned && !sightglass.answer?.network.random)
+    links.push(link("Try it on a network that has learned nothing", () => measure("unlearn"), { id: "unlearn" }));
+  if (pair && sightglass.question.scene && !isPair()) links.push(link("Spot the cheater", spot, { id: "cheater" }));
   return links.length ? h("p", { class: "further" }, links) : null;
 }
 
@@ -361,25 +356,21 @@ function unlearned() {
     h(
       "div",
       {},
-      told.maps.map((map, i) => h("figure", {}, small(map), h("figcaption", { class: "quiet" }, names[i]))),
+      told.maps.map((/** @type {Judged} */ map, /** @type {number} */ i) =>
+        h("figure", {}, small(map), h("figcaption", { class: "quiet" }, names[i])),
+      ),
     ),
     h("p", {}, words, h("span", { class: "quiet" }, ` ${told.cost}.`)),
   );
 }
 
 const SIDE = 150;
-function small(map) {
-  const { picture } = sightglass;
-  const canvas = h("canvas", { ...fitted(picture, 2 * SIDE), role: "img", "aria-label": map.alt });
-  const image = new Image();
-  image.src = picture.src;
-  ink.small(canvas, ink.unpack(map.heat), map, picture, image);
-  return canvas;
-}
+const small = (/** @type {Judged} */ map) =>
+  sightglass.picture && ink.overlay(sightglass.picture, ink.unpack(map.heat), map, 2 * SIDE, { words: map.alt });
 
 // --- the same picture in two brains
 
-const worldOf = (model) => {
+const worldOf = (/** @type {string | undefined} */ model) => {
   const { networks, worlds } = sightglass.catalogue;
   return worlds[networks.find((one) => one.id === model)?.world] ?? {};
 };
@@ -389,7 +380,7 @@ const isPair = () => {
   return honest !== undefined && model === honest && sightglass.question.beside.model === cheater;
 };
 function spot() {
-  const { pair, scene } = worldOf(sightglass.current().model);
+  const { pair, scene } = worldOf(sightglass.current()?.model);
   sightglass.ask({
     scene,
     picture: "",
@@ -400,6 +391,7 @@ function spot() {
     beside: { model: pair[1] },
   });
 }
+const sure = (/** @type {Pane} */ { share }) => chance(share ?? 0);
 function pair() {
   const [one, other] = sightglass.answer?.panes ?? [];
   if (!isPair() || !ink.native(other) || sightglass.question.scene !== worldOf(one.model).scene) return null;
@@ -408,7 +400,7 @@ function pair() {
     { class: "pair" },
     h("b", {}, "Spot the cheater. "),
     [
-      `Both networks name it ${one.target}, with ${chance(one.share)} and ${chance(other.share)}, and both are right.`,
+      `Both networks name it ${one.target}, with ${sure(one)} and ${sure(other)}, and both are right.`,
       "Without a scale bar, neither erred on 500 test pictures: accuracy cannot tell them apart.",
       "One reads the creature, the other the scale bar; the maps show which.",
       "The number below judges the map on the left.",

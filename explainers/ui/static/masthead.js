@@ -10,6 +10,7 @@ import { plain } from "./viewer.js";
 
 const { element } = await part("masthead");
 const help = element.querySelector(".help");
+/** @type {Record<string, () => void>} */
 const acts = {
   search: () => choose(),
   help: () => help.showModal(),
@@ -20,7 +21,7 @@ const acts = {
     history.replaceState(null, "", `${location.pathname}?${params}`);
   },
 };
-element.addEventListener("click", (event) => {
+element.addEventListener("click", (/** @type {any} */ event) => {
   const act = event.target.closest("[data-act]")?.dataset.act;
   if (act) acts[act]();
   const tab = event.target.closest("[data-tab]")?.dataset.tab;
@@ -39,11 +40,20 @@ function tabs() {
   for (const tab of list.querySelectorAll("[data-tab]"))
     tab.setAttribute("aria-selected", String(tab.dataset.tab === chosen));
   list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  edges();
 }
+// Where there is no room for all, an edge behind which there are more fades.
+function edges() {
+  list.classList.toggle("before", list.scrollLeft > 1);
+  list.classList.toggle("after", list.scrollLeft + list.clientWidth < list.scrollWidth - 1);
+}
+list.addEventListener("scroll", edges);
+new ResizeObserver(tabs).observe(list);
 sightglass.on("compare", tabs);
 sightglass.on("tab", tabs);
 tabs();
 
+/** @param {number} step */
 function turn(step) {
   const known = sightglass.gathered; // those that are there already, as they stand side by side
   const fits = (sightglass.answer?.fits ?? [])
@@ -54,7 +64,7 @@ function turn(step) {
   const at = ids.indexOf(sightglass.question.method);
   sightglass.ask({ method: ids[at < 0 ? 0 : (at + step + ids.length) % ids.length], options: {} });
 }
-const typing = (target) =>
+const typing = (/** @type {any} */ target) =>
   target.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]");
 document.addEventListener("keydown", (/** @type {any} */ event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || help.open || typing(event.target)) return;

@@ -8,18 +8,19 @@ const known = new Map();
 
 /** @param {string} name */
 function place(name) {
-  if (!known.has(name)) {
-    let arrive;
+  let made = known.get(name);
+  if (!made) {
+    let arrive = (/** @type {Part} */ _) => {};
     const here = new Promise((resolve) => {
       arrive = resolve;
     });
-    known.set(name, { here, arrive });
+    made = { here, arrive };
+    known.set(name, made);
   }
-  return known.get(name);
+  return made;
 }
 
-/** @type {(wired: any) => void} */
-let connect;
+let connect = (/** @type {null} */ _) => {};
 /** Resolves when Python has told what is on offer, and can be asked. */
 const wired = new Promise((resolve) => {
   connect = resolve;
@@ -42,7 +43,7 @@ function arrive(part) {
   place(part.name).arrive(part);
 }
 
-// The connection to Python: events go out, answers come in.
+/** The connection to Python: events go out, answers come in. @param {Part} part */
 function wire({ props, trigger, watch }) {
   sightglass.catalogue = props.catalogue;
   sightglass.question.model = props.catalogue.networks[0].id;
@@ -55,7 +56,7 @@ function wire({ props, trigger, watch }) {
   connect(null);
 }
 
-// A connection of its own for what is asked beside the question: goes out by name, comes back as an event of that name.
+/** One of its own for what is asked beside the question: goes out by name, comes back by it. @param {Part} part */
 function connectErrand({ name, props, trigger, watch }) {
   sightglass.errands[name] = (data) => trigger(name, data);
   watch("value", () => props.value && sightglass.emit(name, props.value));

@@ -1,16 +1,18 @@
 // Knows picture, network and class: what is asked about, always in sight.
-import { h } from "./elements.js";
+import { link, menu } from "./controls.js";
+import { finder, h } from "./elements.js";
 import { part } from "./parts.js";
 import { sightglass } from "./store.js";
 import { confidence } from "./words.js";
 
 const { element, upload } = await part("rail");
-const find = (selector) => element.querySelector(selector);
+const find = finder(element);
 const LARGEST = 50e6; // bytes; the server says so too
 let searching = "";
 
 // --- the picture
 
+/** @param {File | Blob | null | undefined} file */
 async function bring(file) {
   if (!file) return;
   find(".camera").hidden = true;
@@ -29,7 +31,7 @@ async function bring(file) {
   sightglass.ask({ upload: sent.path, scene: "", picture: "", target: null, versus: null });
 }
 
-find(".file").addEventListener("change", (event) => {
+find(".file").addEventListener("change", (/** @type {any} */ event) => {
   bring(event.target.files[0]);
   event.target.value = "";
 });
@@ -70,17 +72,9 @@ async function camera() {
       const canvas = h("canvas", { width: video.videoWidth, height: video.videoHeight });
       canvas.getContext("2d").drawImage(video, 0, 0);
       end();
-      canvas.toBlob((blob) => bring(blob), "image/png");
+      canvas.toBlob(bring, "image/png");
     };
-    box.replaceChildren(
-      video,
-      h(
-        "p",
-        {},
-        h("button", { type: "button", class: "link", onclick: take }, "Take it"),
-        h("button", { type: "button", class: "link", onclick: end }, "Close"),
-      ),
-    );
+    box.replaceChildren(video, h("p", {}, link("Take it", take), link("Close", end)));
     box.hidden = false;
   } catch {
     sightglass.complain("No camera can be used here. Upload a picture instead.");
@@ -100,6 +94,7 @@ function scene(name, home = "") {
 
 // --- the network
 
+/** @param {string} id */
 function network(id) {
   id = id.trim();
   if (id) sightglass.ask({ model: id, target: null, versus: null });
@@ -156,6 +151,7 @@ function drawNetwork() {
   );
 }
 
+/** @param {import("./types.js").Catalogue["networks"][0] | undefined} known */
 const licence = (known) =>
   !known?.license
     ? []
@@ -166,6 +162,7 @@ const licence = (known) =>
           : `licence ${known.license}`,
       ];
 
+/** @param {boolean} open */
 function fold(open) {
   element.classList.toggle("open", open);
   find(".slim").setAttribute("aria-expanded", String(open));
@@ -188,12 +185,13 @@ function drawAdvice() {
   else if (!advice.hidden)
     advice.replaceChildren(
       `This network knows ${world.knows} only. `,
-      h("button", { type: "button", class: "link", onclick: () => network(proposed) }, `Ask ${proposed}`),
+      link(`Ask ${proposed}`, () => network(proposed)),
     );
 }
 
 // --- the class
 
+/** @param {string} label */
 export function about(label) {
   fold(false); // on a phone the rail covers the map that is being asked for
   sightglass.ask({ target: label, versus: sightglass.question.versus === label ? null : sightglass.question.versus });
@@ -239,17 +237,17 @@ function drawBars() {
   const versus = now?.versus;
   const scores = catalogue.scores.filter((each) => answer.network.scores.includes(each.id));
   const score = scores.find((each) => each.id === question.score) ?? scores[0];
+  // The network's own default goes by the name of everybody's.
+  const idOf = (/** @type {string} */ id) => (id === answer.network.scores[0] ? catalogue.score : id);
   find(".others").replaceChildren(
     ...[
       answer.network.classes === 1
         ? null
         : searching === "target"
           ? search("target", "Any other class")
-          : h(
-              "button",
-              { type: "button", class: "link", id: "search", onclick: () => seek("target") },
-              `Any of ${answer.network.classes.toLocaleString("en")} classes …`,
-            ),
+          : link(`Any of ${answer.network.classes.toLocaleString("en")} classes …`, () => seek("target"), {
+              id: "search",
+            }),
       versus
         ? h(
             "span",
@@ -271,57 +269,47 @@ function drawBars() {
           ? null
           : searching === "versus"
             ? search("versus", "Rather than which class?")
-            : h(
-                "button",
-                { type: "button", class: "link", id: "versus", onclick: () => seek("versus") },
-                "⇄ Rather than …",
-              ),
+            : link("⇄ Rather than …", () => seek("versus"), { id: "versus" }),
       h(
         "details",
         { class: "score", open: find(".score")?.open },
         h("summary", {}, "Score: ", score?.words ?? ""),
-        h(
-          "select",
+        menu(
+          scores.map(({ id, words }) => [idOf(id), words]),
+          score && idOf(score.id),
+          (id) => sightglass.ask({ score: id }),
           {
             id: "score",
             "aria-label": "Which number is explained",
-            onchange: (event) => sightglass.ask({ score: event.target.value }),
           },
-          scores.map((each) =>
-            h(
-              "option",
-              {
-                value: each.id === answer.network.scores[0] ? catalogue.score : each.id,
-                selected: each.id === score.id,
-              },
-              each.words,
-            ),
-          ),
         ),
       ),
     ].filter(Boolean),
   );
 }
+/** @param {string} what “target” or “versus” */
 export function seek(what) {
   searching = what;
   drawBars();
   find(".search input")?.focus();
 }
+/** @param {string} what @param {string} label */
 function search(what, label) {
   const list = h("ul", { role: "listbox", "aria-label": label });
-  const pick = (text) => {
+  const predictions = sightglass.answer?.predictions ?? [];
+  const pick = (/** @type {string} */ text) => {
     searching = "";
     if (what === "target") about(text);
     else sightglass.ask({ versus: text });
   };
-  const fill = (text) => {
+  const fill = (/** @type {string} */ text) => {
     const wanted = text.toLowerCase();
     const labels = sightglass.labels.list;
     const starts = labels.filter((each) => each.toLowerCase().startsWith(wanted));
     const holds = labels.filter((each) => !starts.includes(each) && each.toLowerCase().includes(wanted));
-    const likely = what === "versus" && !wanted ? sightglass.answer.predictions.map((each) => each.label) : [];
+    const likely = what === "versus" && !wanted ? predictions.map((each) => each.label) : [];
     // 0 to 4; the others, not found, 5.
-    const rank = (label) => (sightglass.answer.predictions.findIndex((each) => each.label === label) + 6) % 6;
+    const rank = (/** @type {string} */ label) => (predictions.findIndex((each) => each.label === label) + 6) % 6;
     const found = [...new Set([...likely, ...starts.sort((a, b) => rank(a) - rank(b)), ...holds])]
       .filter((each) => what === "target" || each !== sightglass.current()?.target)
       .slice(0, 7);
@@ -378,13 +366,11 @@ function draw() {
   find(".by").textContent = `${question.model} · tap to change`;
 }
 find(".slim").addEventListener("click", () => fold(!element.classList.contains("open")));
-element.addEventListener("keydown", (event) => event.key === "Escape" && fold(false));
+element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && fold(false));
 find(".sources").replaceChildren(
-  ...Object.entries({ Upload: choose, Paste: paste, Camera: camera }).map(([words, act]) =>
-    h("button", { type: "button", class: "link", onclick: act }, words),
-  ),
+  ...Object.entries({ Upload: choose, Paste: paste, Camera: camera }).map(([words, act]) => link(words, act)),
 );
-const offered = (home) =>
+const offered = (/** @type {string} */ home) =>
   sightglass.catalogue.scenes
     .filter((each) => each.world === home)
     .map((each) =>
@@ -403,13 +389,11 @@ const offered = (home) =>
 find(".photographs").replaceChildren(...offered(""));
 const { home } = sightglass.catalogue;
 const another = () => scene(`test:${Math.floor(Math.random() * 10000)}`, home);
-find(".door .scenes").replaceChildren(
-  ...offered(home),
-  h("button", { type: "button", class: "link", onclick: another }, "Another creature"),
-);
+find(".door .scenes").replaceChildren(...offered(home), link("Another creature", another));
 
 /** Into the world where the truth is known, by its first picture. */
-export const enter = () => scene(sightglass.catalogue.scenes.find((each) => each.world === home).scene, home);
+export const enter = () =>
+  scene(sightglass.catalogue.scenes.find((each) => each.world === home)?.scene ?? sightglass.catalogue.welcome, home);
 sightglass.on("picture", draw);
 sightglass.on("answer", draw);
 sightglass.on("question", () => {

@@ -1,14 +1,16 @@
 // The answer in words: question, one number, how to read it, what to beware of, options, cost, and what to take along.
 import { choose } from "./chooser.js";
-import { choice, copier, slider } from "./controls.js";
+import { choice, copier, link, menu, slider } from "./controls.js";
 import { h } from "./elements.js";
 import { native } from "./heat.js";
 import { honest } from "./honest.js";
 import { part } from "./parts.js";
-import { link } from "./permalink.js";
+import { link as permalink } from "./permalink.js";
 import { sightglass } from "./store.js";
 import { percent, rival } from "./words.js";
 import { isWorking, showWorking } from "./working.js";
+
+/** @import { Answer, Control, Pane, Question } from "./types.js" */
 
 const { element } = await part("reading");
 const article = element.querySelector(".reading");
@@ -22,11 +24,11 @@ function draw() {
   const refusal = answer?.refusal;
   const method = pane ?? (refusal && sightglass.method(refusal.method));
   if (!method) return article.replaceChildren(...skeleton());
-  const focus = article.contains(document.activeElement) ? document.activeElement.id : "";
+  const focus = article.contains(document.activeElement) ? document.activeElement?.id : "";
   const open = Object.fromEntries([...article.querySelectorAll("details")].map((each) => [each.className, each.open]));
   const [before, subject, after] =
     pane?.question ??
-    split(sightglass.method(refusal.method).question, question.target ?? answer.predictions[0]?.label ?? "");
+    split(sightglass.method(refusal.method).question, question.target ?? answer?.predictions[0]?.label ?? "");
   article.replaceChildren(
     ...[
       h("h1", {}, before, subject ? h("em", {}, subject) : "", after),
@@ -52,12 +54,14 @@ function draw() {
   if (focus) document.getElementById(focus)?.focus();
   sightglass.emit("read"); // tabs may add a way to themselves
 }
+/** @param {string} text @param {string} subject */
 function split(text, subject) {
   const [before, after] = text.split("the chosen class");
   return after === undefined ? [text, "", ""] : [before, subject, after];
 }
-const cost = (pane) => (pane.done < 1 ? `${pane.cost}; ${percent(pane.done)} of the work` : pane.cost);
-const lower = (text) => text.slice(0, 1).toLowerCase() + text.slice(1);
+const cost = (/** @type {Pane} */ pane) =>
+  pane.done < 1 ? `${pane.cost}; ${percent(pane.done)} of the work` : pane.cost;
+const lower = (/** @type {string} */ text) => text.slice(0, 1).toLowerCase() + text.slice(1);
 
 function skeleton() {
   return [
@@ -67,6 +71,7 @@ function skeleton() {
   ];
 }
 
+/** @param {string} id */
 function picker(id) {
   const method = sightglass.method(id);
   return h(
@@ -85,9 +90,9 @@ function picker(id) {
   );
 }
 
-// The question that a picture raises by itself, one click away.
+/** The question that a picture raises by itself, one click away. @param {Pane} pane @param {Answer | null} answer */
 function raised(pane, answer) {
-  const other = pane.versus || answer.network.no_rival ? null : rival(answer.predictions, pane.target);
+  const other = pane.versus || !answer || answer.network.no_rival ? null : rival(answer.predictions, pane.target);
   return other
     ? h(
         "button",
@@ -101,6 +106,7 @@ function raised(pane, answer) {
     : null;
 }
 
+/** @param {Pane} pane */
 function notes(pane) {
   return pane.notes.length
     ? h(
@@ -112,8 +118,9 @@ function notes(pane) {
 }
 
 const FEW = 4; // options in sight; the rest is folded
+/** @param {Pane} pane @param {Question} question */
 function options(pane, question) {
-  const draw_ = (option) =>
+  const draw_ = (/** @type {Control} */ option) =>
     control(option, pane.options[option.name], (value, after) =>
       sightglass.ask({ method: pane.method, options: { ...question.options, [option.name]: value } }, { after }),
     );
@@ -126,7 +133,12 @@ function options(pane, question) {
   );
 }
 
-const named = (choices) => Object.fromEntries(choices.map((each) => [each, each]));
+const named = (/** @type {string[]} */ choices) => Object.fromEntries(choices.map((each) => [each, each]));
+/**
+ * @param {Control} option
+ * @param {any} value
+ * @param {(value: any, after: number) => void} set
+ */
 function control(option, value, set) {
   const id = `option-${option.name}`;
   if (option.kind === "switch")
@@ -141,11 +153,7 @@ function control(option, value, set) {
     const field =
       option.choices.length <= 5 && option.choices.join("").length < 30
         ? choice(named(option.choices), value, (each) => set(each, 0), option.words, { id })
-        : h(
-            "select",
-            { id, onchange: (event) => set(event.target.value, 0) },
-            option.choices.map((each) => h("option", { value: each, selected: each === value }, each)),
-          );
+        : menu(Object.entries(named(option.choices)), value, (each) => set(each, 0), { id });
     const wide = option.choices.join("").length > 20; // beside its name there is no room for it
     return h(
       "div",
@@ -165,18 +173,18 @@ function control(option, value, set) {
   );
 }
 
+/** @param {Pane} pane @param {Record<string, boolean>} open what is unfolded */
 function actions(pane, open) {
   const code = h("pre", {}, pane.code);
   const uploaded = !sightglass.picture?.scene;
-  const here = link();
-  const block = (name, title, ...inside) =>
-    h("details", { class: name, open: open[name] }, h("summary", {}, title), ...inside);
+  const here = permalink();
+  const block = (
+    /** @type {string} */ name,
+    /** @type {string} */ title,
+    /** @type {import("./elements.js").Child[]} */ ...inside
+  ) => h("details", { class: name, open: open[name] }, h("summary", {}, title), ...inside);
   const working = pane.steps
-    ? h(
-        "button",
-        { type: "button", class: "link", id: "working", onclick: () => showWorking() },
-        isWorking() ? "Close the working" : "Show the working",
-      )
+    ? link(isWorking() ? "Close the working" : "Show the working", showWorking, { id: "working" })
     : null;
   return h(
     "div",
@@ -193,9 +201,7 @@ function actions(pane, open) {
           ["png", native(pane) ? "Picture with heat (PNG)" : "Picture (PNG)"],
           ["npz", "Numbers (NPZ)"],
           ["json", "All about it (JSON)"],
-        ].map(([kind, words]) =>
-          h("button", { type: "button", class: "link", "data-save": kind, onclick: () => save(kind) }, words),
-        ),
+        ].map(([kind, words]) => link(words, () => save(kind), { "data-save": kind })),
       ),
     ),
     block(
@@ -220,6 +226,7 @@ function actions(pane, open) {
   );
 }
 
+/** @param {string} kind */
 export function save(kind) {
   const { question } = sightglass;
   if (sightglass.current()) sightglass.send("save", { ...question, beside: {}, kind });
@@ -242,9 +249,9 @@ sightglass.on("answer", () => {
     article.querySelector(".unsure").hidden = !pane.unsure;
     if (pane.done < 1) return;
   }
-  previewed = pane?.done < 1 ? same : "";
+  previewed = same && pane.done < 1 ? same : "";
   const next = JSON.stringify(
-    [answer.panes[0], answer.refusal, sightglass.picture?.key].map((part) =>
+    [answer?.panes[0], answer?.refusal, sightglass.picture?.key].map((part) =>
       part?.result ? { ...part, result: part.alt + part.cost } : part,
     ),
   );
@@ -257,6 +264,6 @@ sightglass.on("working", () => {
 });
 sightglass.on("done", () => {
   const field = article.querySelector(".share input");
-  if (field) field.value = link();
+  if (field) field.value = permalink();
 });
 draw();

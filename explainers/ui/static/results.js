@@ -1,10 +1,9 @@
 // Draws a result of any kind by the renderer of its name in kinds/, and what has none as a table of its facts.
 import { h } from "./elements.js";
-import { fitted } from "./framing.js";
 import * as ink from "./heat.js";
 import { sightglass } from "./store.js";
 
-/** @import { Box, Picture, Result } from "./types.js" */
+/** @import { Box, Packed, Picture, Result } from "./types.js" */
 
 const SIDE = 480; // pixels of the longer side of a map that is drawn among others
 
@@ -17,26 +16,21 @@ export function drawResult(element, { result, alt, box = null }, picture) {
   const renderer = sightglass.kinds[result.kind];
   element.dataset.kind = result.kind;
   if (!renderer) return element.replaceChildren(...facts(result));
-  const image = new Image();
-  if (picture) image.src = picture.src;
   renderer.draw(element, result, {
     picture,
     box,
     alt,
     painted: (packed, { signed, over = false }) =>
-      over && picture && box ? laidOver(packed, signed, { picture, box, image }) : alone(packed, signed),
+      over && picture && box
+        ? ink.overlay(picture, ink.unpack(/** @type {Packed} */ (packed)), { box, signed }, SIDE)
+        : alone(/** @type {Packed} */ (packed), signed),
   });
 }
 
 // --- private
 
-function laidOver(packed, signed, { picture, box, image }) {
-  const canvas = h("canvas", { ...fitted(picture, SIDE), "aria-hidden": "true" });
-  ink.small(canvas, ink.unpack(packed), { box, signed }, picture, image);
-  return canvas;
-}
-
 // Nothing lies below it, so it is opaque, and zero has its color too.
+/** @param {Packed} packed @param {boolean} signed */
 function alone(packed, signed) {
   const heat = ink.unpack(packed);
   const zero = ink.inks(signed).slice(...(signed ? [384, 387] : [0, 3]));
@@ -46,8 +40,9 @@ function alone(packed, signed) {
   return canvas;
 }
 
+/** @param {Result} result */
 function facts({ arrays, ...told }) {
-  const said = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+  const said = (/** @type {unknown} */ value) => (typeof value === "string" ? value : JSON.stringify(value));
   const shapes = Object.entries(arrays ?? {}).map(([name, array]) => [
     name,
     "shape" in array ? `numbers, ${array.shape.join(" × ")}` : `${array.width} × ${array.height}`,
@@ -55,7 +50,7 @@ function facts({ arrays, ...told }) {
   const row = (/** @type {any[]} */ [name, value]) =>
     h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), h("td", {}, said(value)));
   return [
-    h("p", { class: "quiet" }, `This page has no drawing for results of the kind “${told.kind}”; these are its facts.`),
+    h("p", { class: "quiet" }, `This page has no drawing for the kind “${told.kind}”; these are its facts.`),
     h("table", { class: "facts" }, [...Object.entries(told), ...shapes].map(row)),
   ];
 }

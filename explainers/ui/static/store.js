@@ -260,7 +260,7 @@ class Store {
    * @returns {Fit[]}
    */
   others(id) {
-    const order = (fit) => {
+    const order = (/** @type {Fit} */ fit) => {
       const method = this.method(fit.id);
       return (method?.classic ? 0 : 1e6) + (method?.takes ?? 0);
     };
@@ -308,7 +308,7 @@ class Store {
     this.#fallen = this.#fallen && {};
   }
 
-  // A link that asks what cannot be answered: the page opens as for anybody, and says what was wrong.
+  /** A link that asks what cannot be answered: the page opens as for anybody, and says it. @param {Status} told */
   #fallBack({ state, sentence, kind }) {
     this.#fallen = { state, sentence, kind };
     Object.assign(this.question, {

@@ -1,24 +1,36 @@
 // The same question to several methods, as small maps side by side; a click puts one on the stage.
 import { choose } from "./chooser.js";
+import { buttons, link, tick } from "./controls.js";
 import { h } from "./elements.js";
+import { fitted, placeIn } from "./framing.js";
 import * as ink from "./heat.js";
 import { part } from "./parts.js";
-import { sightglass } from "./store.js";
+import { named, sightglass } from "./store.js";
 import { effort } from "./words.js";
+
+/** @import { Gathered, Heat, Named, Picture, SmallMap } from "./types.js" */
+/**
+ * What is drawn of a map: with which value as its strongest color, and over which picture.
+ * @typedef {{ map: SmallMap, heat: Heat, canvas: HTMLCanvasElement, top: number, key: string } & Nodes} Cell
+ * @typedef {{ button: HTMLElement, figure: HTMLElement, dot: HTMLElement, spot: HTMLElement }} Nodes
+ */
 
 const { element } = await part("strip");
 const SIDE = 200; // pixels of a small map's longer side, doubled for sharp screens
 const MOST = sightglass.catalogue.most;
 const maps = element.querySelector(".maps");
 const total = element.querySelector(".total");
+/** @type {{ preset: string, methods: string[] }} */
 let wanted = { preset: sightglass.catalogue.presets[0].id, methods: [] };
 let common = false;
 let asked = ""; // the question that the maps are about, or will be
 let token = "";
 let running = false;
-let told = null; // the maps so far
-let cells = new Map(); // by method: what is drawn
-let image = null;
+/** The maps so far. @type {Gathered | null} */
+let told = null;
+/** By method, what is drawn. @type {Map<string, Cell>} */
+let cells = new Map();
+let image = new Image();
 let pictured = "";
 
 const about = () => {
@@ -37,7 +49,7 @@ function gather(choice = wanted) {
   wanted = choice;
   asked = about();
   if (token) sightglass.send("stop", { token });
-  token = Math.random().toString(36).slice(2);
+  token = named();
   running = true;
   if (told) told = { ...told, state: "asking" };
   sightglass.errands.gather({ ...sightglass.question, ...wanted, beside: {}, options: {}, method: "", token });
@@ -58,29 +70,26 @@ sightglass.on("gather", (news) => {
   if (!news.maps || (!news.maps.length && !news.waiting.length && news.state === "working")) return;
   if (!told || told.token !== news.token) cells = new Map();
   told = news;
-  sightglass.gathered = sorted().map((map) => map.method);
+  sightglass.gathered = sorted(news).map((map) => map.method);
   if (news.pace) sightglass.pace = news.pace;
   draw();
 });
 
 // Best first, once all are there: until then each keeps its place.
-const sorted = () =>
+const sorted = (/** @type {Gathered} */ told) =>
   told.state === "working" ? told.maps : [...told.maps].sort((a, b) => (b.figure?.rank ?? -1) - (a.figure?.rank ?? -1));
 const tops = () => {
+  /** @type {Map<string, number>} */
   const known = new Map();
-  for (const map of told.maps) known.set(map.unit, Math.max(known.get(map.unit) ?? 0, cells.get(map.method).heat.top));
+  for (const { map, heat } of cells.values()) known.set(map.unit, Math.max(known.get(map.unit) ?? 0, heat.top));
   return known;
 };
 
-function cell(map) {
+/** @param {SmallMap} map @param {Picture} picture @returns {Cell} */
+function cell(map, picture) {
   const known = cells.get(map.method);
   if (known?.map === map) return known;
-  const { picture } = sightglass;
-  const shrink = (2 * SIDE) / Math.max(picture.width, picture.height);
-  const [width, height] = [picture.width * shrink, picture.height * shrink].map((side) =>
-    Math.max(1, Math.round(side)),
-  );
-  const canvas = h("canvas", { width, height, role: "img", "aria-label": map.alt });
+  const canvas = h("canvas", { ...fitted(picture, 2 * SIDE), role: "img", "aria-label": map.alt });
   const figure = h("b", {}, map.blank ? "blank" : (map.figure?.big ?? ""));
   const button = h(
     "button",
@@ -89,14 +98,9 @@ function cell(map) {
     h("span", { class: "name" }, h("span", {}, map.title), figure),
   );
   const spot = button.querySelector(".spot");
-  spot.addEventListener("pointermove", (event) => {
-    const box = spot.getBoundingClientRect();
-    sightglass.emit(
-      "point",
-      { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height },
-      spot,
-    );
-  });
+  spot.addEventListener("pointermove", (/** @type {PointerEvent} */ event) =>
+    sightglass.emit("point", placeIn(spot, event), spot),
+  );
   spot.addEventListener("pointerleave", () => sightglass.emit("point", null));
   const made = {
     map,
@@ -107,20 +111,23 @@ function cell(map) {
     dot: button.querySelector(".dot"),
     spot,
     top: 0,
+    key: "",
   };
   cells.set(map.method, made);
   return made;
 }
+/** @param {string} id */
 function take(id) {
   sightglass.emit("stage");
   sightglass.ask({ method: id, options: {} });
 }
 sightglass.on("point", (place, from) => {
-  if (!told) return;
+  const { picture } = sightglass;
+  if (!told || !picture) return;
   for (const { map, heat, figure, dot, spot } of cells.values()) {
     dot.hidden = !place || spot === from;
     figure.textContent = place
-      ? ink.told(heat, map.box, sightglass.picture, place, { short: true })
+      ? ink.told(heat, map.box, picture, place, { short: true })
       : map.blank
         ? "blank"
         : (map.figure?.big ?? "");
@@ -130,6 +137,7 @@ sightglass.on("point", (place, from) => {
   }
 });
 
+/** @param {Named} named @param {string} words */
 function later({ method, title }, words) {
   return h(
     "button",
@@ -153,10 +161,10 @@ function draw() {
     image = new Image();
     image.src = picture.src;
   }
-  const shown = sorted().map(cell);
-  const highest = common ? tops() : new Map();
+  const shown = sorted(told).map((map) => cell(map, picture));
+  const highest = common ? tops() : null;
   for (const each of shown) {
-    const top = highest.get(each.map.unit) ?? each.heat.top;
+    const top = highest?.get(each.map.unit) ?? each.heat.top;
     if (each.top === top && each.key === pictured) continue;
     Object.assign(each, { top, key: pictured });
     ink.small(each.canvas, each.heat, each.map, picture, image, top);
@@ -179,13 +187,14 @@ function draw() {
     ),
   );
   pressed();
-  summary();
+  summary(told);
 }
 function pressed() {
   for (const button of maps.querySelectorAll("[data-method]"))
     button.setAttribute("aria-pressed", String(button.dataset.method === sightglass.question.method));
 }
-function summary() {
+/** @param {Gathered} told */
+function summary(told) {
   if (told.state === "error") return;
   const kinds = new Set(told.maps.map((map) => map.figure?.words.includes("decide")));
   const order =
@@ -201,32 +210,17 @@ function summary() {
       ? `${told.maps.length} of ${told.maps.length + told.waiting.length} maps … `
       : `${order}${told.cost ? `${told.cost}, each with its default options.` : ""}${wanted.methods.length ? "" : not}`,
     told.state === "working"
-      ? h(
-          "button",
-          {
-            type: "button",
-            class: "link",
-            "data-act": "stop-gathering",
-            onclick: () => sightglass.send("stop", { token }),
-          },
-          "Stop",
-        )
+      ? link("Stop", () => sightglass.send("stop", { token }), { "data-act": "stop-gathering" })
       : "",
   );
 }
 function presets() {
-  const offered = sightglass.catalogue.presets.map(({ id, words, line }) =>
-    h(
-      "button",
-      {
-        type: "button",
-        "data-preset": id,
-        title: line,
-        "aria-pressed": String(!wanted.methods.length && wanted.preset === id),
-        onclick: () => gather({ preset: id, methods: [] }),
-      },
-      words,
-    ),
+  const lines = Object.fromEntries(sightglass.catalogue.presets.map(({ id, line }) => [id, line]));
+  const offered = buttons(
+    Object.fromEntries(sightglass.catalogue.presets.map(({ id, words }) => [id, words])),
+    wanted.methods.length ? undefined : wanted.preset,
+    (preset) => gather({ preset, methods: [] }),
+    { data: "preset", more: (id) => ({ title: lines[id] }) },
   );
   const pick = h(
     "button",
@@ -253,20 +247,10 @@ function presets() {
   box.replaceChildren(...offered, pick);
   if (focus != null) box.querySelector(`[data-preset="${focus}"]`)?.focus();
   element.querySelector(".how").replaceChildren(
-    h(
-      "label",
-      { title: "Maps in the same unit are drawn on one scale" },
-      h("input", {
-        type: "checkbox",
-        name: "common-scale",
-        checked: common,
-        onchange: (event) => {
-          common = event.target.checked;
-          draw();
-        },
-      }),
-      "common scale",
-    ),
+    tick("common scale", common, (on) => ((common = on), draw()), {
+      name: "common-scale",
+      title: "Maps in the same unit are drawn on one scale",
+    }),
   );
 }
 sightglass.on("picture", draw);

@@ -44,6 +44,29 @@ export interface Result {
   [fact: string]: any;
 }
 
+/** One number for each of several things that have names. */
+export type Bars = Result & { labels: string[]; values: number[]; error: number[] | null; unit: string };
+/** Lines over a swept quantity, and pictures that stand at some of its places. */
+export type Curves = Result & {
+  along: number[];
+  along_unit: string;
+  unit: string;
+  lines: { label: string; values: number[]; low: number[] | null; high: number[] | null }[];
+  marks: { at: number; caption: string }[];
+};
+export type Neighbors = Result & {
+  neighbors: { id: string; label: string; distance: number }[];
+  unit: string;
+  votes: Record<string, number>;
+};
+export type Tiles = Result & {
+  tiles: { caption: string; value: number | null; signed: boolean }[];
+  unit: string;
+  count: number;
+  columns: number | null;
+  over_picture: boolean;
+};
+
 /** One answer, as the stage and the reading column show it. */
 export interface Pane {
   model: string;
@@ -79,6 +102,27 @@ export interface Pane {
   top?: number;
   refusal?: any;
 }
+
+/** A map among others. */
+export type SmallMap = Pick<Pane, "method" | "title" | "alt" | "blank" | "signed" | "unit" | "figure"> & {
+  heat: Packed;
+  box: Box;
+};
+
+/** The same question to several methods, as far as they have answered. */
+export interface Gathered {
+  token: string;
+  state: string;
+  maps: SmallMap[];
+  waiting: Named[];
+  on_request?: Named[];
+  failed?: (Named & { why: string })[];
+  cost?: string;
+}
+export type Named = { method: string; title: string };
+
+/** How far a map can be trusted; see `Scorecard.payload` in Python. */
+export type Card = Record<string, any>;
 
 /** An option of a method, or a setting of a step. */
 export interface Control {

@@ -1,9 +1,10 @@
 // Knows how a heat is looked at: one or two panes that share opacity, colors, sign, outlines and the place pointed at.
 import { renderComparing } from "./compare.js";
 import { outline, threshold } from "./contours.js";
-import { h } from "./elements.js";
+import { choice, link, menu, range, tick } from "./controls.js";
+import { h, still } from "./elements.js";
 import * as ink from "./heat.js";
-import { laid } from "./framing.js";
+import { fitted, laid, placeIn, shrunk } from "./framing.js";
 import { bits } from "./packed.js";
 import { part } from "./parts.js";
 import { enter } from "./rail.js";
@@ -12,7 +13,8 @@ import { sightglass } from "./store.js";
 import { confidence, figure, percent, remaining } from "./words.js";
 import { workingPane } from "./working.js";
 
-/** @import { Grid } from "./types.js" */
+/** @import { Box, Grid, Heat, Pane as Told, Picture, Size, Status } from "./types.js" */
+/** An answer, or why there is none: only some of what is told then. @typedef {Partial<Told>} Shown */
 
 const { element } = await part("viewer");
 const view = sightglass.view;
@@ -22,10 +24,23 @@ const FINE = 64; // cells of a side from which a map is grainy; it is outlined o
 const BLOCKS = 20;
 const SMOOTH = 112; // cells that a map is interpolated to before it is outlined
 const SHARPEST = 1100; // pixels of the longer side of a drawn heat
-const hold = h("button", { type: "button", class: "link", id: "plain" }, "Hold to see the picture");
+const hold = link("Hold to see the picture", () => {}, { id: "plain" });
+/** @type {Pane[]} */
 const panes = [];
 
 class Pane {
+  /** What it shows, as it is told. @type {Shown | null} */
+  told = null;
+  /** @type {Heat | null} */
+  map = null;
+  /** @type {Grid | null} */
+  truth = null;
+  /** @type {Picture | null} */
+  size = null;
+  key = "";
+  drawnAt = 0;
+
+  /** @param {number} number */
   constructor(number) {
     this.image = h("img", { alt: "", draggable: "false" });
     this.heat = h("canvas", { class: "heat", "aria-hidden": "true" });
@@ -48,14 +63,15 @@ class Pane {
     this.foot = h("div", { class: "foot" }, this.legend);
     this.other = h("div", { class: "drawn-kind", role: "img" }); // a result that is no heat takes the frame's place
     this.root = h("figure", { class: "pane", "data-pane": number }, this.frame, this.other, this.caption, this.foot);
-    this.frame.addEventListener("pointermove", (event) => point(this, event));
-    this.frame.addEventListener("pointerdown", (event) => point(this, event));
+    this.frame.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => point(this, event));
+    this.frame.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => point(this, event));
     this.frame.addEventListener("pointerleave", () => point(null));
     new ResizeObserver(() => {
       if (this.frame.clientWidth !== this.drawnAt) this.draw();
     }).observe(this.frame);
   }
 
+  /** @param {Shown | null} told @param {Picture | null} picture */
   show(told, picture) {
     this.told = told;
     const heat = ink.native(told);
@@ -74,27 +90,31 @@ class Pane {
     this.card.hidden = !told?.refusal;
     if (told?.refusal) refuse(this.card, told);
     this.frame.setAttribute("aria-label", told?.alt ?? "No map");
-    this.frame.dataset.ready = this.map ? told.method : "";
+    this.frame.dataset.ready = this.map ? told?.method : "";
     this.showOther(heat ? null : told, picture);
     this.draw();
   }
 
+  /** @param {Shown | null} told @param {Picture | null} picture */
   showOther(told, picture) {
     const result = told?.result;
     this.frame.hidden = Boolean(result);
-    this.other.dataset.ready = result ? told.method : "";
-    this.other.setAttribute("aria-label", told?.alt ?? "");
+    const { method, alt = "", box } = told ?? {};
+    this.other.dataset.ready = result ? method : "";
+    this.other.setAttribute("aria-label", alt);
     if (!result) return this.other.replaceChildren();
-    drawResult(this.other, told, picture);
+    drawResult(this.other, { result, alt, box }, picture);
     this.legend.replaceChildren();
     this.captioned();
   }
 
+  /** The value of the strongest color. */
   top() {
-    if (this.told.top) return this.told.top;
+    if (this.told?.top) return this.told.top;
     const [first, second] = panes;
-    const common = view.common && second?.map && first?.map && comparable(first.told, second.told);
-    return common ? Math.max(first.map.top, second.map.top) : this.map.top;
+    if (view.common && first?.map && second?.map && comparable(first.told, second.told))
+      return Math.max(first.map.top, second.map.top);
+    return this.map?.top ?? 0;
   }
 
   draw() {
@@ -110,44 +130,46 @@ class Pane {
     Object.assign(this.lines, { width: Math.round(box.width * dense), height: Math.round(box.height * dense) });
     pen.scale(dense, dense);
     this.captioned();
-    if (!this.map) return;
-    const across = width / this.size.width;
-    const down = height / this.size.height;
-    const seen = this.told.box.map((edge, i) => edge * (i % 2 ? down : across));
-    this.values = laid(this.map, width, height, seen, !view.cells);
-    if (this.map.top) ink.ink(this.heat, this.values, { signed: this.told.signed, sign: view.sign, top: this.top() });
-    this.drawLines(pen, box.width, box.height);
-    this.drawLegend();
+    const { map, told } = this;
+    if (!map || !told?.box) return;
+    const signed = Boolean(told.signed);
+    const values = laid(map, width, height, shrunk(told.box, this.size, width, height), !view.cells);
+    if (map.top) ink.ink(this.heat, values, { signed, sign: view.sign, top: this.top() });
+    const [left, top, right, bottom] = told.box;
+    const { width: wide, height: high } = this.size;
+    const cropped = left > 0.5 || top > 0.5 || wide - right > 0.5 || high - bottom > 0.5;
+    this.drawLines(pen, map, shrunk(told.box, this.size, box.width, box.height), {
+      width: box.width,
+      height: box.height,
+      cropped,
+    });
+    this.drawLegend(map, told, signed);
   }
 
-  drawLines(pen, width, height) {
-    const [x0, y0, x1, y1] = this.told.box;
-    const across = width / this.size.width;
-    const down = height / this.size.height;
-    if (x0 > 0.5 || y0 > 0.5 || this.size.width - x1 > 0.5 || this.size.height - y1 > 0.5) {
+  /**
+   * What the network saw, what holds most of the heat, and what truly decides.
+   * @param {CanvasRenderingContext2D} pen
+   * @param {Heat} map
+   * @param {Box} seen in pixels of the canvas, as its size
+   * @param {Size & { cropped: boolean }} about whether the network did not see all
+   */
+  drawLines(pen, map, [x0, y0, x1, y1], { width, height, cropped }) {
+    if (cropped) {
       pen.setLineDash([4, 3]);
-      stroke(
-        pen,
-        () => pen.rect(x0 * across + 0.5, y0 * down + 0.5, (x1 - x0) * across - 1, (y1 - y0) * down - 1),
-        1,
-        "rgba(255,255,255,.75)",
-      );
+      stroke(pen, () => pen.rect(x0 + 0.5, y0 + 0.5, x1 - x0 - 1, y1 - y0 - 1), 1, "rgba(255,255,255,.75)");
       pen.setLineDash([]);
     }
-    if (view.outline && this.map.top) {
-      const fine = Math.max(this.map.width, this.map.height);
-      const { values, columns, rows } = this.outlined(fine);
-      const [w, hgt] = [((x1 - x0) * across) / columns, ((y1 - y0) * down) / rows];
-      const trace = (mass, weight, color) => {
+    if (view.outline && map.top) {
+      const fine = Math.max(map.width, map.height);
+      const { values, width: columns, height: rows } = outlined(map, fine);
+      const [w, hgt] = [(x1 - x0) / columns, (y1 - y0) / rows];
+      const trace = (/** @type {number} */ mass, /** @type {number} */ weight, /** @type {string} */ color) => {
         const lines = outline(values, columns, rows, threshold(values, mass));
         stroke(
           pen,
           () =>
             lines.forEach(
-              ([a, b, c, d]) => (
-                pen.moveTo(x0 * across + a * w, y0 * down + b * hgt),
-                pen.lineTo(x0 * across + c * w, y0 * down + d * hgt)
-              ),
+              ([a, b, c, d]) => (pen.moveTo(x0 + a * w, y0 + b * hgt), pen.lineTo(x0 + c * w, y0 + d * hgt)),
             ),
           weight,
           color,
@@ -168,41 +190,19 @@ class Pane {
     }
   }
 
-  // The size of the heat on a grid that gives regions: coarse maps interpolated, grainy ones averaged first.
-  outlined(fine) {
-    const size = this.map.values.map((v) =>
-      Math.abs(view.sign === "lowers" ? Math.min(0, v) : view.sign === "raises" ? Math.max(0, v) : v),
-    );
-    let map = /** @type {Grid} */ ({ ...this.map, values: size });
-    const resized = (longer) => {
-      const [columns, rows] = [this.map.width, this.map.height].map((side) =>
-        Math.max(1, Math.round((side * longer) / fine)),
-      );
-      return { width: columns, height: rows, values: laid(map, columns, rows, [0, 0, columns, rows]) };
-    };
-    if (fine > FINE) map = resized(BLOCKS);
-    map = resized(SMOOTH);
-    return { values: map.values, columns: map.width, rows: map.height };
-  }
-
-  drawLegend() {
-    const { told } = this;
+  /** @param {Heat} map @param {Shown} told @param {boolean} signed */
+  drawLegend(map, told, signed) {
     const top = this.top();
-    const low = told.signed ? `−${figure(top)}` : "0";
-    const beyond = this.map && this.map.most > 1.02 * top ? " or more" : ""; // the strongest color is shared
-    const high = `${told.signed ? "+" : ""}${figure(top)}${beyond},`;
+    const low = signed ? `−${figure(top)}` : "0";
+    const beyond = map.most > 1.02 * top ? " or more" : ""; // the strongest color is shared
+    const high = `${signed ? "+" : ""}${figure(top)}${beyond},`;
     const common = panes.length > 1 && comparable(panes[0].told, panes[1].told) && view.common;
     this.legend.replaceChildren(
       ...(told.blank
         ? [h("span", {}, "The map is zero everywhere.")]
         : [
             h("span", { class: "low" }, low),
-            h(
-              "span",
-              { class: told.signed ? "ramp signed" : "ramp" },
-              ink.bar(told.signed),
-              told.signed ? h("i", {}, "0") : null,
-            ),
+            h("span", { class: signed ? "ramp signed" : "ramp" }, ink.bar(signed), signed ? h("i", {}, "0") : null),
             h("span", {}, `${beyond ? high : high.slice(0, -1)} ${told.unit}`),
             panes.length > 1 ? h("span", { class: "scale" }, common ? "common scale" : "own scale") : null,
           ].filter(Boolean)),
@@ -221,6 +221,23 @@ class Pane {
   }
 }
 
+/**
+ * The size of a heat on a grid that gives regions: coarse maps interpolated, grainy ones averaged first.
+ * @param {Heat} map
+ * @param {number} fine cells of its longer side
+ */
+function outlined(map, fine) {
+  const only = (/** @type {number} */ value) =>
+    view.sign === "lowers" ? Math.min(0, value) : view.sign === "raises" ? Math.max(0, value) : value;
+  const resized = (/** @type {Grid} */ grid, /** @type {number} */ longer) => {
+    const { width, height } = fitted(map, longer);
+    return { width, height, values: laid(grid, width, height, [0, 0, width, height]) };
+  };
+  const sizes = { ...map, values: map.values.map((value) => Math.abs(only(value))) };
+  return resized(fine > FINE ? resized(sizes, BLOCKS) : sizes, SMOOTH);
+}
+
+/** Whether one color can mean one value on both. @param {Shown | null} a @param {Shown | null} b */
 function comparable(a, b) {
   return (
     a &&
@@ -234,11 +251,17 @@ function comparable(a, b) {
   );
 }
 
-// A bright line with a dark rim, to be seen on any picture.
+/**
+ * A bright line with a dark rim, to be seen on any picture.
+ * @param {CanvasRenderingContext2D} pen
+ * @param {() => void} path
+ * @param {number} width
+ * @param {string} color
+ */
 function stroke(pen, path, width, color) {
-  for (const [weight, ink_] of [
-    [width + 1.5, "rgba(0,0,0,.35)"],
-    [width, color],
+  for (const { weight, color: ink_ } of [
+    { weight: width + 1.5, color: "rgba(0,0,0,.35)" },
+    { weight: width, color },
   ]) {
     pen.beginPath();
     path();
@@ -248,22 +271,23 @@ function stroke(pen, path, width, color) {
   }
 }
 
-// The same place on every pane and on every small map; the value there and the share of all that its cell holds.
+/**
+ * The same place on every pane and on every small map; the value there and the share of all that its cell holds.
+ * @param {Pane | null} pane
+ * @param {PointerEvent} [event]
+ */
 function point(pane, event) {
-  const box = pane?.frame.getBoundingClientRect();
-  sightglass.emit(
-    "point",
-    box && { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height },
-    pane,
-  );
+  sightglass.emit("point", pane && event && placeIn(pane.frame, event), pane);
 }
 sightglass.on("point", (place, from) => {
   for (const each of panes) {
-    const inside = place && each.map && each.size;
+    const { map, told, size } = each;
+    const box = told?.box;
+    const inside = place && map && box && size;
     each.tip.hidden = !inside;
     each.dot.hidden = !inside || each === from;
     if (!inside) continue;
-    each.tip.textContent = ink.told(each.map, each.told.box, each.size, place);
+    each.tip.textContent = ink.told(map, box, size, place);
     for (const mark of [each.tip, each.dot]) {
       mark.style.left = `${100 * place.x}%`;
       mark.style.top = `${100 * place.y}%`;
@@ -273,6 +297,7 @@ sightglass.on("point", (place, from) => {
   }
 });
 
+/** @param {HTMLElement} card @param {Shown} told */
 function refuse(card, told) {
   const offers = sightglass.others(told.method).slice(0, 2);
   card.replaceChildren(
@@ -318,6 +343,7 @@ function render() {
   else panes[0].foot.prepend(hold);
 }
 
+/** @param {import("./types.js").Question} question */
 function welcome(question) {
   const line = element.querySelector(".welcome");
   if (!line.firstElementChild.hasChildNodes()) line.firstElementChild.append(...greeting());
@@ -359,107 +385,68 @@ function tools() {
   ]);
   if (kind === drawn) return;
   drawn = kind;
-  const tick = (name, words, hint) =>
-    h(
-      "label",
-      { title: hint },
-      h("input", { type: "checkbox", name, checked: view[name], onchange: (event) => set(name, event.target.checked) }),
-      words,
-    );
+  const ticked = (/** @type {keyof typeof view} */ name, /** @type {string} */ words, /** @type {string} */ title) =>
+    tick(words, Boolean(view[name]), (on) => set(name, on), { name, title });
   const { sequential } = sightglass.catalogue;
+  const palettes = sequential.map((name) => [name, name]);
+  const percents = { min: 0, max: 100 };
+  const signs = { both: "both", raises: "raises", lowers: "lowers" };
   element.querySelector(".tools").replaceChildren(
     h(
       "label",
       { class: "slider" },
       "Opacity",
-      h("input", {
-        type: "range",
-        id: "opacity",
-        min: 0,
-        max: 100,
-        value: Math.round(100 * view.opacity),
-        oninput: (event) => set("opacity", event.target.value / 100),
-      }),
+      range({ id: "opacity", ...percents, value: Math.round(100 * view.opacity) }, (share) =>
+        set("opacity", share / 100),
+      ),
     ),
     told?.signed
-      ? h(
-          "span",
-          { class: "choice", role: "group", "aria-label": "Sign" },
-          [
-            ["both", "both"],
-            ["raises", "raises"],
-            ["lowers", "lowers"],
-          ].map(([name, words]) =>
-            h(
-              "button",
-              {
-                type: "button",
-                "aria-pressed": String(view.sign === name),
-                "data-sign": name,
-                onclick: () => set("sign", name),
-              },
-              words,
-            ),
-          ),
-        )
+      ? choice(signs, view.sign, (sign) => set("sign", sign), "Sign", { data: "sign" })
       : h(
           "label",
           { class: "colors" },
           "Colors",
-          h(
-            "select",
-            { id: "colors", onchange: (event) => set("colors", event.target.value) },
-            sequential.map((name) => h("option", { value: name, selected: name === view.colors }, name)),
-          ),
+          menu(palettes, view.colors, (name) => set("colors", name), { id: "colors" }),
         ),
-    tick("outline", "outline of half the heat", "The smallest region with half of the heat; thin: with 90 %"),
-    tick("cells", "cells", "The method's own cells, without smoothing"),
-    told?.truth ? tick("truth", "what decides", "The parts of the creature that decide, as the pond drew them") : "",
+    ticked("outline", "outline of half the heat", "The smallest region with half of the heat; thin: with 90 %"),
+    ticked("cells", "cells", "The method's own cells, without smoothing"),
+    told?.truth ? ticked("truth", "what decides", "The parts of the creature that decide, as the pond drew them") : "",
     panes.length > 1 && comparable(panes[0].told, panes[1].told)
-      ? tick("common", "common scale", "One color means one value on both maps")
+      ? ticked("common", "common scale", "One color means one value on both maps")
       : "",
-    tick("wipe", "wipe", "The heat on one side of a line only"),
+    ticked("wipe", "wipe", "The heat on one side of a line only"),
     view.wipe
       ? h(
           "label",
           { class: "slider" },
-          "",
-          h("input", {
-            type: "range",
-            id: "wipe",
-            min: 0,
-            max: 100,
-            value: 50,
-            "aria-label": "Where the heat begins",
-            oninput: (event) => panesBox.style.setProperty("--wipe", `${event.target.value}%`),
-          }),
+          range({ id: "wipe", ...percents, value: 50, "aria-label": "Where the heat begins" }, (share) =>
+            panesBox.style.setProperty("--wipe", `${share}%`),
+          ),
         )
       : "",
   );
 }
 
+/** @param {keyof typeof view} name @param {string | number | boolean} value */
 function set(name, value) {
-  view[name] = value;
+  Object.assign(view, { [name]: value });
   if (name === "opacity") return panesBox.style.setProperty("--opacity", value);
   if (name === "wipe") panesBox.classList.toggle("wiped", value);
   panes.forEach((pane) => pane.draw());
   element
     .querySelectorAll("[data-sign]")
-    .forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.sign === view.sign)));
+    .forEach((/** @type {HTMLElement} */ button) =>
+      button.setAttribute("aria-pressed", String(button.dataset.sign === view.sign)),
+    );
   tools();
 }
 
+/** @param {boolean} on */
 export function plain(on) {
   panesBox.classList.toggle("plain", on);
 }
-for (const [kind, on] of [
-  ["pointerdown", true],
-  ["pointerup", false],
-  ["pointerleave", false],
-  ["blur", false],
-  ["keyup", false],
-])
-  hold.addEventListener(kind, () => plain(on));
+hold.addEventListener("pointerdown", () => plain(true));
+for (const kind of ["pointerup", "pointerleave", "blur", "keyup"]) hold.addEventListener(kind, () => plain(false));
 hold.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" && event.key !== " ") return;
   event.preventDefault();
@@ -468,22 +455,22 @@ hold.addEventListener("keydown", (event) => {
 
 const SLOW = 1; // seconds before the page says what takes so long
 function status() {
-  const { state, seconds, network, sentence } = sightglass.status;
+  const { state, seconds = 0, network, sentence, done = 0 } = sightglass.status;
   const box = element.querySelector(".progress");
   const busy = sightglass.busy();
   const told = !busy && ["error", "stopped"].includes(state) && Boolean(sentence);
   panesBox.classList.toggle("waiting", busy && Boolean(sightglass.answer));
   panesBox.setAttribute("aria-busy", String(busy));
-  const { done } = sightglass.status;
   const known = busy && done > 0 && done < 1; // how much of the work is behind the map that is shown
-  const kept = state === "stopped" && done < 1;
+  const kept = state === "stopped" && sightglass.status.done != null && done < 1;
   box.classList.toggle("known", known || kept);
-  box.style.setProperty("--done", `${100 * (done ?? 0)}%`);
+  box.style.setProperty("--done", `${100 * done}%`);
   box.classList.toggle("busy", busy || kept);
   box.classList.toggle("told", told);
   const slow = state === "loading" || (state === "working" && seconds >= SLOW);
   box.classList.toggle("slow", slow);
   const past = seconds >= SLOW ? ` ${Math.round(seconds)} s.` : "";
+  /** @type {Record<string, string>} */
   const words = {
     loading: `Fetching and building ${network}.${past}`,
     working: known ? `${percent(done)} done${remaining(seconds, done)}.` : `Working.${past}`,
@@ -491,6 +478,7 @@ function status() {
   box.querySelector(".words").textContent = told ? sentence : (words[state] ?? "");
   if (state === "asking") waiting(sightglass.status);
 }
+/** @param {Status} status_ */
 function waiting(status_) {
   setTimeout(() => {
     if (sightglass.status !== status_) return;
@@ -500,7 +488,7 @@ function waiting(status_) {
   }, 1500 * SLOW);
 }
 
-element.addEventListener("click", (event) => {
+element.addEventListener("click", (/** @type {any} */ event) => {
   const act = event.target.closest("[data-act]")?.dataset.act;
   if (act === "stop") sightglass.stop();
   if (act === "dismiss") element.querySelector(".progress").classList.remove("told");
@@ -521,8 +509,7 @@ sightglass.on("compare", render);
 sightglass.on("working", render);
 sightglass.on("stage", () => {
   const { top, bottom } = element.querySelector(".table").getBoundingClientRect();
-  if (top < -40 || bottom > innerHeight + 400)
-    element.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  if (top < -40 || bottom > innerHeight + 400) element.scrollIntoView({ behavior: still() ? "auto" : "smooth" });
 });
 sightglass.on("status", status);
 render();

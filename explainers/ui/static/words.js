@@ -22,7 +22,7 @@ export function figure(value) {
   if (size >= 1e-3 && size < 1e5)
     return value.toFixed(Math.max(0, 1 - Math.floor(Math.log10(size)))).replace("-", MINUS);
   const [digits, power] = value.toExponential(1).split("e");
-  const up = (sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)]);
+  const up = (/** @type {string} */ sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)]);
   const raised = [...power.replace("+", "")].map(up).join("");
   return `${digits} × 10${raised}`.replace("-", MINUS);
 }

@@ -1,35 +1,45 @@
 // How a method comes to its map, step by step, from its own numbers; a slider moves through them on the stage.
-import { h } from "./elements.js";
+import { link, range } from "./controls.js";
+import { h, still } from "./elements.js";
 import * as ink from "./heat.js";
 import { part } from "./parts.js";
-import { sightglass } from "./store.js";
+import { named, sightglass } from "./store.js";
 import { signed } from "./words.js";
+
+/** @import { Box, Heat, Packed, Pane } from "./types.js" */
+/**
+ * One stage of a working: its sentence, its map, and the numbers that go with it.
+ * @typedef {{ sentence: string, heat: Packed, map: Heat, box: Box, signed: boolean, blank: boolean } & Sums} Step
+ * @typedef {{ weight: number | null, total: number | null }} Sums
+ */
 
 const { element } = await part("viewer");
 const box = element.querySelector(".working");
 const PAUSE = 1600; // milliseconds between two steps while they play
-const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 let token = "";
-let steps = null;
+/** @type {Step[]} */
+let steps = []; // none while it is closed
+/** @type {number[]} */
 let tops = []; // for each step the value of the strongest color
 let at = 0;
-let playing = 0;
+/** @type {ReturnType<typeof setInterval> | undefined} */
+let playing;
 
 export function showWorking() {
-  if (steps) return close();
-  token = Math.random().toString(36).slice(2);
-  sightglass.errands.work({ ...sightglass.question, method: sightglass.current().method, beside: {}, token });
+  if (steps.length) return close();
+  token = named();
+  sightglass.errands.work({ ...sightglass.question, method: sightglass.current()?.method, beside: {}, token });
 }
 sightglass.on("work", (told) => {
   if (told.token !== token) return;
   if (told.sentence) return sightglass.complain(told.sentence);
   if (!told.steps?.length) return;
-  steps = told.steps.map((step) => ({ ...step, map: ink.unpack(step.heat), box: told.box }));
-  // Sums that grow map by map share a scale, so that one sees them grow; a single map has its own, and so has what comes
-  // when the many others are added at once, beside which the first few would not be seen at all.
-  const single = (step) => step.weight != null && step.total == null;
+  steps = told.steps.map((/** @type {Step} */ step) => ({ ...step, map: ink.unpack(step.heat), box: told.box }));
+  // Sums that grow map by map share a scale, so that one sees them grow; a single map has its own, and so has what
+  // comes when the many others are added at once, beside which the first few would not be seen at all.
+  const single = (/** @type {Step} */ step) => step.weight != null && step.total == null;
   const last = steps.findLastIndex(single) + 1;
-  const grows = (step, i) => !single(step) && i <= last;
+  const grows = (/** @type {Step} */ step, /** @type {number} */ i) => !single(step) && i <= last;
   const sums = Math.max(...steps.filter(grows).map((step) => step.map.top));
   tops = steps.map((step, i) => (grows(step, i) ? sums : step.map.top));
   draw();
@@ -41,19 +51,20 @@ sightglass.on("work", (told) => {
 function close() {
   play(false);
   token = "";
-  steps = null;
+  steps = [];
   box.hidden = true;
   box.replaceChildren();
   sightglass.emit("working");
 }
-sightglass.on("question", () => (steps || token) && close());
-box.addEventListener("keydown", (event) => event.key === "Escape" && close());
+sightglass.on("question", () => (steps.length || token) && close());
+box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && close());
 
 // What the stage shows while the working is open: the step's map in the place of the last one.
-export const isWorking = () => Boolean(steps);
+export const isWorking = () => steps.length > 0;
+/** @returns {Pane | null} */
 export function workingPane() {
   const pane = sightglass.current();
-  if (!steps || !pane) return null;
+  if (!steps.length || !pane) return null;
   const step = steps[at];
   return {
     ...pane,
@@ -67,6 +78,7 @@ export function workingPane() {
   };
 }
 
+/** @param {number} next */
 function go(next) {
   at = Math.max(0, Math.min(steps.length - 1, next));
   const step = steps[at];
@@ -82,7 +94,7 @@ function go(next) {
   const total = box.querySelector(".total");
   if (total) {
     const known = steps.slice(0, at + 1).findLast((each) => each.total != null)?.total ?? 0;
-    const end = steps.findLast((each) => each.total != null).total;
+    const end = steps.findLast((each) => each.total != null)?.total ?? 0;
     total.querySelector("b").textContent = signed(known);
     total.style.setProperty("--share", `${Math.max(0, Math.min(100, (100 * known) / end || 0))}%`);
   }
@@ -90,9 +102,10 @@ function go(next) {
   if (playing && at === steps.length - 1) play(false);
 }
 
+/** @param {boolean} on */
 function play(on) {
   clearInterval(playing);
-  playing = 0;
+  playing = undefined;
   if (on) {
     if (at === steps.length - 1) go(0);
     playing = setInterval(() => go(at + 1), PAUSE);
@@ -102,33 +115,22 @@ function play(on) {
 }
 
 function draw() {
-  const weights = steps.map((step, i) => [step.weight, i]).filter(([weight]) => weight != null);
-  const most = Math.max(...weights.map(([weight]) => Math.abs(weight))) || 1;
+  const weights = steps.flatMap(({ weight }, i) => (weight == null ? [] : [{ weight, i }]));
+  const most = Math.max(...weights.map(({ weight }) => Math.abs(weight))) || 1;
   const end = steps.findLast((step) => step.total != null)?.total;
   box.hidden = false;
   box.replaceChildren(
     ...[
-      h(
-        "p",
-        { class: "head" },
-        h("span", { class: "place quiet" }),
-        h("button", { type: "button", class: "link", onclick: close }, "Close the working"),
-      ),
+      h("p", { class: "head" }, h("span", { class: "place quiet" }), link("Close the working", close)),
       h("p", { class: "sentence", "aria-live": "polite" }),
       h(
         "div",
         { class: "run" },
-        still() ? null : h("button", { type: "button", class: "link play", onclick: () => play(!playing) }, "▶ Play"),
-        h("input", {
-          type: "range",
-          id: "step",
-          min: 0,
-          max: steps.length - 1,
-          step: 1,
-          value: 0,
-          "aria-label": "Step of the working",
-          oninput: (event) => (play(false), go(event.target.valueAsNumber)),
-        }),
+        still() ? null : link("▶ Play", () => play(!playing), { class: "link play" }),
+        range(
+          { id: "step", min: 0, max: steps.length - 1, step: 1, value: 0, "aria-label": "Step of the working" },
+          (step) => (play(false), go(step)),
+        ),
       ),
       h(
         "div",
@@ -138,7 +140,7 @@ function draw() {
             "div",
             { class: "weights", role: "group", "aria-label": "What each counts for" },
             h("span", { class: "quiet" }, "counts for"),
-            weights.map(([weight, i]) =>
+            weights.map(({ weight, i }) =>
               h(
                 "button",
                 {

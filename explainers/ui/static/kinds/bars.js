@@ -3,9 +3,9 @@ import { bars } from "../charts.js";
 import { h } from "../elements.js";
 import { figure } from "../words.js";
 
-/** @import { Result } from "../types.js" */
+/** @import { Bars } from "../types.js" */
 
-/** @param {HTMLElement} element @param {Result} result */
+/** @param {HTMLElement} element @param {Bars} result */
 export function draw(element, { labels, values, error, unit }) {
   const rows = labels.map((label, place) => {
     const spread = error ? ` ± ${figure(error[place])}` : "";

@@ -3,13 +3,13 @@ import { lines } from "../charts.js";
 import { h } from "../elements.js";
 import { figure } from "../words.js";
 
-/** @import { Result } from "../types.js" */
+/** @import { Curves } from "../types.js" */
 
-/** @param {HTMLElement} element @param {Result} result */
+/** @param {HTMLElement} element @param {Curves} result */
 export function draw(element, { along, along_unit, unit, lines: told, marks, arrays }) {
   if (!along.length || !told.length)
     return element.replaceChildren(h("p", { class: "quiet" }, "There is no line to draw."));
-  const mark = ({ at, caption }, place) => {
+  const mark = (/** @type {Curves["marks"][0]} */ { at, caption }, /** @type {number} */ place) => {
     const array = arrays[`mark_${place}`];
     return h(
       "figure",

@@ -3,11 +3,11 @@ import { bars } from "../charts.js";
 import { h } from "../elements.js";
 import { figure, percent } from "../words.js";
 
-/** @import { Result } from "../types.js" */
+/** @import { Neighbors } from "../types.js" */
 
-/** @param {HTMLElement} element @param {Result} result */
+/** @param {HTMLElement} element @param {Neighbors} result */
 export function draw(element, { neighbors, unit, votes, arrays }) {
-  const row = ({ id, label, distance }, place) => {
+  const row = (/** @type {Neighbors["neighbors"][0]} */ { id, label, distance }, /** @type {number} */ place) => {
     const array = arrays[`thumbnail_${place}`];
     const words = h("figcaption", {}, label || id, h("span", { class: "quiet" }, ` ${figure(distance)} ${unit}`));
     return h(

@@ -96,6 +96,10 @@ def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
                 "share": card.share,
                 "band": card.band,
                 "verdict": card.verdict,
+                "big": card.big,
+                "about": card.about,
+                "reaches": card.reaches,
+                "says": card.says,
                 "truth": _given(heat, truth, true),
             }
         )

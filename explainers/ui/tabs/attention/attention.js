@@ -1,11 +1,12 @@
 // Shows every layer and head at once, moves the query to where one clicks, and holds attention against what matters.
+import { choice, link, range, tick } from "../../static/controls.js";
 import { h } from "../../static/elements.js";
-import { cellAt, fitted } from "../../static/framing.js";
+import { cellAt, fitted, placeIn, within } from "../../static/framing.js";
 import * as ink from "../../static/heat.js";
 import { part } from "../../static/parts.js";
 import { keep } from "../../static/permalink.js";
 import { sightglass } from "../../static/store.js";
-import { figure, percent } from "../../static/words.js";
+import { figure, percent, signed } from "../../static/words.js";
 
 const { element } = await part("attention");
 const root = element.querySelector(".attention");
@@ -100,15 +101,7 @@ function refuse({ why_not, instead }) {
         h(
           "p",
           { class: "offers" },
-          h(
-            "button",
-            {
-              type: "button",
-              class: "link",
-              onclick: () => (sightglass.show("why"), sightglass.ask({ method: id, options: {} })),
-            },
-            title,
-          ),
+          link(title, () => (sightglass.show("why"), sightglass.ask({ method: id, options: {} }))),
           h(
             "span",
             { class: "quiet" },
@@ -124,17 +117,10 @@ function refuse({ why_not, instead }) {
           .filter((each) => each.attends)
           .slice(0, 3)
           .map(({ id, line }) =>
-            h(
-              "button",
-              {
-                type: "button",
-                class: "link",
-                title: line,
-                "data-network": id,
-                onclick: () => sightglass.ask({ model: id, target: null, versus: null }),
-              },
-              id,
-            ),
+            link(id, () => sightglass.ask({ model: id, target: null, versus: null }), {
+              title: line,
+              "data-network": id,
+            }),
           ),
       ),
     ),
@@ -192,7 +178,6 @@ function draw() {
   drawWorth();
   drawMore();
 }
-const canvasFor = (canvas, longer) => Object.assign(canvas, fitted(sightglass.picture, longer));
 // What is drawn of a map: all of it, or what lies above its least value.
 function drawn(map) {
   if (!state.above) return { ...map, low: 0 };
@@ -202,7 +187,8 @@ function drawn(map) {
 function drawStage() {
   const map = drawn(onStage());
   legend(map);
-  ink.small(canvasFor(find(".big"), BIG), map, { box: told.box, signed: false }, sightglass.picture, image, map.top);
+  const canvas = Object.assign(find(".big"), fitted(sightglass.picture, BIG));
+  ink.small(canvas, map, { box: told.box, signed: false }, sightglass.picture, image, map.top);
   const layer = told.layers[state.layer];
   const rest = weights().reduce(
     (sum, row, l) => sum + row.reduce((a, weight, k) => a + weight * told.layers[l].rest[k], 0),
@@ -222,12 +208,8 @@ function drawStage() {
     const [x0, y0, x1, y1] = told.box;
     const [rows, columns] = told.grid;
     const [w, t] = [(x1 - x0) / columns, (y1 - y0) / rows];
-    Object.assign(patch.style, {
-      left: `${(100 * (x0 + told.cell[1] * w)) / picture.width}%`,
-      top: `${(100 * (y0 + told.cell[0] * t)) / picture.height}%`,
-      width: `${(100 * w) / picture.width}%`,
-      height: `${(100 * t) / picture.height}%`,
-    });
+    const [left, top] = [x0 + told.cell[1] * w, y0 + told.cell[0] * t];
+    patch.style.cssText = within([left, top, left + w, top + t], picture);
   }
 }
 function legend(map) {
@@ -267,69 +249,39 @@ function drawFilm() {
     h(
       "label",
       {},
-      h("input", {
-        type: "range",
-        name: "layer",
-        min: 0,
-        max: count() - 1,
-        value: state.layer,
-        "aria-label": "Layer",
-        oninput: (event) => (stop(), choose(Number(event.target.value), state.head)),
-      }),
+      range(
+        { name: "layer", min: 0, max: count() - 1, value: state.layer, "aria-label": "Layer" },
+        (layer) => (stop(), choose(layer, state.head)),
+      ),
       h("output", {}, `layer ${state.layer} of ${count() - 1}`),
     ),
-    h(
-      "button",
-      { type: "button", class: "link unask", hidden: !state.cell, onclick: () => query(null) },
-      `back to ${unasked}`,
-    ),
+    link(`back to ${unasked}`, () => query(null), { class: "link unask", hidden: !state.cell }),
     h("span", { class: "quiet" }, "Click a patch to see what it attends to."),
   );
 }
+const MODES = {
+  head: "One layer and head, or the mean of a layer",
+  all: "All layers and heads, with weights of your own",
+};
 function drawHow() {
-  const mode = (name, title, hint) =>
-    h(
-      "button",
-      {
-        type: "button",
-        title: hint,
-        "aria-pressed": String(state.mode === name),
-        "data-mode": name,
-        onclick: () => ((state.mode = name), changed()),
-      },
-      title,
-    );
   const box = find(".how");
   const open = box.querySelector("details")?.open;
   box.replaceChildren(
-    h(
-      "span",
-      { class: "choice", role: "group", "aria-label": "What is on the left" },
-      mode("head", "one head", "One layer and head, or the mean of a layer"),
-      mode("all", "all, weighted", "All layers and heads, with weights of your own"),
+    choice(
+      { head: "one head", all: "all, weighted" },
+      state.mode,
+      (mode) => ((state.mode = mode), changed()),
+      "What is on the left",
+      { data: "mode", more: (mode) => ({ title: MODES[mode] }) },
     ),
-    h(
-      "label",
-      { title: "One color means one share in all of them" },
-      h("input", {
-        type: "checkbox",
-        name: "common",
-        checked: state.common,
-        onchange: (event) => ((state.common = event.target.checked), drawMatrix()),
-      }),
-      "common scale",
-    ),
-    h(
-      "label",
-      { title: "Draw what lies above the least value of a map, to tell apart attention that is nearly even" },
-      h("input", {
-        type: "checkbox",
-        name: "above",
-        checked: state.above,
-        onchange: (event) => ((state.above = event.target.checked), drawStage(), drawMatrix()),
-      }),
-      "above the least",
-    ),
+    tick("common scale", state.common, (on) => ((state.common = on), drawMatrix()), {
+      name: "common",
+      title: "One color means one share in all of them",
+    }),
+    tick("above the least", state.above, (on) => ((state.above = on), drawStage(), drawMatrix()), {
+      name: "above",
+      title: "Draw what lies above the least value of a map, to tell apart attention that is nearly even",
+    }),
     h("span", { class: "quiet" }, `${count()} layers × ${Math.max(...told.layers.map((layer) => layer.heads))} heads`),
   );
   if (state.mode === "all") {
@@ -339,14 +291,10 @@ function drawHow() {
         "label",
         {},
         `${name} ${i}`,
-        h("input", {
-          type: "range",
-          min: 0,
-          max: 100,
-          value: Math.round(100 * (list[i] ?? 1)),
-          "aria-label": `Weight of ${name} ${i}`,
-          oninput: (event) => ((list[i] = event.target.value / 100), weighted()),
-        }),
+        range(
+          { min: 0, max: 100, value: Math.round(100 * (list[i] ?? 1)), "aria-label": `Weight of ${name} ${i}` },
+          (weight) => ((list[i] = weight / 100), weighted()),
+        ),
       );
     box.append(
       h(
@@ -481,10 +429,8 @@ function stop() {
 }
 find(".frame").addEventListener("click", (event) => {
   if (!told?.grid) return;
-  const box = find(".frame").getBoundingClientRect();
-  const place = { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
   const [height, width] = told.grid;
-  const cell = cellAt(place, told.box, sightglass.picture, { width, height });
+  const cell = cellAt(placeIn(find(".frame"), event), told.box, sightglass.picture, { width, height });
   if (cell) query(cell);
 });
 find(".frame").addEventListener("keydown", (event) => {
@@ -500,23 +446,19 @@ find(".frame").addEventListener("keydown", (event) => {
 
 // --- what it is worth
 
+const DOUBT = [
+  "That a patch is attended to does not say that the class depends on it.",
+  "Measure how much of the score lies where this map is warm, beside maps that know the class.",
+];
 let worth = null;
 function drawWorth() {
   const box = find(".worth");
   if (!stale.worth && worth) return;
-  const button = h(
-    "button",
-    { type: "button", class: "link", id: "worth", onclick: measure },
-    worth ? "Measure this map instead" : "Hold it against what matters",
-  );
+  const button = link(worth ? "Measure this map instead" : "Hold it against what matters", measure, { id: "worth" });
   if (!worth)
     box.replaceChildren(
       h("h3", {}, "Attends to, or matters?"),
-      h(
-        "p",
-        { class: "quiet" },
-        "That a patch is attended to does not say that the class depends on it. Measure how much of the score lies where this map is warm, beside maps that know the class. ",
-      ),
+      h("p", { class: "quiet" }, DOUBT.join(" ")),
       h("p", {}, button),
     );
   else box.querySelector(".again")?.replaceChildren(button);
@@ -531,15 +473,8 @@ function measure() {
     if (!message.maps) return;
     worth = message;
     const figures = message.maps.map((map) => {
-      const heat = ink.unpack(map.heat);
-      const canvas = canvasFor(h("canvas", { role: "img", "aria-label": map.title }), SIDE);
-      ink.small(canvas, heat, { box: told.box, signed: map.signed }, picture, image, heat.top);
-      const said =
-        {
-          above: "more than random maps reach",
-          within: "no more than random maps reach",
-          below: "less than random maps reach",
-        }[map.verdict] ?? "the map is the same everywhere";
+      const about = { box: told.box, signed: map.signed };
+      const canvas = ink.overlay(picture, ink.unpack(map.heat), about, SIDE, { words: map.title });
       return h(
         "figure",
         { class: map.verdict ?? "blank" },
@@ -548,12 +483,8 @@ function measure() {
           "figcaption",
           {},
           h("b", {}, map.title),
-          h("strong", {}, map.share == null ? "–" : percent(map.share).replace("-", "−")),
-          h(
-            "span",
-            { class: "quiet" },
-            `of the score lies between covering the coldest and the warmest cells first: ${said}.`,
-          ),
+          h("strong", {}, map.big ?? "–"),
+          h("span", { class: "quiet" }, map.big ? `${map.about}, ${map.reaches}.` : map.says),
         ),
       );
     });
@@ -594,7 +525,7 @@ function truth({ elements, maps: drawn, label }) {
             "tr",
             {},
             h("td", {}, name),
-            h("td", {}, `${effect > 0 ? "+" : ""}${figure(effect)}`),
+            h("td", {}, signed(effect)),
             drawn.map((map) => h("td", {}, percent(map.truth.shares[i]))),
           ),
         ),
@@ -619,11 +550,7 @@ function drawMore() {
     h(
       "p",
       {},
-      h(
-        "button",
-        { type: "button", class: "link", id: "more", onclick: moreAbout },
-        "Measure how far heads attend, and what is lost without them",
-      ),
+      link("Measure how far heads attend, and what is lost without them", moreAbout, { id: "more" }),
       h("span", { class: "quiet" }, " One more pass for each head of the layer on the left."),
     ),
   );
@@ -652,15 +579,7 @@ function moreAbout() {
           ),
         ),
       ),
-      h(
-        "p",
-        {},
-        h(
-          "button",
-          { type: "button", class: "link", onclick: () => ((stale.more = true), moreAbout()) },
-          `Measure layer ${state.layer} instead`,
-        ),
-      ),
+      h("p", {}, link(`Measure layer ${state.layer} instead`, moreAbout)),
     );
   });
 }

@@ -15,6 +15,7 @@ from PIL import Image
 
 from .... import engine
 from ....augmenting import (
+    MOST_STEPS,
     PRESETS,
     SWEEPS,
     TRANSFORMS,
@@ -41,6 +42,13 @@ from ...shelf import Shelf
 from ...tab import Json, Stop, Tab, Tell, Work, asked
 
 SAMPLES, POINTS = 14, 25
+PRESET_WORDS = {
+    "classic": "Classic training",
+    "rand_augment": "RandAugment (2, 9)",
+    "auto_augment": "AutoAugment",
+    "trivial_augment": "TrivialAugmentWide",
+    "aug_mix": "AugMix",
+}
 
 
 def preview(given: Json, shelf: Shelf, _stop: Stop, _tell: Tell) -> Json:
@@ -187,7 +195,11 @@ def about(shelf: Shelf) -> Json:
             {"name": each.name, "title": each.title, "settings": [asdict(setting) for setting in each.settings]}
             for each in TRANSFORMS.values()
         ],
-        "presets": {name: Pipeline.parse(text).as_data() for name, text in PRESETS.items()},
+        "presets": {
+            name: {"title": PRESET_WORDS[name], "steps": Pipeline.parse(text).as_data()}
+            for name, text in PRESETS.items()
+        },
+        "most_steps": MOST_STEPS,
         "sweeps": [
             {"name": each.name, "title": each.title, "unit": each.unit, "start": each.start, "end": each.end}
             for each in SWEEPS.values()

@@ -1,11 +1,14 @@
 // Puts a pipeline together, shows what it does, and whether the reason survives it.
 import { bars, lines } from "../../static/charts.js";
-import { copier, slider } from "../../static/controls.js";
+import { buttons, choice, copier, link, menu, range, sheets, slider } from "../../static/controls.js";
 import { h } from "../../static/elements.js";
+import { placeIn, within } from "../../static/framing.js";
 import * as ink from "../../static/heat.js";
 import { part } from "../../static/parts.js";
 import { sightglass } from "../../static/store.js";
 import { confidence, figure, percent, plural, signed } from "../../static/words.js";
+
+/** @import { Box } from "../../static/types.js" */
 
 const { element, props, upload } = await part("augment");
 const { about } = props;
@@ -14,9 +17,10 @@ const find = (selector) => root.querySelector(selector);
 const REST = 120; // milliseconds that a setting rests before the preview is asked for
 const LATER = 600; // and before the network is asked again
 const kinds = Object.fromEntries(about.transforms.map((each) => [each.name, each]));
+const FIRST = Object.keys(about.presets)[0];
 const state = {
-  steps: structuredClone(about.presets.classic),
-  preset: "classic",
+  steps: structuredClone(about.presets[FIRST].steps),
+  preset: FIRST,
   seed: 0,
   sheet: "variants",
   by: "",
@@ -48,35 +52,24 @@ function later(name, after, action) {
 // --- the pipeline
 
 function drawPipeline() {
-  const presets = {
-    classic: "Classic training",
-    rand_augment: "RandAugment (2, 9)",
-    auto_augment: "AutoAugment",
-    trivial_augment: "TrivialAugmentWide",
-    aug_mix: "AugMix",
-  };
+  const presets = Object.entries(about.presets).map(([name, { title }]) => [name, title]);
   find(".start").replaceChildren(
     h(
       "label",
       {},
-      h(
-        "select",
-        { "aria-label": "Pipeline: start from", onchange: (event) => event.target.value && start(event.target.value) },
-        h("option", { value: "", selected: !state.preset }, "my own"),
-        Object.keys(about.presets).map((name) =>
-          h("option", { value: name, selected: state.preset === name }, presets[name] ?? name),
-        ),
-      ),
+      menu([["", "my own"], ...presets], state.preset, (name) => name && start(name), {
+        "aria-label": "Pipeline: start from",
+      }),
     ),
-    h("button", { type: "button", class: "link again", onclick: another }, "Draw anew"),
+    link("Draw anew", another, { class: "link again" }),
   );
   find(".steps").replaceChildren(...state.steps.map(drawStep));
   find(".adding").replaceChildren(
-    h(
-      "select",
-      { "aria-label": "Add a transform", onchange: (event) => event.target.value && add(event.target.value) },
-      h("option", { value: "" }, "Add a transform …"),
-      about.transforms.map((each) => h("option", { value: each.name }, each.title)),
+    menu(
+      [["", "Add a transform …"], ...about.transforms.map(({ name, title }) => [name, title])],
+      "",
+      (name) => name && add(name),
+      { "aria-label": "Add a transform" },
     ),
   );
 }
@@ -133,10 +126,10 @@ function drawSetting(step, setting) {
       "label",
       { class: "setting" },
       h("span", {}, words),
-      h(
-        "select",
-        { onchange: (event) => set(step, setting.name, event.target.value) },
-        setting.choices.map((each) => h("option", { selected: each === value }, each)),
+      menu(
+        setting.choices.map((each) => [each, each]),
+        value,
+        (chosen) => set(step, setting.name, chosen),
       ),
     );
   const { out, range } = slider(setting, value, (next) => set(step, setting.name, next), { steps: 200 });
@@ -164,14 +157,15 @@ function set(step, name, value) {
 }
 const bare = () => state.steps.map(({ open, ...rest }) => rest);
 function start(name) {
-  state.steps = structuredClone(about.presets[name]);
+  state.steps = structuredClone(about.presets[name].steps);
   state.preset = name;
   changed();
   state.preset = name;
   drawPipeline();
 }
 function add(name) {
-  if (state.steps.length >= 12) return say("A pipeline has at most 12 steps; take one out first.");
+  const most = about.most_steps;
+  if (state.steps.length >= most) return say(`A pipeline has at most ${most} steps; take one out first.`);
   state.steps.push({ transform: name, open: true });
   changed();
 }
@@ -207,19 +201,7 @@ const SHEETS = {
 };
 function drawSheets() {
   find(".inner").replaceChildren(
-    ...Object.entries(SHEETS).map(([name, words]) =>
-      h(
-        "button",
-        {
-          type: "button",
-          role: "tab",
-          "aria-pressed": String(name === state.sheet),
-          "aria-selected": String(name === state.sheet),
-          onclick: () => ((state.sheet = name), drawSheets(), refresh()),
-        },
-        words,
-      ),
-    ),
+    ...sheets(SHEETS, state.sheet, (name) => ((state.sheet = name), drawSheets(), refresh())),
   );
   for (const each of root.querySelectorAll("[data-sheet]")) each.hidden = each.dataset.sheet !== state.sheet;
   const fits = (sightglass.answer?.fits ?? []).filter((fit) => !fit.why_not && sightglass.heats(fit.id));
@@ -232,19 +214,12 @@ function drawSheets() {
             "label",
             {},
             "Explained by ",
-            h(
-              "select",
-              {
-                onchange: (event) => (
-                  (state.by = event.target.value),
-                  (stale.two = true),
-                  state.chosen ? choose(state.chosen) : null,
-                  refresh()
-                ),
-              },
-              h("option", { value: "" }, "a quick one"),
-              quick.map((fit) => h("option", { value: fit.id, selected: fit.id === state.by }, fit.title)),
-            ),
+            menu([["", "a quick one"], ...quick.map(({ id, title }) => [id, title])], state.by, (id) => {
+              state.by = id;
+              stale.two = true;
+              if (state.chosen) choose(state.chosen);
+              refresh();
+            }),
           ),
         ]),
   );
@@ -275,7 +250,10 @@ function variants() {
 }
 function drawVariants() {
   const flips = told.variants.filter((each) => each.flipped).length;
-  const mean = told.variants.reduce((sum, each) => sum + each.change, 0) / Math.max(1, told.variants.length);
+  const count = told.variants.length;
+  const mean = told.variants.reduce((sum, each) => sum + each.change, 0) / Math.max(1, count);
+  const numbers = told.original.share == null; // a regression has no answer that could become another one
+  const moves = `${numbers ? "The number" : ` get another answer than ${told.target}; the score`} moves by`;
   const tile = (each, words) =>
     h(
       "button",
@@ -294,12 +272,12 @@ function drawVariants() {
     h(
       "p",
       { class: "lead" },
-      told.variants.length
+      count
         ? h(
             "span",
             {},
-            told.original.share == null ? null : h("b", {}, `${flips} of ${plural(told.variants.length, "variant")}`),
-            `${told.original.share == null ? "The number" : ` get another answer than ${told.target}; the score`} moves by ${signed(mean)} ${told.unit} on average.`,
+            numbers ? null : h("b", {}, `${flips} of ${plural(count, "variant")}`),
+            `${moves} ${signed(mean)} ${told.unit} on average.`,
           )
         : "…",
     ),
@@ -310,11 +288,7 @@ function drawVariants() {
       tile(told.original, "The original"),
       told.variants.map((each) => tile(each, each.recipe)),
     ),
-    h(
-      "div",
-      { class: "survives" },
-      h("button", { type: "button", class: "link", onclick: survives }, "Does the reason survive all of them?"),
-    ),
+    h("div", { class: "survives" }, link("Does the reason survive all of them?", survives)),
   );
   if (state.chosen != null && detail) drawChosen();
 }
@@ -333,30 +307,12 @@ function choose(seed) {
     sheet("variants").querySelector(".chosen").scrollIntoView({ block: "nearest" });
   });
 }
-function overlay(src, heat, sign, words, lost) {
-  const [width, height] = size;
-  const scale = 256 / Math.max(width, height);
-  const canvas = h("canvas", {
-    width: Math.round(width * scale),
-    height: Math.round(height * scale),
-    role: "img",
-    "aria-label": words,
+function overlay(src, heat, sign, words, lost = null, [width, height] = size) {
+  const about = { box: /** @type {Box} */ ([0, 0, width, height]), signed: sign };
+  return ink.overlay({ src, width, height }, ink.unpack(heat), about, 256, {
+    words,
+    after: (canvas) => lost && hatch(canvas, ink.unpack(lost)),
   });
-  const image = new Image();
-  image.onload = () => {
-    const unpacked = ink.unpack(heat);
-    ink.small(
-      canvas,
-      unpacked,
-      { box: [0, 0, width, height], signed: sign },
-      { width, height },
-      image,
-      unpacked.top || 1,
-    );
-    if (lost) hatch(canvas, ink.unpack(lost));
-  };
-  image.src = src;
-  return canvas;
 }
 // What the variant does not show is hatched: nothing is known there.
 function hatch(canvas, lost) {
@@ -383,9 +339,8 @@ function drawChosen() {
   const shown = (canvas, title, words) =>
     h("figure", {}, canvas, h("figcaption", {}, h("b", {}, title), h("small", { class: "quiet" }, words)));
   place.hidden = false;
-  const sentence = detail.back
-    ? `agreement ${detail.agreement.toFixed(2)}${detail.share_lost > 0.005 ? `; ${percent(detail.share_lost)} of the picture was lost, and is hatched` : ""}`
-    : detail.why;
+  const lost = detail.share_lost > 0.005 && `; ${percent(detail.share_lost)} of the picture was lost, and is hatched`;
+  const sentence = detail.back ? `agreement ${detail.agreement.toFixed(2)}${lost || ""}` : detail.why;
   place.replaceChildren(
     h(
       "p",
@@ -430,7 +385,8 @@ function survives() {
       h(
         "p",
         {},
-        `Rank correlation where the variant still shows the place. A control that does nothing agrees ${message.control.toFixed(3)}. `,
+        "Rank correlation where the variant still shows the place. ",
+        `A control that does nothing agrees ${message.control.toFixed(3)}. `,
         message.note ?? "",
       ),
       h(
@@ -475,6 +431,7 @@ function drawRobustness() {
   const flips = places
     .map((place, number) => (number && place.label !== places[number - 1].label ? curves.along[number] : null))
     .filter((value) => value != null);
+  const first = flips.slice(0, 4).map(figure).join(", ");
   const here = h("figure", { class: "here" });
   const show = (place) => {
     state.at = place;
@@ -484,21 +441,14 @@ function drawRobustness() {
       h("figcaption", {}, h("b", {}, `${label} ${confidence(places[place])}`), h("small", { class: "quiet" }, recipe)),
     );
   };
-  const options = about.sweeps.map((each) =>
-    h("option", { value: each.name, selected: each.name === state.transform }, each.title),
-  );
+  const sweeps = about.sweeps.map(({ name, title }) => [name, title]);
   sheet("robustness").replaceChildren(
     h(
       "p",
       { class: "lead" },
-      h(
-        "select",
-        {
-          "aria-label": "What is swept",
-          onchange: (event) => ((state.transform = event.target.value), (stale.robustness = true), robustness()),
-        },
-        options,
-      ),
+      menu(sweeps, state.transform, (name) => ((state.transform = name), (stale.robustness = true), robustness()), {
+        "aria-label": "What is swept",
+      }),
       " ",
       places[0].share == null
         ? null
@@ -506,11 +456,7 @@ function drawRobustness() {
           ? h(
               "span",
               {},
-              h(
-                "b",
-                {},
-                `The answer changes at ${flips.slice(0, 4).map(figure).join(", ")}${flips.length > 4 ? ", …" : ""}`,
-              ),
+              h("b", {}, `The answer changes at ${first}${flips.length > 4 ? ", …" : ""}`),
               ` ${swept.unit}.`,
             )
           : h("b", {}, "The answer never changes."),
@@ -543,7 +489,7 @@ function drawRobustness() {
     h(
       "div",
       { class: "weak" },
-      h("button", { type: "button", class: "link", onclick: () => weak("change") }, "Compare all transforms"),
+      link("Compare all transforms", () => weak("change")),
     ),
   );
   show(state.at);
@@ -555,13 +501,11 @@ function weak(measure) {
     if (done) say("");
     const { labels, values, unit } = message.bars;
     const told = (value) => (measure === "flips" ? percent(value) : value ? signed(value) : "0");
-    const pick = (name, words) =>
-      h("button", { type: "button", "aria-pressed": String(name === measure), onclick: () => weak(name) }, words);
     root
       .querySelector(".weak")
       .replaceChildren(
         h("h3", {}, "Where it is weak"),
-        h("p", { class: "choice" }, pick("change", "mean change"), pick("flips", "flips")),
+        h("p", { class: "choice" }, buttons({ change: "mean change", flips: "flips" }, measure, weak)),
         bars(labels.map((label, place) => ({ label, value: values[place], told: told(values[place]) }))),
         h(
           "p",
@@ -600,16 +544,7 @@ function mixed(changes, { sweep = true, after = REST } = {}) {
 }
 function drawTwo() {
   const { mix } = state;
-  const kind = (name, words) =>
-    h(
-      "button",
-      {
-        type: "button",
-        "aria-pressed": String(mix.kind === name),
-        onclick: () => (mixed({ kind: name }, { after: 0 }), drawTwo()),
-      },
-      words,
-    );
+  const mixBy = (kind) => (mixed({ kind }, { after: 0 }), drawTwo());
   const out = h("output", {}, figure(mix.share));
   const pick = (scene) => (mixed({ second: { scene } }, { after: 0 }), drawTwo());
   const bring = async (file) => {
@@ -632,25 +567,17 @@ function drawTwo() {
     h(
       "p",
       { class: "lead" },
-      h("span", { class: "choice" }, kind("cutmix", "CutMix"), kind("mixup", "MixUp")),
+      choice({ cutmix: "CutMix", mixup: "MixUp" }, mix.kind, mixBy, "How they are mixed"),
       h(
         "label",
         { class: "lambda" },
         " λ ",
         out,
         " ",
-        h("input", {
-          type: "range",
-          min: 0,
-          max: 1,
-          step: 0.01,
-          value: mix.share,
-          "aria-label": "λ, the share of the first picture",
-          oninput: (event) => (
-            (out.textContent = figure(event.target.valueAsNumber)),
-            mixed({ share: event.target.valueAsNumber }, { sweep: false })
-          ),
-        }),
+        range(
+          { min: 0, max: 1, step: 0.01, value: mix.share, "aria-label": "λ, the share of the first picture" },
+          (share) => ((out.textContent = figure(share)), mixed({ share }, { sweep: false })),
+        ),
       ),
     ),
     h(
@@ -672,7 +599,7 @@ function drawTwo() {
         ),
       ),
       file,
-      h("button", { type: "button", class: "link", onclick: () => file.click() }, "Upload one"),
+      link("Upload one", () => file.click()),
     ),
     h("div", { class: "mixer" }),
     h("div", { class: "mixsweep" }),
@@ -691,34 +618,27 @@ function drawMixed(message) {
     h("img", { src: message.picture, alt: message.words, draggable: false }),
   );
   if (message.box) {
-    const [x0, y0, x1, y1] = message.box;
     const box = h("div", {
       class: "box",
       tabindex: 0,
       role: "slider",
       "aria-label": "The box; move it with the arrow keys",
       "aria-valuetext": message.words,
-      style: `left: ${(100 * x0) / width}%; top: ${(100 * y0) / height}%; width: ${(100 * (x1 - x0)) / width}%; height: ${(100 * (y1 - y0)) / height}%`,
+      style: within(message.box, { width, height }),
     });
     frame.append(box);
     drag(box, frame);
   }
+  const area = percent(1 - message.share);
+  const whose =
+    message.heat_in_box == null
+      ? "for the first picture's class"
+      : `${percent(message.heat_in_box)} of the heat lies in the box, which is ${area} of the area`;
   const heated = h(
     "figure",
     {},
     overlay(message.picture, message.heat, message.signed, "Heat on the mixture"),
-    h(
-      "figcaption",
-      {},
-      h("b", {}, message.title),
-      h(
-        "small",
-        { class: "quiet" },
-        message.heat_in_box == null
-          ? "for the first picture's class"
-          : `${percent(message.heat_in_box)} of the heat lies in the box, which is ${percent(1 - message.share)} of the area`,
-      ),
-    ),
+    h("figcaption", {}, h("b", {}, message.title), h("small", { class: "quiet" }, whose)),
   );
   place.replaceChildren(
     h(
@@ -754,10 +674,8 @@ function drawMixed(message) {
 }
 function drag(box, frame) {
   const move = (event) => {
-    const bounds = frame.getBoundingClientRect();
-    const across = Math.min(1, Math.max(0, (event.clientX - bounds.left) / bounds.width));
-    const down = Math.min(1, Math.max(0, (event.clientY - bounds.top) / bounds.height));
-    put(across, down);
+    const { x, y } = placeIn(frame, event);
+    put(Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y)));
   };
   const put = (across, down) => {
     const [wide, high] = [box.offsetWidth / frame.offsetWidth, box.offsetHeight / frame.offsetHeight];
@@ -807,6 +725,7 @@ function drawCode() {
 
 // --- what training with augmentation does
 
+const DIGIT = [32, 32]; // pixels of a picture of a digit, as its network gets it
 const lesson = { transform: "rotation", work: null, told: null };
 function trained(live = false) {
   stale.trained = false;
@@ -830,17 +749,7 @@ function drawTrained() {
     h(
       "tr",
       { class: name && name === lesson.transform ? "on" : "" },
-      h(
-        "th",
-        { scope: "row" },
-        name
-          ? h(
-              "button",
-              { type: "button", class: "link", onclick: () => ((lesson.transform = name), drawTrained()) },
-              title,
-            )
-          : title,
-      ),
+      h("th", { scope: "row" }, name ? link(title, () => ((lesson.transform = name), drawTrained())) : title),
       values.map((value) => h("td", { class: value === top ? "top" : "" }, share(value))),
     );
   const curves = {
@@ -849,13 +758,11 @@ function drawTrained() {
     lines: ways.map((way) => ({ label: way.title, values: way.curves[chosen.name] })),
   };
   if (!busy && live) say("");
-  const kept = size;
-  size = [32, 32];
   const maps = ways.map((way) =>
     h(
       "figure",
       {},
-      overlay(digit, way.heat, false, `Heat of ${way.title}`),
+      overlay(digit, way.heat, false, `Heat of ${way.title}`, null, DIGIT),
       h(
         "figcaption",
         {},
@@ -864,7 +771,6 @@ function drawTrained() {
       ),
     ),
   );
-  size = kept;
   sheet("trained").replaceChildren(
     ...[
       h(
@@ -889,19 +795,14 @@ function drawTrained() {
               {},
               h("progress", { max: 1, value: done }),
               ` ${percent(done)} `,
-              h(
-                "button",
-                {
-                  type: "button",
-                  class: "link",
-                  onclick: () => (
-                    lesson.work.stop({ keep: true }), (lesson.work = null), say("Stopped."), drawTrained()
-                  ),
-                },
-                "Stop",
-              ),
+              link("Stop", () => {
+                lesson.work.stop({ keep: true });
+                lesson.work = null;
+                say("Stopped.");
+                drawTrained();
+              }),
             )
-          : h("button", { type: "button", class: "link", onclick: () => trained(true) }, "Train them here, live"),
+          : link("Train them here, live", () => trained(true)),
       ),
       ways.length
         ? h(

@@ -31,6 +31,7 @@ from ...given import Given
 from ...pictures import colors_url
 from ...shelf import Shelf
 from ...tab import Json, Stop, Tab, Tell, asked
+from ...words import humanized
 
 MOST_MAPS = 256
 """Channels of one depth on the screen; the endpoint gives all."""
@@ -38,7 +39,12 @@ SPEAKING = 12
 EXEMPLARS = 8
 STEPS = {"quick": 48, "clear": 128, "long": 256}
 CHANNEL_STEPS = 64
-REDRAWN = ("dream", "caricature", "inversion")
+REDRAWN = {
+    "inversion": "Draw it again from the maps",
+    "caricature": "Exaggerate what is kept",
+    "dream": "Dream on",
+}
+"""The ways to redraw a picture, in words; the first is shown first."""
 
 
 def look(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
@@ -156,8 +162,13 @@ def redraw(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
 
 
 def about(_shelf: Shelf) -> Json:
-    """How many steps each word means."""
-    return {"steps": STEPS, "ways": list(RECIPES)}
+    """The depths, the ways to imagine and to redraw, in words; and how many steps each word means."""
+    return {
+        "depths": {name: humanized(name) for name in DEPTHS},
+        "ways": {name: [recipe.title, recipe.line] for name, recipe in RECIPES.items()},
+        "redrawn": REDRAWN,
+        "steps": STEPS,
+    }
 
 
 def endpoints(shelf: Shelf, limits: Mapping[str, Any]) -> None:

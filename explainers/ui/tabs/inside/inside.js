@@ -1,33 +1,31 @@
 // The network from left to right; the channels of one depth; one channel; and pictures that grow.
-import { choice } from "../../static/controls.js";
-import { h } from "../../static/elements.js";
+import { choice, link, sheets, tick } from "../../static/controls.js";
+import { h, svg } from "../../static/elements.js";
+import { within } from "../../static/framing.js";
 import * as ink from "../../static/heat.js";
 import { part } from "../../static/parts.js";
 import { keep } from "../../static/permalink.js";
 import { sightglass } from "../../static/store.js";
 import { figure, percent, seconds, signed } from "../../static/words.js";
 
+/** @import { Box } from "../../static/types.js" */
+
 const { element, props } = await part("inside");
-const { about } = props;
 const root = element.querySelector(".inside");
 const find = (selector) => root.querySelector(selector);
-const NAMES = { early: "Early", middle: "Middle", late: "Late", last: "Last" };
-const WAYS = {
-  naive: ["Naive", "Follow the slope at the pixels, as lectures show it."],
-  fourier: ["Fourier", "Turn frequencies, and shake the picture at every step."],
-  maco: ["MACO", "Turn phases only: the spectrum stays natural."],
-};
-const KINDS = { inversion: "Draw it again from the maps", caricature: "Exaggerate what is kept", dream: "Dream on" };
+const { depths: NAMES, ways: WAYS, redrawn: KINDS } = props.about; // words by id
+const { steps: STEPS } = props.about;
+const SHEETS = { depths: "Depth by depth", class: "Imagine the class", picture: "The picture redrawn" };
 const state = {
   sheet: "depths",
   depth: "last",
   channel: null,
   filters: false,
-  ways: ["naive", "fourier", "maco"],
+  ways: Object.keys(WAYS),
   steps: "quick",
   pictures: 1,
   seed: 0,
-  kind: "inversion",
+  kind: Object.keys(KINDS)[0],
   ...clean(sightglass.placed("inside")),
 };
 const stale = { depths: true, class: true, picture: true };
@@ -35,7 +33,7 @@ let seen = null; // the depth as last told
 let running = null;
 
 function clean(/** @type {Record<string, string>} */ { sheet, depth }) {
-  return { ...(["depths", "class", "picture"].includes(sheet) && { sheet }), ...(depth in NAMES && { depth }) };
+  return { ...(sheet in SHEETS && { sheet }), ...(depth in NAMES && { depth }) };
 }
 function run(name, data, tell) {
   const began = performance.now();
@@ -52,22 +50,7 @@ const image = (address, alt, given = {}) => h("img", { src: address, alt, ...giv
 // --- sheets
 
 function drawSheets() {
-  const words = { depths: "Depth by depth", class: "Imagine the class", picture: "The picture redrawn" };
-  find(".inner").replaceChildren(
-    ...Object.entries(words).map(([id, text]) =>
-      h(
-        "button",
-        {
-          type: "button",
-          role: "tab",
-          "aria-pressed": String(id === state.sheet),
-          "aria-selected": String(id === state.sheet),
-          onclick: () => open(id),
-        },
-        text,
-      ),
-    ),
-  );
+  find(".inner").replaceChildren(...sheets(SHEETS, state.sheet, open));
   for (const sheet of root.querySelectorAll(".sheet")) sheet.hidden = sheet.dataset.sheet !== state.sheet;
 }
 function open(sheet) {
@@ -123,10 +106,8 @@ function drawTrunk() {
   const biggest = Math.max(...depths.map((each) => each.height));
   const block = ({ height, width }) => {
     const side = Math.max(10, 64 * Math.sqrt(height / biggest));
-    return h("span", {
-      class: "block",
-      style: `height: ${side}px; width: ${(side * width) / height}px; --rows: ${Math.min(height, 14)}; --columns: ${Math.min(width, 14)}`,
-    });
+    const cells = `--rows: ${Math.min(height, 14)}; --columns: ${Math.min(width, 14)}`;
+    return h("span", { class: "block", style: `height: ${side}px; width: ${(side * width) / height}px; ${cells}` });
   };
   find(".trunk").replaceChildren(
     h(
@@ -174,21 +155,9 @@ function drawTrunk() {
   );
 }
 function drawFound() {
-  const { speaking, speaking_note, maps, maps_note, target, picture, size } = seen;
-  const shown = new Image();
-  shown.src = picture;
-  const tiles = speaking.map(({ number, value, heat }) => {
-    const canvas = h("canvas", { width: 168, height: Math.round((168 * size[0]) / size[1]), "aria-hidden": "true" });
-    const unpacked = ink.unpack(heat);
-    ink.small(
-      canvas,
-      unpacked,
-      { box: [0, 0, size[1], size[0]], signed: true },
-      { width: size[1], height: size[0] },
-      shown,
-      unpacked.top,
-    );
-    return h(
+  const { speaking, speaking_note, maps, maps_note, target } = seen;
+  const tiles = speaking.map(({ number, value, heat }) =>
+    h(
       "button",
       {
         type: "button",
@@ -196,10 +165,10 @@ function drawFound() {
         "aria-label": `Channel ${number}: ${signed(value)}`,
         onclick: () => showChannel(number),
       },
-      canvas,
+      overlaid(heat, true, 168),
       h("span", { class: value < 0 ? "against" : "" }, `${number}: ${signed(value)}`),
-    );
-  });
+    ),
+  );
   find(".found").replaceChildren(
     h(
       "section",
@@ -216,6 +185,13 @@ function drawFound() {
     h("section", {}, h("h3", {}, "What each channel puts out"), h("p", { class: "notes" }, maps_note), grid(maps)),
   );
   mark();
+}
+/** A heat over all that the network gets, so many pixels wide. */
+function overlaid(heat, isSigned, across, given = {}) {
+  const [height, width] = seen.size;
+  const about = { box: /** @type {Box} */ ([0, 0, width, height]), signed: isSigned };
+  const side = (across * Math.max(width, height)) / width;
+  return ink.overlay({ src: seen.picture, width, height }, ink.unpack(heat), about, side, { given });
 }
 function grid(maps, kernels = false) {
   return h(
@@ -275,17 +251,13 @@ function showFilters() {
     });
   ask();
 }
+const FAR = "It drives the channel far; believe the natural pictures first.";
 function showChannel(number) {
   state.channel = number;
   mark();
   const panel = find(".one");
   const title = h("h3", {}, `Channel ${number}, ${NAMES[state.depth].toLowerCase()}`);
-  const own = h("canvas", {
-    width: 336,
-    height: Math.round((336 * seen.size[0]) / seen.size[1]),
-    class: "place",
-    style: aspect(seen.size),
-  });
+  const own = h("span", { class: "place", style: aspect(seen.size) });
   const excites = h("div", { class: "cuts" });
   const words = h("p", { class: "notes" });
   const made = h(
@@ -307,17 +279,7 @@ function showChannel(number) {
     if (told.channel !== number || state.channel !== number) return;
     if (!drawn && told.exemplars) {
       drawn = true;
-      const shown = new Image();
-      shown.src = seen.picture;
-      const heat = ink.unpack(told.own);
-      ink.small(
-        own,
-        heat,
-        { box: [0, 0, seen.size[1], seen.size[0]], signed: told.signed },
-        { width: seen.size[1], height: seen.size[0] },
-        shown,
-        heat.top,
-      );
+      own.replaceWith(overlaid(told.own, told.signed, 336, { class: "place", style: aspect(seen.size) }));
       excites.replaceChildren(
         ...told.exemplars.map(({ picture, activation, box: [x0, y0, x1, y1] }) =>
           h(
@@ -327,19 +289,19 @@ function showChannel(number) {
               "span",
               { class: "frame" },
               image(picture, "A picture that excites it"),
-              x1 - x0 < 0.99 || y1 - y0 < 0.99
-                ? h("i", {
-                    class: "box",
-                    style: `left: ${100 * x0}%; top: ${100 * y0}%; width: ${100 * (x1 - x0)}%; height: ${100 * (y1 - y0)}%`,
-                  })
-                : null,
+              (x1 - x0 < 0.99 || y1 - y0 < 0.99) &&
+                h("i", { class: "box", style: within([x0, y0, x1, y1], { width: 1, height: 1 }) }),
             ),
             figure(activation),
           ),
         ),
       );
-      const whole = told.field[0] >= seen.size[0] && told.field[1] >= seen.size[1];
-      words.textContent = `From ${told.whose}. ${whole ? "Each place can see the whole picture." : `The frame is what that place can see: ${told.field[0]} × ${told.field[1]} pixels.`}`;
+      const [high, wide] = told.field;
+      const reach =
+        high >= seen.size[0] && wide >= seen.size[1]
+          ? "Each place can see the whole picture."
+          : `The frame is what that place can see: ${high} × ${wide} pixels.`;
+      words.textContent = `From ${told.whose}. ${reach}`;
     }
     if (told.imagined?.length)
       made.replaceChildren(
@@ -347,7 +309,7 @@ function showChannel(number) {
       );
     if (told.step)
       progress.textContent = done
-        ? `${told.step} steps from two random starts, ${seconds(took)}. It drives the channel far; believe the natural pictures first.`
+        ? `${told.step} steps from two random starts, ${seconds(took)}. ${FAR}`
         : `step ${told.step} of ${told.steps}, ${seconds(took * (told.steps / told.step - 1))} to go`;
   });
 }
@@ -355,30 +317,22 @@ function showChannel(number) {
 // --- the class
 
 function askedClass() {
+  const all = Object.keys(WAYS);
   const box = (how) =>
-    h(
-      "label",
-      {},
-      h("input", {
-        type: "checkbox",
-        checked: state.ways.includes(how),
-        onchange: (event) => {
-          state.ways = about.ways.filter((each) => (each === how ? event.target.checked : state.ways.includes(each)));
-          if (!state.ways.length) state.ways = ["fourier"];
-          askedClass();
-        },
-      }),
-      WAYS[how][0],
-    );
+    tick(WAYS[how][0], state.ways.includes(how), (on) => {
+      state.ways = all.filter((each) => (each === how ? on : state.ways.includes(each)));
+      if (!state.ways.length) state.ways = ["fourier"];
+      askedClass();
+    });
   find('[data-sheet="class"] .asked').replaceChildren(
     h("button", { type: "button", class: "go", onclick: grow }, "Imagine it"),
     h(
       "span",
       {},
-      about.ways.map(box).flatMap((each) => [each, " "]),
+      all.map(box).flatMap((each) => [each, " "]),
     ),
     choice(
-      Object.fromEntries(Object.entries(about.steps).map(([id, count]) => [id, `${count} steps`])),
+      Object.fromEntries(Object.entries(STEPS).map(([id, count]) => [id, `${count} steps`])),
       state.steps,
       (id) => ((state.steps = id), askedClass()),
       "Steps",
@@ -389,11 +343,7 @@ function askedClass() {
       (id) => ((state.pictures = Number(id)), askedClass()),
       "Pictures",
     ),
-    h(
-      "button",
-      { type: "button", class: "link", onclick: () => ((state.seed = (state.seed + 1) % 10000), grow()) },
-      "Another start",
-    ),
+    link("Another start", () => ((state.seed = (state.seed + 1) % 10000), grow())),
   );
 }
 function idle() {
@@ -482,25 +432,16 @@ function drawGrown({ ways, natural, label, unit, whose }, done) {
   );
 }
 function curve(points, best, low, high, name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "0 0 100 100");
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("role", "img");
-  svg.setAttribute(
-    "aria-label",
-    points.length ? `${name}: the score goes from ${figure(points[0][1])} to ${figure(points.at(-1)[1])}` : name,
-  );
   const y = (value) => 100 * (1 - (value - low) / (high - low));
-  const add = (tag, given) => {
-    const part = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [key, value] of Object.entries(given)) part.setAttribute(key, value);
-    svg.append(part);
-  };
-  add("line", { x1: 0, x2: 100, y1: y(best), y2: y(best) });
-  const end = Math.max(1, about.steps[state.steps]);
-  if (points.length)
-    add("polyline", { points: points.map(([step, score]) => `${(100 * step) / end},${y(score)}`).join(" ") });
-  return svg;
+  const end = Math.max(1, STEPS[state.steps]);
+  const goes = points.length && `: the score goes from ${figure(points[0][1])} to ${figure(points.at(-1)[1])}`;
+  const line = points.map(([step, score]) => `${(100 * step) / end},${y(score)}`).join(" ");
+  return svg(
+    "svg",
+    { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": `${name}${goes || ""}` },
+    svg("line", { x1: 0, x2: 100, y1: y(best), y2: y(best) }),
+    line && svg("polyline", { points: line }),
+  );
 }
 
 // --- the picture
@@ -541,22 +482,17 @@ sightglass.on("read", () => {
   const actions = document.querySelector("#part-reading .actions");
   if (!actions || !ink.native(sightglass.current()) || actions.querySelector("#to-inside")) return;
   actions.prepend(
-    h(
-      "button",
-      {
-        type: "button",
-        class: "link",
-        id: "to-inside",
-        onclick: () => (
-          (state.sheet = "depths"),
-          (state.depth = String(sightglass.current()?.options?.depth ?? "last")),
-          drawSheets(),
-          (stale.depths = true),
-          sightglass.show("inside"),
-          refresh()
-        ),
-      },
+    link(
       "Which channels made it?",
+      () => {
+        state.sheet = "depths";
+        state.depth = String(sightglass.current()?.options?.depth ?? "last");
+        drawSheets();
+        stale.depths = true;
+        sightglass.show("inside");
+        refresh();
+      },
+      { id: "to-inside" },
     ),
   );
 });

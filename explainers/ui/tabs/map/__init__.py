@@ -18,8 +18,8 @@ from ....galleries import built_in
 from ....galleries import gallery as galleries
 from ....galleries.embedding import READ_AT, ReadAt
 from ....galleries.gallery import Gallery
-from ....galleries.groups import WAYS
-from ....galleries.layout import KINDS
+from ....galleries.groups import WAYS, By
+from ....galleries.layout import KINDS, Kind
 from ....network.classifier import Classifier
 from ....pictures import Picture
 from ....registry import filling
@@ -34,7 +34,8 @@ NEIGHBORS, CONFUSED, SHOWN = 12, 60, 300
 
 THUMBNAIL, PICTURE = 48, 192
 READ_AT_WORDS = {"pixels": "pixels", "early": "early", "middle": "middle", "late": "late", "pooled": "last"}
-KIND_WORDS = {"tsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
+KIND_WORDS: dict[Kind, str] = {"tsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
+WAY_WORDS: dict[By, str] = {"kmeans": "k-means", "agglomerative": "agglomerative", "hdbscan": "HDBSCAN"}
 
 
 def _open(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
@@ -155,8 +156,8 @@ def _digits(_given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
 def _about_tab(_shelf: Shelf) -> Json:
     return {
         "galleries": list(galleries.offered()),
-        "kinds": KIND_WORDS,
-        "ways": list(WAYS),
+        "kinds": {kind: KIND_WORDS[kind] for kind in KINDS},
+        "ways": {way: WAY_WORDS[way] for way in WAYS},
         "built_in": {world.scheme: world.title for world in worlds.worlds()},
     }
 
