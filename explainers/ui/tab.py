@@ -18,8 +18,9 @@ __all__ = ["Json", "Stop", "Tab", "Tell", "Work", "asked"]
 class Tab:
     """A tab of the page, as a value that the page is built from.
 
-    Beside its file lie `<id>.html`, `<id>.js` and `<id>.css`. The script gets `element` and `props.about` by
-    `await part(id)`, refreshes by `sightglass.whileShown(id, refresh)`, and sends work by `sightglass.run(id, …)`.
+    Beside its file lie `<id>.html`, `<id>.js` and `<id>.css`, and whatever other scripts `<id>.js` imports. A script
+    gets `element` and `props.about` by `await part(id)`, refreshes by `sightglass.whileShown(id, refresh)`, and sends
+    work by `sightglass.run(id, …)`.
     """
 
     id: str
