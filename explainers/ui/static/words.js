@@ -69,7 +69,8 @@ export function remaining(passed, done) {
 const CLOSE = 0.5;
 
 /**
- * The class to hold against the one in question, where the picture raises that question: of two that lie close, the other.
+ * The class to hold against the one in question, where the picture raises that question: of two that lie
+ * close, the other.
  * @param {{ label: string, share: number | null }[]} predictions the most probable first
  * @param {string | undefined} target
  * @returns {string | null}
