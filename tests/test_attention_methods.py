@@ -202,6 +202,17 @@ def test_le_grad_reads_the_score_behind_each_block(pooled):
     assert torch.equal(trace.logits, ex.look(model, PICTURE).logits)
 
 
+def test_le_grad_of_a_network_that_draws_is_that_of_one_that_does_not():
+    class Drawing(Transformer):
+        def tokens(self, x):
+            return super().tokens(x) + 0 * torch.rand(1)
+
+    torch.manual_seed(0)
+    model = ex.wrap(Drawing().double().eval(), framing=FRAMING, name="drawing")
+    heats = [ex.explain(ex.look(each, PICTURE), "le_grad", target=1).native for each in (model, network())]
+    assert close(*heats, NEAR)
+
+
 @pytest.mark.parametrize("pooled", [False, True])
 def test_att_cat_weighs_evidence_by_attention_after_each_block(pooled):
     model = network(depth=3, pooled=pooled)

@@ -280,9 +280,16 @@ class Trace:
             return self.passes.once(under=under, **wanted)
 
     def run_on(self, given: Outputs) -> Tensor:
-        """The outputs (N, C), with their graph, when points put out these tensors (N, …): one pass, of this picture."""
+        """The outputs (N, C), with their graph, when points put out these tensors (N, …): one pass, of this picture.
+
+        It begins there where it can, and else at the picture.
+        """
         with self.passes.turn():
-            return full(self.passes.resume(self.passes.framed(self.passes.pixels), given, graph=True))
+            like = self.passes.framed(self.passes.pixels)
+            try:
+                return full(self.passes.resume(like, given, graph=True))
+            except LookupError:
+                return full(self.passes.resume(like, given, graph=True, skip=False))
 
     def backward(self, number: Tensor, at: Mapping[K, Tensor], *, create_graph: bool = False) -> dict[K, Tensor]:
         """The gradient of a number of such a pass with respect to tensors in its graph, by the same keys.
