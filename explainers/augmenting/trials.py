@@ -132,10 +132,12 @@ def over_share(
     labels, reading, told = trace.classifier.labels, trace.classifier.head.reading, mixed[: len(rows)]
     classes = dict.fromkeys((trace.class_index, rival))  # both pictures may be of one
     names = [*names, *(f"{reading} of {labels[index]}" for index in classes)]
-    lines = [Curve(name, np.array(values)) for name, values in zip(names, zip(*rows, strict=True), strict=False)]
+    lines = [
+        Curve(name, np.array(values, np.float32)) for name, values in zip(names, zip(*rows, strict=True), strict=False)
+    ]
     places = sorted({len(rows) * quarter // 4 for quarter in range(4)} | {len(rows) - 1})
     marks = [Mark(told[p].share, f"λ = {told[p].share:.2f}", colors_of(told[p].pixels)) for p in places]
-    along, done = np.array([each.share for each in told]), len(rows) / len(mixed)
+    along, done = np.array([each.share for each in told], np.float32), len(rows) / len(mixed)
     return Curves(along, tuple(lines), "λ, the share of the first picture", "share", tuple(marks), done=done)
 
 

@@ -36,15 +36,16 @@ def drawn(curves: Curves, _source: Picture | None, _framing: Framing, _colors: P
         x = at(mark.at, low)[0]
         pen.line((x, top, x, bottom), SOFT)
         pen.text((x + 4, top), cut(mark.caption, 160), SOFT, font(12))
+    along = curves.along.tolist()
     for number, line in enumerate(curves.lines):
         color = COLORS[number % len(COLORS)]
         if line.low is not None and line.high is not None:
-            edge = [at(x, y) for x, y in zip(curves.along, line.high, strict=True)]
-            back = [at(x, y) for x, y in zip(curves.along, line.low, strict=True)]
+            edge = [at(x, y) for x, y in zip(along, line.high.tolist(), strict=True)]
+            back = [at(x, y) for x, y in zip(along, line.low.tolist(), strict=True)]
             veil = Image.new("L", image.size, 0)
             ImageDraw.Draw(veil).polygon([*edge, *reversed(back)], 46)
             image.paste(color, mask=veil)
-        pen.line([at(x, y) for x, y in zip(curves.along, line.values, strict=True)], color, 2)
+        pen.line([at(x, y) for x, y in zip(along, line.values.tolist(), strict=True)], color, 2)
     pen.text(((left + right) / 2, bottom + 24), curves.along_unit, SOFT, font(12), anchor="mt")
     legend(pen, [line.label for line in curves.lines], left, HIGH - 22)
     pen.text((right, top), curves.unit, SOFT, font(12), anchor="rt")
