@@ -7,12 +7,14 @@ import pytest
 from gradio_client import Client
 
 import explainers as ex
+from explainers.scores.truth import by_chance
+from explainers.showing.render import percent
 from explainers.ui import pictures
-from explainers.ui.answering import answers, honest
+from explainers.ui.answering import answers, gathering, honest
 from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
-from explainers.worlds import pond
+from explainers.worlds import pairwise, pond
 from tests.serving import QUIET, served
 
 pytestmark = QUIET
@@ -76,6 +78,48 @@ def test_outside_the_pond_nobody_knows_the_truth(shelf):
     told = last(streamed(question, shelf, honest.judged))
     assert told["truth"] is None
     assert "partly gray" in " ".join(told["card"]["caveats"])
+
+
+def test_praise_waits_for_the_truth_where_it_is_known(shelf):
+    question = asked(shelf, model="pond:cnn", scene="test:4", method="guided_backpropagation")
+    told = list(streamed(question, shelf, honest.judged))
+    assert all(each["truth"] == {"waiting": True} for each in told[:-1] if "card" in each)
+    truth = told[-1]["truth"]
+    assert truth["pairs"] < truth["chance"]  # such a map is not called good, whatever covering says
+
+
+def test_a_share_of_pairs_that_one_random_order_of_twenty_exceeds():
+    draw = np.random.default_rng(0)
+    for count in (5, 8):
+        true = dict(enumerate(np.arange(1.0, count + 1)))
+        shares = [pairwise(true, dict(enumerate(draw.permutation(count)))) for _ in range(2000)]
+        # A share of pairs has steps of one over their number, and half of one is what the normal one leaves out.
+        step = 2 / (count * (count - 1))
+        assert np.quantile(shares, 0.95) == pytest.approx(by_chance(count), abs=1.5 * step)
+    assert by_chance(1) == 1
+
+
+@pytest.mark.parametrize("home", [True, False], ids=["truth", "covering"])
+def test_small_maps_stand_in_the_order_of_the_number_beside_the_large_one(shelf, home):
+    model = "pond:cnn" if home else next(n.identifier for n in shelf.catalogue.networks if "resnet18" in n.identifier)
+    question = asked(shelf, model=model, scene="test:6") | {"methods": ["grad_cam", "gradient"], "measured": True}
+    told = last(streamed(question, shelf, gathering.gathered))
+    assert told["order"].startswith("First the map")
+    for small in told["maps"]:
+        card = last(streamed(asked(shelf, **{**question, "method": small["method"]}), shelf, honest.judged))
+        shown = card["truth"]["pairs"] if home else card["card"]["gap"]
+        assert small["figure"]["rank"] == shown
+        assert small["figure"]["big"] == (percent(shown) if home else card["card"]["big"])
+
+
+def test_small_maps_are_measured_unasked_only_where_it_is_quick(shelf, monkeypatch):
+    monkeypatch.setattr(honest, "seconds_of_figures", lambda asked, count: 12.0)
+    question = {"model": "pond:cnn", "scene": "test:5", "methods": ["grad_cam", "gradient"]}
+    told = last(streamed(question, shelf, gathering.gathered))
+    assert told["measuring"] == "12 s"
+    assert [small["figure"] for small in told["maps"]] == [None, None]
+    told = last(streamed({**question, "measured": True}, shelf, gathering.gathered))
+    assert all(small["figure"] for small in told["maps"])
 
 
 def test_a_network_that_learned_nothing_gives_another_map(shelf):

@@ -39,9 +39,14 @@ class Plan:
         return self.shares[1:-1:2]
 
     @property
+    def curves(self) -> int:
+        """Forward passes for one heat, where random orders are known from another."""
+        return 2 * (self.steps - 1) + (TOP not in self.shares) + 1
+
+    @property
     def forwards(self) -> int:
         """Forward passes that a judgment takes at most."""
-        return 2 * (self.steps - 1) + (TOP not in self.shares) + 1 + 2 * self.orders * len(self.sparse)
+        return self.curves + 2 * self.orders * len(self.sparse)
 
 
 PLAN = Plan()

@@ -211,6 +211,7 @@ class Scorecard:
             "order": list(self.order),
             "fill": list(self.fill),
             "srg": self.srg,
+            "gap": self.gap,
             "spread": self.spread,
             "share": self.share,
             "against": self.against,

@@ -58,7 +58,7 @@ def result(answer: Explanation) -> Json:
     return {"kind": answer.result.kind, **told, "arrays": arrays}
 
 
-def small(answer: Explanation, model: str, shown: Shown) -> Json:
+def small(answer: Explanation) -> Json:
     """What a small map among others shows of an answer."""
     return {
         "method": answer.method.id,
@@ -69,7 +69,7 @@ def small(answer: Explanation, model: str, shown: Shown) -> Json:
         "unit": answer.unit,
         "heat": packed(_reduced(answer.native)),
         "box": box(answer),
-        "figure": words.figure(answer, shown.truth(model)),
+        "figure": None,
     }
 
 
@@ -107,7 +107,7 @@ def _heated(answer: Explanation, truth: Mask | None) -> Json:
         "unit": answer.unit,
         "signed": answer.heatmap.signed,
         "blank": answer.blank,
-        "figure": words.figure(answer, truth),
+        "decides": "" if truth is None else words.on_what_decides(answer, truth),
         "truth": None if truth is None else _bits(truth),
     }
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ..explanation import IN_WORDS, Explanation
+from ..explanation import Explanation
 from ..results import Heatmap
-from ..scores import share_of_area
 from ..showing.render import percent
 from .pictures import Mask
 
@@ -34,32 +31,18 @@ def humanized(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def figure(answer: Explanation, truth: Mask | None) -> dict[str, Any] | None:
-    """One honest number about a map, and the sentence around it; None where nothing is raised.
+def on_what_decides(answer: Explanation, truth: Mask) -> str:
+    """How much more of the heat lies on what decides than chance would put there; empty where nothing is raised.
 
     Only what is above zero counts, so that a method says the same of its map with and without the rest.
-    Where the truth is known, how much more of the heat lies on what decides than chance would put there; elsewhere,
-    how much room half of it takes. `rank` is larger for the better map, by this measure.
     """
-    heat = (answer.laid(IN_WORDS) if truth is None else answer.heat).clip(0)
-    total = float(heat.sum())
-    if not total:
-        return None
-    if truth is not None:
-        area, share = float(truth.mean()), float(heat[truth].sum()) / total
-        if not area:
-            return None
-        there = f"{percent(share)} of it on {percent(area)} of the picture."
-        return {
-            "rank": share / area,
-            "big": f"{share / area:.1f} ×",
-            "words": f"as much heat on the parts that decide as chance would put there: {there}",
-        }
-    smaller = max(heat.shape) / max(answer.picture_asked.size)
-    x0, y0, x1, y1 = (round(edge * smaller) for edge in answer.framing.box(answer.picture_asked.size))
-    seen = heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-    half = share_of_area(seen, 0.5)
-    return {"rank": 1 - half, "big": percent(half), "words": "of what the network saw holds half of the heat."}
+    heat = answer.heat.clip(0)
+    total, area = float(heat.sum()), float(truth.mean())
+    if not total or not area:
+        return ""
+    share = float(heat[truth].sum()) / total
+    there = f"{percent(share)} of it on {percent(area)} of the picture."
+    return f"{share / area:.1f} × as much heat on the parts that decide as chance would put there: {there}"
 
 
 def unsure(answer: Explanation) -> str:

@@ -12,9 +12,10 @@ from ...explanation import Explanation
 from ...network.anatomy import DEPTHS
 from ...registry import Method
 from ...trace import PIXELS
-from .. import panes, presets
+from .. import panes, presets, words
 from ..presets import takes
 from ..shelf import Shelf
+from . import honest
 from .asked import Asked
 from .question import read
 from .work import Json, Stop, Tell
@@ -24,7 +25,7 @@ def gathered(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """The small maps so far, one more with every step; `methods` or a `preset` say whose."""
     question, wanted = read(given, shelf.catalogue), _wanted(given)
     asked = Asked(replace(question, options={}, beside={}, method=None), shelf)
-    key = (asked.shown.key, asked.question.key, wanted)
+    key = (asked.shown.key, asked.question.key, wanted, given.get("measured") is True)
     if known := shelf.answers.get(key):
         return known
     trace = asked.trace
@@ -40,6 +41,7 @@ def gathered(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
         "on_request": [_named(method) for method in methods if method not in quick],
         "failed": [],
         "cost": "",
+        "order": "",
     }
     tell(dict(told))
     found: list[Explanation] = []
@@ -54,10 +56,11 @@ def gathered(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
                 told["failed"] = [*told["failed"], {**_named(method), "why": str(error)}]
             else:
                 found.append(answer)
-                told["maps"] = [*told["maps"], panes.small(answer, question.model, asked.shown)]
+                told["maps"] = [*told["maps"], panes.small(answer)]
             told["waiting"] = told["waiting"][1:]
             told["cost"] = _cost(found)
             tell(dict(told))
+        told |= _measured(asked, found, given, told["maps"], stop, tell)
     except Stopped:
         return told | {"state": "stopped"}
     finally:
@@ -94,6 +97,18 @@ def _share(asked: list[Asked], stop: Stop) -> None:
     if len(absent) > 1:
         starts = {each.method.start(each.method.check({})) for each in absent}
         absent[0].view(stop).prepare(sorted(starts, key=[PIXELS, *DEPTHS].index))
+
+
+def _measured(asked: Asked, found: list[Explanation], given: Json, maps: list[Json], stop: Stop, tell: Tell) -> Json:
+    """The maps with the figures that put them in order, told as they come; or how long that would take."""
+    takes = honest.seconds_of_figures(asked, len(found))
+    if takes > honest.AT_ONCE and given.get("measured") is not True:
+        return {"measuring": words.seconds(takes)}
+    maps = list(maps)
+    for place, figure in enumerate(honest.figures(asked, found, stop)):
+        maps[place] = {**maps[place], "figure": figure}
+        tell({"maps": list(maps)})
+    return {"maps": maps, "order": honest.ordered(asked)}
 
 
 def _named(method: Method) -> Json:

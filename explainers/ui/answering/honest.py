@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import explainers as ex
 
 from ... import scores, worlds
 from ...engine import RIVAL_PASSES
 from ...errors import QuestionError
-from ...explanation import COUNTERFACTUAL
+from ...explanation import COUNTERFACTUAL, Explanation
 from ...network import sanity
-from ...scores.truth import in_order, true_effects
-from ...trace import Target
+from ...scores.truth import by_chance, in_order, true_effects
+from ...showing.render import percent
+from ...trace import Target, Trace
+from ...worlds import Truth
 from .. import panes, words
 from ..shelf import Shelf
 from .asked import Asked
@@ -32,14 +37,48 @@ def judged(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     told: Json = {"card": _or_why_not(_card, given, shelf, stop)}
     if told["card"].get("verdict") is None:
         return told
-    tell(dict(told))
+    if _known(_asked(given, shelf)):
+        tell(told | {"truth": {"waiting": True}})  # praise waits for it
     return told | {"truth": _or_why_not(_truth, given, shelf, stop)}
+
+
+def figures(asked: Asked, answers: Sequence[Explanation], stop: Stop) -> Iterator[Json | None]:
+    """For each answer to one question how good its map is: `rank`, `big` as text and `words`; None for a blank one.
+
+    Where the true effects are known, by the pairs of elements that stand in their order; elsewhere by what lies between
+    covering the coldest and the warmest cells first, the number that stands beside a map on the stage.
+    """
+    known = _known(asked)
+    true = true_effects(_view(asked, answers[0], stop), known) if known and answers else {}
+    for answer in answers:
+        if known:
+            pairs = None if answer.blank else worlds.pairwise(true, known.given(_speaks_for(answer)))
+            yield None if pairs is None else {"rank": pairs, "big": percent(pairs), "words": IN_ORDER}
+        else:
+            card = scores.judge(asked.view(stop), answer.heatmap, stop=stop)
+            yield None if card.gap is None else {"rank": card.gap, "big": card.big, "words": card.about}
+
+
+def ordered(asked: Asked) -> str:
+    """By what maps of this question are put in order, best first."""
+    return _BY_TRUTH if _known(asked) else _BY_COVERING
+
+
+def seconds_of_figures(asked: Asked, count: int) -> float:
+    """How long `figures` takes at most for so many maps."""
+    if _known(asked):
+        return 0.0  # the networks of worlds are small
+    return scores.seconds_per_forward(asked.trace) * (scores.PLAN.forwards + (count - 1) * scores.PLAN.curves)
 
 
 def unlearned(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """The same question to a copy of the network that has learned nothing, and how alike the two maps are."""
     return {"unlearned": _or_why_not(_unlearned, given, shelf, stop)}
 
+
+IN_ORDER = "of the pairs of parts stand in the order of their true effects"
+_BY_TRUTH = "First the map that puts most pairs of parts in the order of their true effects."
+_BY_COVERING = "First the map with most of the score between covering its coldest and its warmest cells first."
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
@@ -74,25 +113,38 @@ def _card(asked: Asked, given: Json, stop: Stop) -> Json:
         asked.trace.release()
 
 
-def _truth(asked: Asked, _given: Json, stop: Stop) -> Json | None:
-    """For each element of a picture of the network's own world its true effect, and what the map put there; or None."""
-    shown, trace = asked.shown, asked.trace
-    if shown.known is None or shown.world is not asked.network.world:
-        return None
-    answer = asked.again()
+def _known(asked: Asked) -> Truth | None:
+    """What is known of the picture, where it is one of the network's own world."""
+    shown = asked.shown
+    return shown.known.truth if shown.known and shown.world is asked.network.world else None
+
+
+def _speaks_for(answer: Explanation) -> NDArray[np.float32]:
+    return -answer.native if answer.options.get(COUNTERFACTUAL) else answer.native
+
+
+def _view(asked: Asked, answer: Explanation, stop: Stop) -> Trace:
     assert answer.prediction is not None
     versus = answer.versus.index if answer.versus else None
-    view = trace.ask(Target(answer.prediction.index, versus, answer.score), stop=stop)
-    known = shown.known.truth
+    return asked.trace.ask(Target(answer.prediction.index, versus, answer.score), stop=stop)
+
+
+def _truth(asked: Asked, _given: Json, stop: Stop) -> Json | None:
+    """For each element of a picture of the network's own world its true effect, and what the map put there; or None."""
+    known = _known(asked)
+    if known is None:
+        return None
+    answer = asked.again()
+    view = _view(asked, answer, stop)
     true = true_effects(view, known)
-    speaks_for = -answer.native if answer.options.get(COUNTERFACTUAL) else answer.native
-    put_there = known.given(speaks_for)
+    put_there = known.given(_speaks_for(answer))
     return {
         "elements": [
             {"name": known.elements[name], "effect": effect, "given": put_there[name]} for name, effect in true.items()
         ],
         "rho": in_order(true, put_there),
         "pairs": worlds.pairwise(true, put_there),
+        "chance": by_chance(len(true)),
         "asides": [{"on": words, "share": worlds.share_on(kind, put_there)} for kind, words in known.asides.items()],
         "cost": f"{view.spent.forwards} pictures rendered and asked about, {view.spent.seconds:.2f} s",
     }
