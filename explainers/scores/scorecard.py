@@ -142,33 +142,30 @@ class Scorecard:
         return _points(self.gap) if self.share is None else _percent(self.share)
 
     @property
-    def about(self) -> str:
+    def between(self) -> str:
         """What `big` counts, as words that follow it."""
-        ends = "warmest and the coldest" if self.against else "coldest and the warmest"
-        if self.share is not None:
-            return f"of the score of {self.label} lies between covering the {ends} cells first"
+        first, last = ("warmest", "coldest") if self.against else ("coldest", "warmest")
         if self.versus is not None:
-            first, last = ends.split(" and the ")
             return f"{self.unit} nearer to {self.label} than to {self.versus}: {first} cells covered first, less {last}"
-        return f"{self.unit} lie between covering the {ends} cells first"
+        whose = f"of the score of {self.label} lies" if self.share is not None else f"{self.unit} lie"
+        return f"{whose} between covering the {first} and the {last} cells first"
 
     @property
-    def reaches(self) -> str:
-        """The verdict in words."""
-        return REACHES[self.verdict or "within"]
+    def reaches(self) -> str | None:
+        """The verdict in words; None if blank."""
+        return None if self.verdict is None else REACHES[self.verdict]
 
     @property
-    def beside(self) -> str:
-        """How `big` compares with what random maps reach."""
-        low, high = map(_percent, self.band) if self.band else map(_points, (-self.spread, self.spread))
-        return f"{self.reaches} ({low} to {high})"
+    def random(self) -> str:
+        """Where nine of ten random maps lie, counted as `big` is."""
+        return " to ".join(map(_percent, self.band) if self.band else map(_points, (-self.spread, self.spread)))
 
     @property
     def says(self) -> str:
         """The judgment in a sentence."""
         if self.gap is None:
             return "The map is the same everywhere, so there is nothing to judge."
-        return f"{self.big} {self.about}, {self.beside}."
+        return f"{self.big} {self.between}, {self.reaches} ({self.random})."
 
     @property
     def depends_on_class(self) -> bool | None:
@@ -218,9 +215,9 @@ class Scorecard:
             "band": None if self.band is None else list(self.band),
             "verdict": self.verdict,
             "big": self.big,
-            "about": self.about,
+            "between": self.between,
             "reaches": self.reaches,
-            "beside": self.beside,
+            "random": self.random,
             "says": self.says,
             "keep": self.keep,
             "drop": self.drop,

@@ -56,7 +56,7 @@ def figures(asked: Asked, answers: Sequence[Explanation], stop: Stop) -> Iterato
             yield None if pairs is None else {"rank": pairs, "big": percent(pairs), "words": IN_ORDER}
         else:
             card = scores.judge(asked.view(stop), answer.heatmap, stop=stop)
-            yield None if card.gap is None else {"rank": card.gap, "big": card.big, "words": card.about}
+            yield None if card.gap is None else {"rank": card.gap, "big": card.big, "words": card.between}
 
 
 def ordered(asked: Asked) -> str:

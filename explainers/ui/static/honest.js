@@ -1,6 +1,8 @@
 // How far the map on the stage can be trusted: one number, the curves behind it, and in a world the truth beside it.
 import { link } from "./controls.js";
+import { covering } from "./covering.js";
 import { h, svg } from "./elements.js";
+import { placeIn } from "./framing.js";
 import * as ink from "./heat.js";
 import { named, sightglass } from "./store.js";
 import { figure, percent } from "./words.js";
@@ -96,12 +98,16 @@ function refresh() {
   const pane = sightglass.current();
   if (!pane || !ink.native(pane)) return box.replaceChildren();
   box.replaceChildren(
-    ...[pair(), ...headline(found.card), measured(pane), truth(), unlearned(), further(pane)].filter(Boolean),
+    ...[pair(), ...headline(found.card, pane), measured(pane), truth(), unlearned(), further(pane)].filter(Boolean),
   );
 }
 
-/** @param {Card | undefined} card @returns {HTMLElement[]} */
-function headline(card) {
+/**
+ * @param {Card | undefined} card
+ * @param {Pane} pane
+ * @returns {HTMLElement[]}
+ */
+function headline(card, pane) {
   if (!card || card.waiting)
     return [
       h(
@@ -122,47 +128,63 @@ function headline(card) {
         card.takes ? h("span", { class: "quiet" }, ` (takes ${card.takes})`) : "",
       ),
     ];
-  if (card.share == null) return [h("p", {}, card.says), ...(card.blank ? [] : [curves(card)])];
-  const tone = card.probability != null && card.probability < 0.5 ? "unsure" : card.verdict;
-  const unsure = tone === "unsure" ? ` But the network gives ${card.label} only ${chance(card.probability)}.` : "";
+  if (card.blank) return [h("p", {}, card.says)];
+  const doubt = doubted(card);
+  const tone = doubt || found.truth?.waiting ? "unsure" : card.verdict;
+  const big = card.big.replace(" ", "\u00a0");
+  const seen = sightglass.picture && pane.box && covering(card, pane.box, sightglass.picture);
   return [
-    h("p", { class: `figure ${tone}` }, h("b", {}, whole(card.share)), h("span", {}, card.about)),
+    h("p", { class: `figure ${tone}` }, h("b", {}, big), h("span", {}, card.between)),
     band(card, tone),
-    h(
-      "p",
-      { class: `verdict ${tone}` },
-      h("i", { "aria-hidden": "true" }),
-      `${whole(card.share)} is ${card.reaches}.${unsure}`,
-    ),
-    curves(card),
+    h("p", { class: `verdict ${tone}` }, h("i", { "aria-hidden": "true" }), `${big} is ${card.reaches}.${doubt}`),
+    curves(card, seen?.show),
+    ...(seen ? [seen.element] : []),
   ];
 }
 
+/** What has to be said beside a verdict, lest it be taken for praise; empty where there is nothing. @param {Card} card */
+function doubted(card) {
+  const { pairs, chance: most } = found.truth ?? {};
+  if (pairs != null && card.verdict === "above" && pairs <= most)
+    return ` But only ${whole(pairs)} of the pairs of parts stand in the order of their true effects: chance reaches that.`;
+  if (card.probability != null && card.probability < 0.5)
+    return ` But the network gives ${card.label} only ${chance(card.probability)}.`;
+  return "";
+}
+
 /**
- * A line from −100 to 100 %, where nine of ten random maps lie, and this one.
+ * Where nine of ten random maps lie, and this one: on a line of shares from −100 to 100 %, or of points around zero, with
+ * a class at either end where the score stands between two.
  * @param {Card} card
  * @param {string} tone
  */
 function band(card, tone) {
-  const at = (/** @type {number} */ share) => 4 + (292 * (Math.max(-1, Math.min(1, share)) + 1)) / 2;
-  const [low, high] = card.band;
+  const [low, high] = card.band ?? [-card.spread, card.spread];
+  const value = card.share ?? card.gap;
+  const most = card.band ? 1 : 1.2 * Math.max(Math.abs(value), high);
+  const at = (/** @type {number} */ here) => 4 + (292 * (Math.max(-1, Math.min(1, here / (most || 1))) + 1)) / 2;
+  const ends = card.versus == null ? [] : [text(4, "start", `← ${card.versus}`), text(296, "end", `${card.label} →`)];
   return svg(
     "svg",
     {
       class: `band ${tone}`,
-      viewBox: "0 0 300 34",
+      viewBox: card.versus == null ? "0 0 300 34" : "0 0 300 50",
       role: "img",
-      "aria-label": `Nine of ten random maps lie between ${whole(low)} and ${whole(high)}.`,
+      "aria-label": `Nine of ten random maps lie in ${card.random}.`,
     },
     svg("line", { x1: 4, x2: 296, y1: 9, y2: 9, class: "axis" }),
     svg("rect", { x: at(low), y: 3, width: Math.max(2, at(high) - at(low)), height: 12, rx: 3, class: "random" }),
-    svg("circle", { cx: at(card.share), cy: 9, r: 5.5, class: "mark" }),
-    svg("text", { x: at(0), y: 30, "text-anchor": "middle" }, `random maps: ${whole(low)} to ${whole(high)}`),
+    svg("circle", { cx: at(value), cy: 9, r: 5.5, class: "mark" }),
+    svg("text", { x: at(0), y: 30, "text-anchor": "middle" }, `random maps: ${card.random}`),
+    ...ends,
   );
 }
+const text = (/** @type {number} */ x, /** @type {string} */ anchor, /** @type {string} */ words) =>
+  svg("text", { x, y: 47, "text-anchor": anchor }, words);
 
-/** The score while cells are covered: coldest first, warmest first, what lies between tinted. @param {Card} card */
-function curves(card) {
+/** The score while cells are covered: coldest first, warmest first, what lies between tinted. @param {Card} card
+ * @param {((step: number) => void) | undefined} show takes the step that a pointer is at */
+function curves(card, show) {
   const all = [...card.coldest_first, ...card.warmest_first];
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const x = (/** @type {number} */ share) => 4 + 292 * share;
@@ -175,7 +197,17 @@ function curves(card) {
   const falls = `The score falls from ${figure(card.score)} to ${figure(card.score_covered)} while cells are covered`;
   const drawing = svg(
     "svg",
-    { class: "curves", viewBox: "0 0 300 80", role: "img", "aria-label": `${falls}; ${card.says}` },
+    {
+      class: "curves",
+      viewBox: "0 0 300 80",
+      role: "img",
+      "aria-label": `${falls}; ${card.says}`,
+      onpointermove: (/** @type {PointerEvent} */ event) => {
+        const { x: across } = placeIn(drawing, event);
+        const away = covered.map((share) => Math.abs(share - across));
+        show?.(away.indexOf(Math.min(...away)));
+      },
+    },
     svg("polygon", { points: [...coldest, ...warmest.toReversed()].join(" "), class: "between" }),
     svg("polyline", { points: coldest.join(" "), class: "coldest" }),
     svg("polyline", { points: warmest.join(" "), class: "warmest" }),
@@ -239,7 +271,7 @@ function measured(pane) {
     ]);
   if (card.half != null)
     rows.push(["Focus", `half of the heat on ${chance(card.half)} of the area (Gini ${figure(card.gini)})`]);
-  if (pane.truth && pane.figure) rows.push(["Parts that decide", `${pane.figure.big} ${pane.figure.words}`]);
+  if (pane.decides) rows.push(["Parts that decide", pane.decides]);
   const { spent } = card;
   const backwards = spent.backwards ? `, ${spent.backwards} backward` : "";
   const passes = `${spent.forwards} forward${backwards}, ${spent.seconds.toFixed(2)} s`;

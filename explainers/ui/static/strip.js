@@ -45,14 +45,22 @@ const about = () => {
     wanted,
   ]);
 };
-function gather(choice = wanted) {
+function gather(choice = wanted, more = {}) {
   wanted = choice;
   asked = about();
   if (token) sightglass.send("stop", { token });
   token = named();
   running = true;
   if (told) told = { ...told, state: "asking" };
-  sightglass.errands.gather({ ...sightglass.question, ...wanted, beside: {}, options: {}, method: "", token });
+  sightglass.errands.gather({
+    ...sightglass.question,
+    ...wanted,
+    ...more,
+    beside: {},
+    options: {},
+    method: "",
+    token,
+  });
   draw();
 }
 sightglass.on("done", () => {
@@ -77,7 +85,9 @@ sightglass.on("gather", (news) => {
 
 // Best first, once all are there: until then each keeps its place.
 const sorted = (/** @type {Gathered} */ told) =>
-  told.state === "working" ? told.maps : [...told.maps].sort((a, b) => (b.figure?.rank ?? -1) - (a.figure?.rank ?? -1));
+  told.state === "working"
+    ? told.maps
+    : [...told.maps].sort((a, b) => (b.figure?.rank ?? -Infinity) - (a.figure?.rank ?? -Infinity));
 const tops = () => {
   /** @type {Map<string, number>} */
   const known = new Map();
@@ -196,22 +206,21 @@ function pressed() {
 /** @param {Gathered} told */
 function summary(told) {
   if (told.state === "error") return;
-  const kinds = new Set(told.maps.map((map) => map.figure?.words.includes("decide")));
-  const order =
-    told.state === "working" || told.maps.length < 2
-      ? ""
-      : kinds.has(true)
-        ? "First the map with most heat on what decides. "
-        : "First the map that is gathered most closely. ";
+  const order = told.order && told.maps.length > 1 ? `${told.order} ` : "";
   const without = sightglass.answer?.fits.filter((fit) => fit.why_not).length;
   const not = without ? ` ${without} more ${without === 1 ? "does" : "do"} not apply to this network.` : "";
   total.replaceChildren(
     told.state === "working"
-      ? `${told.maps.length} of ${told.maps.length + told.waiting.length} maps … `
+      ? told.waiting.length
+        ? `${told.maps.length} of ${told.maps.length + told.waiting.length} maps … `
+        : "Measuring how good each map is … "
       : `${order}${told.cost ? `${told.cost}, each with its default options.` : ""}${wanted.methods.length ? "" : not}`,
     told.state === "working"
       ? link("Stop", () => sightglass.send("stop", { token }), { "data-act": "stop-gathering" })
-      : "",
+      : told.measuring
+        ? link("Measure which is best", () => gather(wanted, { measured: true }), { "data-act": "measure-maps" })
+        : "",
+    told.state !== "working" && told.measuring ? h("span", { class: "quiet" }, ` (takes ${told.measuring})`) : "",
   );
 }
 function presets() {

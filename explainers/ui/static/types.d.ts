@@ -94,7 +94,8 @@ export interface Pane {
   blank: boolean;
   alt: string;
   code: string;
-  figure: { rank: number; big: string; words: string } | null;
+  /** How much of the heat lies on what decides, in words, where that is known. */
+  decides?: string;
   box?: Box;
   truth: (Size & { data: string }) | null;
   result?: Result;
@@ -104,7 +105,9 @@ export interface Pane {
 }
 
 /** A map among others. */
-export type SmallMap = Pick<Pane, "method" | "title" | "alt" | "blank" | "signed" | "unit" | "figure"> & {
+export type SmallMap = Pick<Pane, "method" | "title" | "alt" | "blank" | "signed" | "unit"> & {
+  /** How good the map is, once that has been measured. */
+  figure: { rank: number; big: string; words: string } | null;
   heat: Packed;
   box: Box;
 };
@@ -118,6 +121,10 @@ export interface Gathered {
   on_request?: Named[];
   failed?: (Named & { why: string })[];
   cost?: string;
+  /** By what the maps stand in order, in a sentence; empty until that has been measured. */
+  order?: string;
+  /** How long measuring them would take, where nobody asked for it yet. */
+  measuring?: string;
 }
 export type Named = { method: string; title: string };
 
