@@ -142,7 +142,7 @@ function headline(card, pane) {
   ];
 }
 
-/** What has to be said beside a verdict, lest it be taken for praise; empty where there is nothing. @param {Card} card */
+/** What has to be said beside a verdict, lest it be taken for praise; or nothing. @param {Card} card */
 function doubted(card) {
   const { pairs, chance: most } = found.truth ?? {};
   if (pairs != null && card.verdict === "above" && pairs <= most)

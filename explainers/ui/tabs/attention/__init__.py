@@ -97,7 +97,7 @@ def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
                 "band": card.band,
                 "verdict": card.verdict,
                 "big": card.big,
-                "about": card.about,
+                "between": card.between,
                 "reaches": card.reaches,
                 "says": card.says,
                 "truth": _given(heat, truth, true),

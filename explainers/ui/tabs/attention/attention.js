@@ -484,7 +484,7 @@ function measure() {
           {},
           h("b", {}, map.title),
           h("strong", {}, map.big ?? "–"),
-          h("span", { class: "quiet" }, map.big ? `${map.about}, ${map.reaches}.` : map.says),
+          h("span", { class: "quiet" }, map.big ? `${map.between}, ${map.reaches}.` : map.says),
         ),
       );
     });
