@@ -62,7 +62,7 @@ export function covering(card, box, picture) {
     { class: "covering" },
     h(
       "div",
-      { class: "pair" },
+      { class: "both" },
       sides.map((side) => side.element),
     ),
     h("div", { class: "run" }, still() ? null : player(steps, () => at, show), slider),

@@ -146,7 +146,7 @@ function headline(card, pane) {
 function doubted(card) {
   const { pairs, chance: most } = found.truth ?? {};
   if (pairs != null && card.verdict === "above" && pairs <= most)
-    return ` But only ${whole(pairs)} of the pairs of parts stand in the order of their true effects: chance reaches that.`;
+    return ` But ${whole(pairs)} of the pairs of parts stand in the order of their true effects: chance reaches that.`;
   if (card.probability != null && card.probability < 0.5)
     return ` But the network gives ${card.label} only ${chance(card.probability)}.`;
   return "";
