@@ -153,8 +153,8 @@ function doubted(card) {
 }
 
 /**
- * Where nine of ten random maps lie, and this one: on a line of shares from −100 to 100 %, or of points around zero, with
- * a class at either end where the score stands between two.
+ * Where nine of ten random maps lie, and this one: on a line of shares from −100 to 100 %, or of points around zero,
+ * with a class at either end where the score stands between two.
  * @param {Card} card
  * @param {string} tone
  */
@@ -163,7 +163,7 @@ function band(card, tone) {
   const value = card.share ?? card.gap;
   const most = card.band ? 1 : 1.2 * Math.max(Math.abs(value), high);
   const at = (/** @type {number} */ here) => 4 + (292 * (Math.max(-1, Math.min(1, here / (most || 1))) + 1)) / 2;
-  const ends = card.versus == null ? [] : [text(4, "start", `← ${card.versus}`), text(296, "end", `${card.label} →`)];
+  const ends = card.versus == null ? [] : [end(4, "start", `← ${card.versus}`), end(296, "end", `${card.label} →`)];
   return svg(
     "svg",
     {
@@ -179,7 +179,7 @@ function band(card, tone) {
     ...ends,
   );
 }
-const text = (/** @type {number} */ x, /** @type {string} */ anchor, /** @type {string} */ words) =>
+const end = (/** @type {number} */ x, /** @type {string} */ anchor, /** @type {string} */ words) =>
   svg("text", { x, y: 47, "text-anchor": anchor }, words);
 
 /** The score while cells are covered: coldest first, warmest first, what lies between tinted. @param {Card} card
