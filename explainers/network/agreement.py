@@ -28,28 +28,31 @@ _TELLING = 9
 """With fewer cells that move, no correlation tells anything."""
 
 
-def agreements(module: nn.Module, inputs: Tensor, sites: Sequence[Site]) -> list[float | None]:
+def agreements(
+    module: nn.Module, inputs: Tensor, sites: Sequence[Site], least: float = DISAGREES
+) -> list[float | None]:
     """For each site, how far the places of its cells agree with those whose pixels move them, at most 1.
 
     To the picture `inputs` (1, C, H, W) noise is added: everywhere alike, and then the same noise with a strength that
     grows as the root of the row, and of the column. By how much less that moves a cell is the mean row, or column, of
     the pixels that move it; it is held against where the cell is said to lie. The lower correlation of rows and columns
     is given; None where nothing moves. Four passes, one by one and with one seed, so that neither company nor chance
-    takes part; where that disagrees, eight times as many, lest a single noise decide.
+    takes part; where that gives less than `least`, more noises are drawn, lest a single one decide.
     """
-    found = _measured(module, inputs, sites, _FIRST) if sites else []
-    doubtful = [k for k, agreement in enumerate(found) if agreement is not None and agreement < AGREES]
-    if doubtful:
-        again = _measured(module, inputs, [sites[k] for k in doubtful], _MORE)
-        for k, agreement in zip(doubtful, again, strict=True):
-            found[k] = agreement
+    found: list[float | None] = [0.0] * len(sites)
+    for seeds in _DRAWS:
+        doubtful = [k for k, agreement in enumerate(found) if agreement is not None and agreement < least]
+        if doubtful:
+            again = _measured(module, inputs, [sites[k] for k in doubtful], seeds)
+            for k, agreement in zip(doubtful, again, strict=True):
+                found[k] = agreement
     return found
 
 
 # --- private ---------------------------------------------------------------------------------------------------------
 
-_FIRST, _MORE = range(1), range(1, 9)
-"""Seeds of noise."""
+_DRAWS = (range(1), range(1, 3), range(3, 11))
+"""Seeds of noise: the first, and those that follow where it disagrees."""
 
 
 def _measured(module: nn.Module, inputs: Tensor, sites: Sequence[Site], seeds: range) -> list[float | None]:

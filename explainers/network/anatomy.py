@@ -316,7 +316,7 @@ def _found(
             guessed += found[-1:] if at is None else []
         else:
             notes.against(order, _NO_GRID if at is None else _NO_PLACES)
-    tried = agreements(module, inputs, [f.site for f in guessed])
+    tried = agreements(module, inputs, [f.site for f in guessed], AGREES)
     notes.measured(zip(guessed, tried, strict=True))
     wrong = {f.node for f, agreement in zip(guessed, tried, strict=True) if agreement is None or agreement < AGREES}
     for f in (f for f in found if f.node in wrong):
