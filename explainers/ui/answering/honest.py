@@ -26,7 +26,7 @@ from .question import read
 from .work import Json, Stop, Tell, failure
 
 AT_ONCE = 8.0
-"""Seconds that a map may be judged in without being asked for: sixty passes of a network like ResNet-50 on two cores."""
+"""Seconds that a map may be judged in unasked: sixty passes of a network like ResNet-50 on two cores."""
 
 UNCHANGED = 0.5
 """A map that agrees so well in rank with that of a network which learned nothing shows little but the picture."""
