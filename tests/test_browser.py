@@ -477,3 +477,24 @@ def test_nothing_moves_while_an_answer_is_awaited(open_page):
     before = page.evaluate(spots)
     asked(page, lambda: page.keyboard.press("3"))
     assert page.evaluate(spots) == before
+
+
+def test_back_and_forward_go_through_questions_and_tabs(open_page):
+    page = open_page()
+    there = "[sightglass.question.method, sightglass.question.target, sightglass.tab]"
+    first = page.evaluate(there)
+    steps = page.evaluate("history.length")
+    asked(page, lambda: page.evaluate("sightglass.ask({ options: { ...sightglass.question.options, signed: true } })"))
+    assert page.evaluate("history.length") == steps  # a setting is no step
+    asked(page, lambda: page.evaluate("sightglass.ask({ method: 'gradient', options: {} })"))
+    rival = page.evaluate("sightglass.answer.predictions[1].label")
+    asked(page, lambda: page.evaluate(f"sightglass.ask({{ target: {rival!r} }})"))
+    page.evaluate("sightglass.show('attention')")
+    assert page.evaluate("history.length") == steps + 3
+    for wanted in (["gradient", rival, "why"], ["gradient", first[1], "why"], first):
+        asked(page, page.go_back) if page.evaluate(there)[:2] != wanted[:2] else page.go_back()
+        page.wait_for_function(f"wanted => String({there}) === String(wanted)", arg=wanted)
+    asked(page, page.go_forward)
+    assert page.evaluate(there) == ["gradient", first[1], "why"]
+    assert "method=gradient" in page.url
+    assert page.evaluate("sightglass.current().method") == "gradient"

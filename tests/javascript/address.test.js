@@ -1,7 +1,7 @@
 // A link opens exactly the question it was made from.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { read, written } from "../../explainers/ui/static/address.js";
+import { mainly, read, written } from "../../explainers/ui/static/address.js";
 
 const controls = [
   { name: "depth", kind: "choice", default: "last" },
@@ -49,4 +49,10 @@ test("a tab has its own place, and what belongs to the page stays", () => {
 
 test("options of a method that nobody knows are left alone", () => {
   assert.deepEqual(read("method=other&o.steps=8", method), { method: "other", options: {}, beside: {} });
+});
+
+test("settings do not make another question, all else does", () => {
+  assert.equal(mainly({ ...question, options: { depth: "late" } }), mainly(question));
+  for (const change of [{ method: "other" }, { versus: null }, { upload: "u" }, { beside: {} }, { score: "logit" }])
+    assert.notEqual(mainly({ ...question, ...change }), mainly(question));
 });

@@ -32,6 +32,13 @@ export function written({ question, tab, place }, { score, controls }, old = "")
 }
 
 /**
+ * What makes a question another one, to which one may want to go back; settings of its method do not.
+ * @param {Question} question
+ */
+export const mainly = (question) =>
+  JSON.stringify([...PLAIN, "picture", "upload", "beside"].map((name) => Reflect.get(question, name)));
+
+/**
  * What the query of an address asks; options as the method's form has them.
  * @param {string} query
  * @param {(id: string) => { options: Control[] } | undefined} method

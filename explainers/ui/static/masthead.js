@@ -18,7 +18,7 @@ const acts = {
     const dark = document.body.classList.toggle("dark");
     const params = new URLSearchParams(location.search);
     params.set("__theme", dark ? "dark" : "light");
-    history.replaceState(null, "", `${location.pathname}?${params}`);
+    history.replaceState(history.state, "", `${location.pathname}?${params}`);
   },
 };
 element.addEventListener("click", (/** @type {any} */ event) => {
