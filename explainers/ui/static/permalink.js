@@ -16,7 +16,7 @@ export const keep = () => history.replaceState(here(), "", address());
 const here = () => ({ question: structuredClone(sightglass.question), tab: sightglass.tab });
 const asks = (/** @type {ReturnType<typeof here> | null} */ state) => state && mainly(state.question);
 
-/** Another question, or another tab, is a step that can be taken back; not so in another page, whose own it would be. */
+/** Another question or tab is a step that can be taken back; not so in another page, whose own it would be. */
 function step() {
   const now = here();
   const before = /** @type {ReturnType<typeof here> | null} */ (history.state);
