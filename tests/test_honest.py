@@ -67,8 +67,8 @@ def test_judging_runs_the_method_again_for_the_rival_only(shelf, monkeypatch):
 
 def test_what_nobody_asked_for_is_only_announced_where_it_takes_long(shelf, monkeypatch):
     question = asked(shelf, model="pond:cnn", scene="test:2")
-    monkeypatch.setattr(honest, "_seconds", lambda asked: 5.2)
-    assert last(streamed({**question, "unasked": True}, shelf, honest.judged))["card"] == {"takes": "5 s"}
+    monkeypatch.setattr(honest, "_seconds", lambda asked: 12.0)
+    assert last(streamed({**question, "unasked": True}, shelf, honest.judged))["card"] == {"takes": "12 s"}
     assert "share" in last(streamed(question, shelf, honest.judged))["card"]
 
 

@@ -75,7 +75,7 @@ def test_a_kind_without_a_renderer_shows_its_facts(page):
       sightglass.emit("answer");
     }""")
     text = page.locator(".drawn-kind").inner_text()
-    assert re.search(r"no drawing for results of the kind “melody”", text)
+    assert re.search(r"no drawing for the kind “melody”", text)
     assert re.search(r"tempo\s+90", text)
     assert re.search(r"notes\s+numbers, 2 × 3", text)
 
