@@ -337,7 +337,7 @@ def test_methods_that_somebody_picks_are_compared(open_page):
 def test_a_map_gets_better_while_one_looks_and_stays_when_stopped(open_page):
     page = open_page("method=slow_motion")
     assert pane(page, "done") == 1
-    page.evaluate("sightglass.ask({ method: 'slow_motion', options: { rounds: 400 } })")
+    page.evaluate("sightglass.ask({ method: 'slow_motion', options: { rounds: 1000 } })")
     page.wait_for_function("() => sightglass.current().done > 0 && sightglass.current().done < 1")
     page.wait_for_selector(".progress.known")
     assert "% done" in page.locator(".progress .words").inner_text() or page.locator(".progress.slow").count() == 0
