@@ -21,7 +21,7 @@ from ..galleries import gallery as galleries
 from ..galleries.gallery import Gallery
 from ..pictures import BYTES_LIMIT, Picture
 from ..showing.render import PNG, within
-from ..worlds import Known, World
+from ..worlds import Known, Truth, World
 
 Mask = NDArray[np.bool_]
 
@@ -60,6 +60,10 @@ class Shown:
     def code(self) -> str:
         """Lines of Python that make `file` again, where it comes from a world."""
         return "" if self.known is None else self.known.code
+
+    def known_in(self, world: World | None) -> Truth | None:
+        """What is known of what decides, for a network of that world; None where it is not the picture's own."""
+        return self.known.truth if self.known and self.world is world else None
 
     def truth(self, identifier: str) -> Mask | None:
         """Which pixels (H, W) decide for a network of the picture's own world; None where nobody knows."""

@@ -34,12 +34,15 @@ UNCHANGED = 0.5
 
 def judged(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     """The scorecard of the map that the browser shows, or how long it would take; then, in a world, the truth."""
-    told: Json = {"card": _or_why_not(_card, given, shelf, stop)}
+    asked = _or_why_not(_asked, given, shelf)
+    if not isinstance(asked, Asked):
+        return {"card": asked}
+    told: Json = {"card": _or_why_not(_card, asked, given, stop)}
     if told["card"].get("verdict") is None:
         return told
-    if _known(_asked(given, shelf)):
+    if _known(asked):
         tell(told | {"truth": {"waiting": True}})  # praise waits for it
-    return told | {"truth": _or_why_not(_truth, given, shelf, stop)}
+    return told | {"truth": _or_why_not(_truth, asked, stop)}
 
 
 def figures(asked: Asked, answers: Sequence[Explanation], stop: Stop) -> Iterator[Json | None]:
@@ -73,7 +76,8 @@ def seconds_of_figures(asked: Asked, count: int) -> float:
 
 def unlearned(given: Json, shelf: Shelf, stop: Stop, _tell: Tell) -> Json:
     """The same question to a copy of the network that has learned nothing, and how alike the two maps are."""
-    return {"unlearned": _or_why_not(_unlearned, given, shelf, stop)}
+    asked = _or_why_not(_asked, given, shelf)
+    return {"unlearned": _or_why_not(_unlearned, asked, stop) if isinstance(asked, Asked) else asked}
 
 
 IN_ORDER = "of the pairs of parts stand in the order of their true effects"
@@ -83,10 +87,10 @@ _BY_COVERING = "First the map with most of the score between covering its coldes
 # --- private ---------------------------------------------------------------------------------------------------------
 
 
-def _or_why_not(part: Callable[[Asked, Json, Stop], Json | None], given: Json, shelf: Shelf, stop: Stop) -> Any:
+def _or_why_not(part: Callable[..., Any], *about: Any) -> Any:
     """What was found, or the sentence that says why not: one part that fails takes no other with it."""
     try:
-        return part(_asked(given, shelf), given, stop)
+        return part(*about)
     except Exception as error:  # noqa: BLE001 - whatever it was, the visitor gets words
         return failure(error)
 
@@ -115,8 +119,7 @@ def _card(asked: Asked, given: Json, stop: Stop) -> Json:
 
 def _known(asked: Asked) -> Truth | None:
     """What is known of the picture, where it is one of the network's own world."""
-    shown = asked.shown
-    return shown.known.truth if shown.known and shown.world is asked.network.world else None
+    return asked.shown.known_in(asked.network.world)
 
 
 def _speaks_for(answer: Explanation) -> NDArray[np.float32]:
@@ -129,7 +132,7 @@ def _view(asked: Asked, answer: Explanation, stop: Stop) -> Trace:
     return asked.trace.ask(Target(answer.prediction.index, versus, answer.score), stop=stop)
 
 
-def _truth(asked: Asked, _given: Json, stop: Stop) -> Json | None:
+def _truth(asked: Asked, stop: Stop) -> Json | None:
     """For each element of a picture of the network's own world its true effect, and what the map put there; or None."""
     known = _known(asked)
     if known is None:
@@ -150,7 +153,7 @@ def _truth(asked: Asked, _given: Json, stop: Stop) -> Json | None:
     }
 
 
-def _unlearned(asked: Asked, _given: Json, stop: Stop) -> Json:
+def _unlearned(asked: Asked, stop: Stop) -> Json:
     learned, networks = asked.again(), asked.shelf.networks
     key = f"{asked.question.model} with its weights drawn anew"
     copy = networks.get(key) or networks.put(key, sanity.randomized(asked.network))

@@ -81,7 +81,7 @@ def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
     found = [("Attention, as above", "", "", _answer(trace, registry.filling("attention.weighted"), stop, **chosen))]
     beside = filter(None, (_classic(family, trace) for family in BESIDE))
     found += [(method.title, method.id, method.question, _answer(trace, method.id, stop)) for method in beside]
-    truth = shown.known.truth if shown.known and shown.world is model.world else None
+    truth = shown.known_in(model.world)
     true = None if truth is None else true_effects(trace, truth)
     for title, method_id, asks, answer in found:
         heat = answer.heatmap
@@ -93,8 +93,6 @@ def worth(given: Json, shelf: Shelf, stop: Stop, tell: Tell) -> Json:
                 "question": asks.replace("the chosen class", model.labels[trace.class_index]),
                 "heat": panes.packed(heat.heat),
                 "signed": heat.signed,
-                "share": card.share,
-                "band": card.band,
                 "verdict": card.verdict,
                 "big": card.big,
                 "between": card.between,
