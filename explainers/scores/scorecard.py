@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ..network.classifier import Classifier
-from ..network.heads import Head
 from ..results import Heatmap
 from ..shapes import Logits, Pixels
 from ..trace import Spent, Trace
@@ -316,8 +315,9 @@ def _curves(
     covers = [each[:count] for each in orders for count in inner]
     logits = _logits(view, fill, cells, covers if top in inner else [*covers, order[::-1][:top]])
     head = view.classifier.head
-    chances = head.readings(logits)[:, view.class_index].tolist() if head.probable else [None] * len(logits)
-    first, last = (_chance(head, view.class_index, each) for each in (view.logits, gray))
+    seen = torch.stack([view.logits, gray, *logits])
+    read = head.readings(seen)[:, view.class_index].tolist() if head.probable else [None] * len(seen)
+    first, last, *chances = read
     scores = target.of(logits).tolist()
     whole, end = float(target.of(view.logits)), float(target.of(gray))
     steps = len(inner)
@@ -394,10 +394,6 @@ def _logits(view: Trace, fill: Pixels, cells: tuple[int, int], covers: Sequence[
         mask = hidden.to(fill.device)[:, cell][:, None]  # (N, 1, H, W)
         parts.append(view.logits_at(torch.where(mask, fill, view.pixels)))
     return torch.cat(parts)
-
-
-def _chance(head: Head, index: int, logits: Logits) -> float | None:
-    return float(head.readings(logits[None])[0, index]) if head.probable else None
 
 
 def _percent(share: float) -> str:
