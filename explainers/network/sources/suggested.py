@@ -33,7 +33,7 @@ def suggested() -> list[Suggestion]:
             each.millions,
             each.license,
             each.home,
-            missing="" if each.place() else each.install,
+            missing="" if each.located() else each.install,
         )
         for each in PACKAGED
     ]
