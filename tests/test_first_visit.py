@@ -5,14 +5,14 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright import sync_api as playwright
 
 from explainers.network.sources import packaged
 from explainers.ui.answering import answers
 from explainers.ui.answering.work import streamed
 from explainers.ui.catalogue import Catalogue
 from explainers.ui.shelf import Shelf
-from tests.serving import CHROMIUM, IN_BROWSER, QUIET, served
+from tests.serving import IN_BROWSER, QUIET, served
+from tests.test_browser import browser  # noqa: F401 - a fixture
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PHOTOGRAPHS = [EXAMPLES / "chelsea.jpg", EXAMPLES / "coffee.jpg"]
@@ -102,17 +102,9 @@ def site():
         yield url
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(site, chromium):
-    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+def opened(site, browser):  # noqa: F811
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(120_000)
     page.goto(site)
     settled(page, LITE0, "photo:chelsea")
